@@ -1,0 +1,1 @@
+//! A persistent, evicting, pinned store of downloaded resources

@@ -1,0 +1,1 @@
+//! Sharded, bounded pools of reusable buffers

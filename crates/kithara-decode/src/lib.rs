@@ -1,0 +1,1 @@
+//! Compressed bytes to PCM: incremental demuxers, Symphonia codecs, Rubato resampling

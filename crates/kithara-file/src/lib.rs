@@ -1,0 +1,1 @@
+//! Progressive HTTP playback to PCM

@@ -1,0 +1,1 @@
+//! HLS playback to PCM: playlists, timeline, parallel segment fetching, adaptive bitrate

@@ -1,0 +1,1 @@
+//! HTTP for media: ranges, resuming bodies, retries and timeouts as layers

@@ -1,0 +1,1 @@
+//! Positioned I/O on one resource, and waiting for byte ranges of it

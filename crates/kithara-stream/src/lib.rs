@@ -1,0 +1,1 @@
+//! Byte orchestration: sources, prefetch, and async bytes as Read + Seek

@@ -1,0 +1,1 @@
+//! Media fixtures, a scripted HTTP origin and signal measurements for Kithara's tests

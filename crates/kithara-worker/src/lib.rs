@@ -1,0 +1,1 @@
+//! Async and blocking workers that feed a bounded channel

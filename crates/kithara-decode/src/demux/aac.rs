@@ -1,0 +1,1 @@
+//! AAC configuration: AudioSpecificConfig and ADTS headers.

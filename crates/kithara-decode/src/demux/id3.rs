@@ -1,0 +1,1 @@
+//! ID3v2 tags in front of packed audio.

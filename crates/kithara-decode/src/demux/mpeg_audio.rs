@@ -1,0 +1,40 @@
+//! MPEG audio.
+
+use bytes::Bytes;
+
+use super::{DemuxError, DemuxedPacket, Demuxer, TrackInfo};
+
+/// MPEG audio demuxer.
+#[derive(Debug, Default)]
+pub struct MpegAudioDemuxer {}
+
+impl MpegAudioDemuxer {
+    /// An empty demuxer.
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Demuxer for MpegAudioDemuxer {
+    fn push(&mut self, _data: Bytes) -> Result<(), DemuxError> {
+        todo!()
+    }
+    fn next_packet(&mut self) -> Result<Option<DemuxedPacket<'_>>, DemuxError> {
+        todo!()
+    }
+    fn finish(&mut self) -> Result<(), DemuxError> {
+        todo!()
+    }
+    fn reset(&mut self) {
+        todo!()
+    }
+    fn discard(&mut self) {
+        todo!()
+    }
+    fn track(&self) -> Option<&TrackInfo> {
+        todo!()
+    }
+    fn set_time_hint(&mut self, _near: i64) {
+        todo!()
+    }
+}

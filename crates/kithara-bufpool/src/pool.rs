@@ -1,0 +1,186 @@
+use std::cell::Cell;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::limit::Limit;
+use crate::pooled::Pooled;
+use crate::shard::{Limits, Shard};
+use crate::{PoolSettings, Poolable};
+
+/// Bytes on their way through the layers: network, storage, demuxers.
+pub type BytePool = SharedPool<32, Vec<u8>>;
+/// Interleaved samples on their way out of the decoder.
+pub type SamplePool = SharedPool<32, Vec<f32>>;
+
+/// A pool of values that are expensive to make and cheap to use again, shared by cloning (an `Arc`).
+///
+/// A thread works on one of `SHARDS` stacks. A value remembers the shard that it was taken from and returns there, whoever
+/// drops it: a thread that fills buffers for another one finds them again. An empty shard looks into the others before it
+/// makes a new value.
+///
+/// There is no hidden global pool: whoever wants to share one passes it on.
+pub struct SharedPool<const SHARDS: usize, T: Poolable> {
+    shards: Arc<[Arc<Slot<T>>]>,
+}
+
+/// A shard and, on request, its counters. Values point to their own slot rather than to the pool, so that the threads do
+/// not meet at one reference count.
+pub(crate) struct Slot<T> {
+    pub(crate) shard: Shard<T>,
+    #[cfg(feature = "counters")]
+    pub(crate) counters: Counters,
+}
+
+#[cfg(feature = "counters")]
+#[derive(Default)]
+pub(crate) struct Counters {
+    hits: std::sync::atomic::AtomicU64,
+    misses: std::sync::atomic::AtomicU64,
+    steals: std::sync::atomic::AtomicU64,
+    dropped: std::sync::atomic::AtomicU64,
+}
+
+impl<T: Poolable> Slot<T> {
+    /// Takes a used value back: empty, of acceptable size, and only within the limits.
+    pub(crate) fn put_back(&self, mut value: T) {
+        if value.retained_bytes() == 0 {
+            return;
+        }
+        value.reset();
+        let trim = self.shard.trim_bytes();
+        let mut bytes = value.retained_bytes();
+        if bytes > trim {
+            value.shrink(trim);
+            bytes = value.retained_bytes();
+        }
+        let refused = if bytes == 0 || bytes > trim { Some(value) } else { self.shard.put(value, bytes) };
+        #[cfg(feature = "counters")]
+        if refused.is_some() {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        drop(refused);
+    }
+}
+
+impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
+    const HAS_SHARDS: () = assert!(SHARDS > 0, "a pool needs at least one shard");
+
+    /// An empty pool with these limits.
+    #[must_use]
+    pub fn new(settings: PoolSettings) -> Self {
+        let () = Self::HAS_SHARDS;
+        let limits = Arc::new(Limits {
+            buffers: Limit::new(settings.max_buffers, SHARDS),
+            bytes: Limit::new(settings.retained_budget_bytes, SHARDS),
+            trim_bytes: settings.trim_bytes,
+        });
+        let slot = |_| {
+            Arc::new(Slot {
+                shard: Shard::new(Arc::clone(&limits)),
+                #[cfg(feature = "counters")]
+                counters: Counters::default(),
+            })
+        };
+        Self { shards: (0..SHARDS).map(slot).collect() }
+    }
+
+    /// An empty value: one that was used before, else a new `T::default()`.
+    #[must_use]
+    pub fn get(&self) -> Pooled<SHARDS, T> {
+        let home = thread_number() % SHARDS;
+        let slot = &self.shards[home];
+        let own = slot.shard.take();
+        #[cfg(feature = "counters")]
+        let stolen = own.is_none();
+        let value = own.or_else(|| self.steal(home));
+        #[cfg(feature = "counters")]
+        slot.counters.count(value.is_some(), stolen);
+        Pooled::new(value.unwrap_or_default(), Arc::clone(slot))
+    }
+
+    /// As [`get`](Self::get), and lets `init` prepare the value (reserve, resize, fill).
+    #[must_use]
+    pub fn get_with(&self, init: impl FnOnce(&mut T)) -> Pooled<SHARDS, T> {
+        let mut value = self.get();
+        init(&mut value);
+        value
+    }
+
+    /// Bytes that rest in the pool now. Locks the shards one after the other.
+    #[must_use]
+    pub fn retained_bytes(&self) -> usize {
+        self.shards.iter().map(|slot| slot.shard.retained_bytes()).sum()
+    }
+
+    /// Frees everything that rests in the pool. Values in use return as ever.
+    pub fn clear(&self) {
+        for slot in self.shards.iter() {
+            while slot.shard.take().is_some() {}
+        }
+    }
+
+    /// What happened so far, summed over the shards (feature `counters`).
+    #[cfg(feature = "counters")]
+    #[must_use]
+    pub fn stats(&self) -> crate::PoolStats {
+        let mut sum = crate::PoolStats::default();
+        for counters in self.shards.iter().map(|slot| &slot.counters) {
+            sum.hits += counters.hits.load(Ordering::Relaxed);
+            sum.misses += counters.misses.load(Ordering::Relaxed);
+            sum.steals += counters.steals.load(Ordering::Relaxed);
+            sum.dropped += counters.dropped.load(Ordering::Relaxed);
+        }
+        sum
+    }
+
+    fn steal(&self, home: usize) -> Option<T> {
+        (1..SHARDS).find_map(|step| self.shards[(home + step) % SHARDS].shard.steal())
+    }
+}
+
+#[cfg(feature = "counters")]
+impl Counters {
+    fn count(&self, hit: bool, stolen: bool) {
+        let counter = if hit { &self.hits } else { &self.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+        if hit && stolen {
+            self.steals.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<const SHARDS: usize, T: Poolable> Clone for SharedPool<SHARDS, T> {
+    fn clone(&self) -> Self {
+        Self { shards: Arc::clone(&self.shards) }
+    }
+}
+
+impl<const SHARDS: usize, T: Poolable> Default for SharedPool<SHARDS, T> {
+    fn default() -> Self {
+        Self::new(PoolSettings::default())
+    }
+}
+
+impl<const SHARDS: usize, T: Poolable> fmt::Debug for SharedPool<SHARDS, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPool")
+            .field("shards", &SHARDS)
+            .field("retained_bytes", &self.retained_bytes())
+            .finish()
+    }
+}
+
+/// Numbers the threads in the order of their first `get`, so that the first `SHARDS` of them never share a shard.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    thread_local! { static NUMBER: Cell<usize> = const { Cell::new(0) }; }
+    NUMBER.with(|number| match number.get() {
+        0 => {
+            let fresh = NEXT.fetch_add(1, Ordering::Relaxed);
+            number.set(fresh);
+            fresh
+        }
+        known => known,
+    })
+}

@@ -1,1 +1,35 @@
-//! HTTP for media: ranges, resuming bodies, retries and timeouts as layers
+#![doc = include_str!("../README.md")]
+
+mod client;
+mod error;
+mod ext;
+mod head;
+mod hook;
+mod net;
+mod observe;
+mod redact;
+mod request;
+mod resume;
+mod retry;
+mod settings;
+mod stack;
+mod timeout;
+mod validator;
+
+pub use client::{HttpBody, HttpClient};
+pub use error::{NetError, Phase, Source};
+pub use ext::NetExt;
+pub use head::{ResponseHead, TransferSource};
+pub use hook::{HookError, HookFuture, HookReason, RequestHook};
+pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+pub use net::{Body, Net, Response};
+pub use observe::{NetObserver, ObserveBody, ObserveNet, Transfer, TransferEnd, TransferStats};
+pub use redact::RedactedUrl;
+pub use request::{ByteRange, Request};
+pub use resume::ResumingBody;
+pub use retry::{RetryNet, RetryPolicy};
+pub use settings::{HttpSettings, NetSettings, ProxySetting, RootCertificate, VersionSetting};
+pub use stack::DefaultNet;
+pub use timeout::{TimeoutBody, TimeoutNet, Timeouts};
+pub use url::Url;
+pub use validator::{Sameness, Validator};

@@ -1,0 +1,203 @@
+//! Everything that can be set, in one place.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+
+use crate::hook::RequestHook;
+use crate::observe::NetObserver;
+use crate::redact::{HeaderNames, RedactedUrl};
+use crate::retry::RetryPolicy;
+use crate::timeout::Timeouts;
+use crate::{DefaultNet, HttpClient, ObserveNet, RetryNet, TimeoutNet};
+
+/// Settings of the whole default stack ([`DefaultNet`]).
+#[derive(Clone, Default)]
+pub struct NetSettings {
+    /// The client itself.
+    pub http: HttpSettings,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// How often and how soon to try again.
+    pub retry: RetryPolicy,
+    /// Told of every transfer. Default: nobody.
+    pub observers: Vec<Arc<dyn NetObserver>>,
+}
+
+impl NetSettings {
+    /// Builds the stack. Nothing is opened or loaded before the first request; settings that do not work show then,
+    /// as [`NetError::Settings`](crate::NetError::Settings).
+    pub fn build(self) -> DefaultNet {
+        let client = HttpClient::with_connect_timeout(self.http, self.timeouts.connect);
+        let limited = TimeoutNet::new(client, self.timeouts);
+        RetryNet::new(ObserveNet::with_observers(limited, self.observers), self.retry)
+    }
+
+    /// Sets the request hook.
+    #[must_use]
+    pub fn with_hook(mut self, hook: impl RequestHook) -> Self {
+        self.http.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// Adds an observer.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn NetObserver>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// Sets a header that every request carries.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.http.headers.insert(name, value);
+        self
+    }
+}
+
+impl fmt::Debug for NetSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetSettings")
+            .field("http", &self.http)
+            .field("timeouts", &self.timeouts)
+            .field("retry", &self.retry)
+            .field("observers", &self.observers.len())
+            .finish()
+    }
+}
+
+/// Settings of [`HttpClient`].
+#[derive(Clone)]
+pub struct HttpSettings {
+    /// `User-Agent`. Default `kithara/<version>`.
+    pub user_agent: HeaderValue,
+    /// Headers of every request; a header of the request itself wins. Default: none.
+    pub headers: HeaderMap,
+    /// Headers that are credentials of the application: they are dropped, as `Authorization`, `Cookie` and
+    /// `Proxy-Authorization` always are, when a redirect leads to another origin. Values marked
+    /// [`sensitive`](HeaderValue::set_sensitive) are too. Default: none.
+    pub credential_headers: Vec<HeaderName>,
+    /// Keeps cookies that servers set, in memory, and sends them back. Default: off.
+    pub cookies: bool,
+    /// Idle connections kept for each host. Default 8; 0 closes each connection after its response, which saves its
+    /// buffers and costs a TCP and TLS handshake (2 to 3 round trips) for each request.
+    pub max_idle_per_host: usize,
+    /// How long an idle connection is kept. Default 90 s.
+    pub idle_timeout: Duration,
+    /// Redirects followed for one request. Default 10.
+    pub max_redirects: usize,
+    /// Which proxy to use. Default: what the environment says.
+    pub proxy: ProxySetting,
+    /// Which HTTP versions to speak. Default: HTTP/2 where TLS negotiates it, else HTTP/1.1.
+    pub version: VersionSetting,
+    /// Unread bytes that the peer may send on one HTTP/2 stream. Default 256 KiB; a stream is at most
+    /// this ÷ round trip fast (256 KiB at 100 ms: 21 Mbit/s).
+    pub http2_stream_window: u32,
+    /// Unread bytes on one HTTP/2 connection, all streams together. Default 1 MiB.
+    pub http2_connection_window: u32,
+    /// Root certificates accepted beside those of the system. Default: none.
+    pub extra_roots: Vec<RootCertificate>,
+    /// Accepts `extra_roots` alone, and does not load the system's. Default: off.
+    pub only_extra_roots: bool,
+    /// Asked about each request. Default: none.
+    pub hook: Option<Arc<dyn RequestHook>>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            user_agent: HeaderValue::from_static(concat!("kithara/", env!("CARGO_PKG_VERSION"))),
+            headers: HeaderMap::new(),
+            credential_headers: Vec::new(),
+            cookies: false,
+            max_idle_per_host: 8,
+            idle_timeout: Duration::from_secs(90),
+            max_redirects: 10,
+            proxy: ProxySetting::System,
+            version: VersionSetting::Negotiate,
+            http2_stream_window: 256 * 1024,
+            http2_connection_window: 1024 * 1024,
+            extra_roots: Vec::new(),
+            only_extra_roots: false,
+            hook: None,
+        }
+    }
+}
+
+impl fmt::Debug for HttpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSettings")
+            .field("user_agent", &self.user_agent)
+            .field("headers", &HeaderNames(&self.headers))
+            .field("credential_headers", &self.credential_headers)
+            .field("cookies", &self.cookies)
+            .field("max_idle_per_host", &self.max_idle_per_host)
+            .field("idle_timeout", &self.idle_timeout)
+            .field("max_redirects", &self.max_redirects)
+            .field("proxy", &self.proxy)
+            .field("version", &self.version)
+            .field("http2_stream_window", &self.http2_stream_window)
+            .field("http2_connection_window", &self.http2_connection_window)
+            .field("extra_roots", &self.extra_roots.len())
+            .field("only_extra_roots", &self.only_extra_roots)
+            .field("hook", &self.hook.is_some())
+            .finish()
+    }
+}
+
+/// Which proxy requests go through.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProxySetting {
+    /// `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` of the environment.
+    #[default]
+    System,
+    /// No proxy.
+    Direct,
+    /// This one for all requests; credentials may stand in the URL.
+    Url(Url),
+}
+
+impl fmt::Debug for ProxySetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::System => f.write_str("System"),
+            Self::Direct => f.write_str("Direct"),
+            Self::Url(url) => f.debug_tuple("Url").field(&RedactedUrl(url)).finish(),
+        }
+    }
+}
+
+/// Which HTTP versions are spoken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VersionSetting {
+    /// HTTP/2 where TLS negotiates it (ALPN), else HTTP/1.1.
+    #[default]
+    Negotiate,
+    /// HTTP/1.1 alone.
+    Http1,
+    /// HTTP/2 without asking, over clear text too.
+    Http2PriorKnowledge,
+}
+
+/// A root certificate of the application: DER, or the first certificate of a PEM text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RootCertificate(pub(crate) Bytes);
+
+impl RootCertificate {
+    /// From DER or PEM bytes; told apart by the PEM marker. What is in them is checked at the first https request.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl fmt::Debug for RootCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RootCertificate({} bytes)", self.0.len())
+    }
+}

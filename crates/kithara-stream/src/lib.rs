@@ -1,1 +1,17 @@
-//! Byte orchestration: sources, prefetch, and async bytes as Read + Seek
+#![doc = include_str!("../README.md")]
+
+mod media_info;
+mod park;
+mod prefetch;
+mod reader;
+mod source;
+mod sync_reader;
+mod writer;
+
+pub use media_info::MediaInfo;
+pub use park::{CancelHandle, ReadStopped};
+pub use prefetch::{ByteChunk, BytePrefetchSource, PREFETCH_CHUNK_BYTES, PREFETCH_CHUNKS, PrefetchCommand};
+pub use reader::Reader;
+pub use source::Source;
+pub use sync_reader::{PrefetchSettings, SyncReader};
+pub use writer::{WriteError, Writer};

@@ -1,0 +1,232 @@
+//! [`SyncReader`]: bytes that are still arriving as `Read + Seek`.
+
+use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use kithara_bufpool::BytePool;
+use kithara_worker::{WorkerError, WorkerHandle};
+use tokio::runtime::Handle;
+
+use crate::{
+    ByteChunk, BytePrefetchSource, CancelHandle, MediaInfo, PREFETCH_CHUNK_BYTES, PREFETCH_CHUNKS, PrefetchCommand, Source,
+};
+
+/// How a [`SyncReader`] reads ahead.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PrefetchSettings {
+    /// Bytes per chunk. Default [`PREFETCH_CHUNK_BYTES`], 64 KiB.
+    pub chunk_len: usize,
+    /// Chunks kept ahead of the reader. Default [`PREFETCH_CHUNKS`], 4. Memory: `chunk_len × (chunks + 2)` at most.
+    pub chunks: usize,
+    /// Where the buffers come from and return to.
+    pub pool: BytePool,
+}
+
+impl PrefetchSettings {
+    /// The defaults, with buffers of `pool`.
+    #[must_use]
+    pub fn new(pool: BytePool) -> Self {
+        Self { chunk_len: PREFETCH_CHUNK_BYTES, chunks: PREFETCH_CHUNKS, pool }
+    }
+}
+
+/// Reads a [`Source`] as `Read + Seek`, blocking the calling thread until bytes are there.
+///
+/// Two ways to feed it:
+/// - [`prefetching`](Self::prefetching) reads ahead in a task: for sources whose reads take their time (remote, or
+///   decrypting), so that they overlap with what the reader does between its reads;
+/// - [`direct`](Self::direct) reads on the calling thread, straight into the caller's buffer: for sources whose present
+///   bytes are at hand (a resource in memory or in the page cache). It costs no task, no buffer and no copy.
+///
+/// A read gives what is there, at least one byte; `Ok(0)` only at the true end; never `WouldBlock`. A failure of the
+/// source is an [`io::Error`] that holds the source's typed error (`error.get_ref()`, then downcast); reading again
+/// tries again. Seeking does nothing but note the place: a burst of seeks costs what the last one costs.
+/// `SeekFrom::End` works as soon as the length is known, and is `Unsupported` until then.
+///
+/// Blocks: for plain threads only. A [`CancelHandle`] ends a blocked read from any other thread; so does the end of the
+/// runtime under a prefetching reader.
+pub struct SyncReader<S: Source> {
+    source: Arc<S>,
+    feed: Feed<S>,
+    offset: u64,
+    cancel: CancelHandle,
+}
+
+enum Feed<S: Source> {
+    Direct { runtime: Option<Handle> },
+    Prefetch(Prefetch<S>),
+}
+
+impl<S: Source> SyncReader<S> {
+    /// A reader that reads `source` ahead in a task of the current tokio runtime.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::Unsupported`] outside a tokio runtime.
+    pub fn prefetching(source: S, settings: PrefetchSettings) -> io::Result<Self> {
+        if Handle::try_current().is_err() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "a prefetching reader needs a tokio runtime"));
+        }
+        let source = Arc::new(source);
+        let feed = Feed::Prefetch(Prefetch::start(Arc::clone(&source), settings));
+        Ok(Self { source, feed, offset: 0, cancel: CancelHandle::default() })
+    }
+
+    /// A reader that reads `source` on the calling thread. Made inside a tokio runtime, its reads run in that runtime's
+    /// context (as a source may need that reads a cold file with `spawn_blocking`).
+    pub fn direct(source: S) -> Self {
+        let feed = Feed::Direct { runtime: Handle::try_current().ok() };
+        Self { source: Arc::new(source), feed, offset: 0, cancel: CancelHandle::default() }
+    }
+
+    /// What ends the blocked read, and all later ones, from another thread.
+    #[must_use]
+    pub fn cancel_handle(&self) -> CancelHandle {
+        self.cancel.clone()
+    }
+
+    /// Total length in bytes, if it is known by now.
+    #[must_use]
+    pub fn byte_len(&self) -> Option<u64> {
+        self.source.len()
+    }
+
+    /// Whether any offset can be read.
+    #[must_use]
+    pub fn is_seekable(&self) -> bool {
+        self.source.is_seekable()
+    }
+
+    /// What is known about the format without looking at the bytes.
+    #[must_use]
+    pub fn media_info(&self) -> MediaInfo {
+        self.source.media_info()
+    }
+
+    /// The offset that the next read begins at.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The source.
+    #[must_use]
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+}
+
+impl<S: Source> fmt::Debug for SyncReader<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let feed = match self.feed {
+            Feed::Direct { .. } => "direct",
+            Feed::Prefetch(_) => "prefetching",
+        };
+        f.debug_struct("SyncReader").field("feed", &feed).field("offset", &self.offset).finish_non_exhaustive()
+    }
+}
+
+impl<S: Source> Read for SyncReader<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        let read = match &mut self.feed {
+            Feed::Direct { runtime } => {
+                let _context = runtime.as_ref().map(Handle::enter);
+                let read = self.cancel.block_on(self.source.read_at(self.offset, buf))?;
+                read.map_err(source_error::<S>)?
+            }
+            Feed::Prefetch(prefetch) => prefetch.read(self.offset, buf, &self.cancel)?,
+        };
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
+impl<S: Source> Seek for SyncReader<S> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let (base, delta) = match to {
+            SeekFrom::Start(offset) => (offset, 0),
+            SeekFrom::Current(delta) => (self.offset, delta),
+            SeekFrom::End(delta) => (self.byte_len().ok_or_else(length_unknown)?, delta),
+        };
+        self.offset = base.checked_add_signed(delta).ok_or_else(out_of_range)?;
+        Ok(self.offset)
+    }
+
+    fn stream_position(&mut self) -> io::Result<u64> {
+        Ok(self.offset)
+    }
+}
+
+/// The task that reads ahead, and what is in hand of what it gave.
+struct Prefetch<S: Source> {
+    worker: WorkerHandle<ByteChunk, PrefetchCommand, S::Error>,
+    chunk: Option<ByteChunk>,
+    /// Where the chunk that comes next begins; `None` after an end or an error, when only a seek brings more.
+    next: Option<u64>,
+}
+
+impl<S: Source> Prefetch<S> {
+    fn start(source: Arc<S>, settings: PrefetchSettings) -> Self {
+        let PrefetchSettings { chunk_len, chunks, pool } = settings;
+        let ahead = BytePrefetchSource::new(source, 0, chunk_len, pool);
+        Self { worker: kithara_worker::spawn_async(ahead, chunks.max(1)), chunk: None, next: Some(0) }
+    }
+
+    fn read(&mut self, offset: u64, buf: &mut [u8], cancel: &CancelHandle) -> io::Result<usize> {
+        loop {
+            cancel.check()?;
+            if let Some(rest) = self.chunk.as_ref().and_then(|chunk| chunk.from_offset(offset)) {
+                let len = rest.len().min(buf.len());
+                buf[..len].copy_from_slice(&rest[..len]);
+                return Ok(len);
+            }
+            self.chunk = None;
+            self.aim(offset);
+            if !self.receive(cancel)? {
+                return Ok(0);
+            }
+        }
+    }
+
+    /// Makes sure that what comes next begins at `offset`, or little enough before it to be read past.
+    fn aim(&mut self, offset: u64) {
+        let near = |next: u64| (next..next + PREFETCH_CHUNK_BYTES as u64).contains(&offset);
+        if !self.next.is_some_and(near) {
+            // A worker that has ended says so, and why, when it is asked for the next chunk.
+            let _ = self.worker.send_command(PrefetchCommand::Seek(offset));
+            self.next = Some(offset);
+        }
+    }
+
+    /// Takes the next chunk; `false` at the end.
+    fn receive(&mut self, cancel: &CancelHandle) -> io::Result<bool> {
+        let received = cancel.block_on(self.worker.recv())?;
+        self.next = None;
+        match received {
+            Ok(Some(fetch)) => {
+                self.next = Some(fetch.data.offset + fetch.data.data.len() as u64);
+                self.chunk = Some(fetch.data);
+                Ok(true)
+            }
+            Ok(None) => Ok(false),
+            Err(WorkerError::Source(error)) => Err(source_error::<S>(error)),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+fn source_error<S: Source>(error: S::Error) -> io::Error {
+    io::Error::new(S::error_kind(&error), error)
+}
+
+fn length_unknown() -> io::Error {
+    io::Error::new(io::ErrorKind::Unsupported, "the length is not known yet")
+}
+
+fn out_of_range() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "seek before the start or past all offsets")
+}

@@ -37,20 +37,23 @@
 
 pub mod aac;
 mod adts;
+mod bits;
 mod codec;
 mod error;
 mod fmp4;
 pub mod id3;
 pub mod limits;
+mod mp4;
 pub mod mp4_file;
 mod mpeg_audio;
 mod packet;
+mod queue;
 mod sniff;
 mod track;
 mod ts;
 
 pub use adts::AdtsDemuxer;
-pub use codec::{Codec, FourCc};
+pub use codec::{Codec, FourCc, SampleAesCodec};
 pub use error::DemuxError;
 pub use fmp4::Fmp4Demuxer;
 pub use mpeg_audio::MpegAudioDemuxer;

@@ -1,1 +1,25 @@
-//! Compressed bytes to PCM: incremental demuxers, Symphonia codecs, Rubato resampling
+#![doc = include_str!("../README.md")]
+
+pub mod demux;
+
+mod ahead;
+mod block_on;
+mod codec;
+mod error;
+mod media;
+mod output;
+mod pcm;
+mod reader;
+mod resample;
+mod segment;
+mod source;
+
+pub use ahead::{DecodeAhead, DecodeAheadSettings, PCM_CHANNEL_CAPACITY};
+pub use codec::{CodecDecoder, Decoded, interleave_f32, interleave_f32_scalar};
+pub use error::DecodeError;
+pub use media::{ByteSource, DecodeOptions, MediaDecoder, MediaDetails, Tags};
+pub use pcm::{AudioSpec, PcmChunk};
+pub use reader::{BlockingError, PcmReader};
+pub use resample::ResamplerProcessor;
+pub use segment::{Anchor, SegmentDecoder, SegmentDecoderSettings, SegmentStart};
+pub use source::PcmSource;

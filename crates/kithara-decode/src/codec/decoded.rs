@@ -1,0 +1,85 @@
+//! What a codec has just decoded.
+
+use std::ops::Range;
+
+use symphonia::core::audio::conv::{ConvertibleSample, FromSample};
+use symphonia::core::audio::sample::Sample;
+use symphonia::core::audio::{Audio, AudioBuffer, GenericAudioBufferRef};
+
+use super::interleave::{interleave_f32, interleave_with};
+use crate::AudioSpec;
+
+/// The frames of one decoded packet, still planar and in the codec's own sample format.
+pub struct Decoded<'a> {
+    buffer: GenericAudioBufferRef<'a>,
+}
+
+impl std::fmt::Debug for Decoded<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoded").field("spec", &self.spec()).field("frames", &self.frames()).finish()
+    }
+}
+
+impl<'a> Decoded<'a> {
+    pub(crate) fn new(buffer: GenericAudioBufferRef<'a>) -> Self {
+        Self { buffer }
+    }
+
+    /// Rate and channels of these frames; either may be 0 in what a codec makes of damaged media.
+    #[must_use]
+    pub fn spec(&self) -> AudioSpec {
+        AudioSpec {
+            sample_rate: self.buffer.spec().rate(),
+            channels: u16::try_from(self.buffer.num_planes()).unwrap_or(0),
+        }
+    }
+
+    /// Number of frames.
+    #[must_use]
+    pub fn frames(&self) -> usize {
+        self.buffer.frames()
+    }
+
+    /// Appends `range` of the frames to `out`, interleaved and as `f32`. A range beyond the end is cut.
+    pub fn append_to(&self, range: Range<usize>, out: &mut Vec<f32>) {
+        let range = range.start.min(self.frames())..range.end.min(self.frames());
+        if range.start >= range.end {
+            return;
+        }
+        match &self.buffer {
+            GenericAudioBufferRef::F32(buffer) => append_f32(buffer, range, out),
+            GenericAudioBufferRef::U8(buffer) => append(buffer, range, out),
+            GenericAudioBufferRef::U16(buffer) => append(buffer, range, out),
+            GenericAudioBufferRef::U24(buffer) => append(buffer, range, out),
+            GenericAudioBufferRef::U32(buffer) => append(buffer, range, out),
+            GenericAudioBufferRef::S8(buffer) => append(buffer, range, out),
+            GenericAudioBufferRef::S16(buffer) => append(buffer, range, out),
+            GenericAudioBufferRef::S24(buffer) => append(buffer, range, out),
+            GenericAudioBufferRef::S32(buffer) => append(buffer, range, out),
+            GenericAudioBufferRef::F64(buffer) => append(buffer, range, out),
+        }
+    }
+}
+
+fn append_f32(buffer: &AudioBuffer<f32>, range: Range<usize>, out: &mut Vec<f32>) {
+    let start = out.len();
+    let planes = buffer.num_planes();
+    out.resize(start + range.len() * planes, 0.0);
+    match (planes, buffer.plane(0), buffer.plane(1)) {
+        (1, Some(mono), _) => out[start..].copy_from_slice(&mono[range]),
+        (2, Some(left), Some(right)) => {
+            interleave_f32(&left[range.clone()], &right[range], &mut out[start..])
+        }
+        _ => interleave_with(buffer, range, &mut out[start..], |sample| sample),
+    }
+}
+
+fn append<S>(buffer: &AudioBuffer<S>, range: Range<usize>, out: &mut Vec<f32>)
+where
+    S: Sample,
+    f32: FromSample<S> + ConvertibleSample,
+{
+    let start = out.len();
+    out.resize(start + range.len() * buffer.num_planes(), 0.0);
+    interleave_with(buffer, range, &mut out[start..], f32::from_sample);
+}

@@ -1,0 +1,166 @@
+//! Symphonia's codecs behind one small wrapper: packets in, interleaved `f32` out.
+
+mod decoded;
+mod interleave;
+mod params;
+mod sbr;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::registry::CodecRegistry;
+use symphonia::core::errors::Error as SymphoniaError;
+use symphonia::core::packet::PacketRef;
+use symphonia::core::units::{Duration as Ticks, Timestamp};
+
+use crate::DecodeError;
+use crate::demux::{Codec, TrackInfo};
+
+pub use decoded::Decoded;
+pub use interleave::{interleave_f32, interleave_f32_scalar};
+pub(crate) use params::{codec_name, parameters_of};
+use sbr::SbrWatch;
+
+/// Why one packet gave no PCM.
+#[derive(Debug)]
+pub(crate) enum PacketError {
+    /// The packet is damaged, or uses what the codec does not know: silence may stand in for it.
+    Bad(String),
+    /// No packet of this stream will give the right PCM.
+    Fatal(DecodeError),
+}
+
+/// One codec, ready to decode packets.
+///
+/// After warm-up, decoding allocates nothing.
+pub struct CodecDecoder {
+    decoder: Box<dyn AudioDecoder>,
+    params: AudioCodecParameters,
+    sbr: Option<SbrWatch>,
+}
+
+impl std::fmt::Debug for CodecDecoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CodecDecoder").field("codec", &self.name()).finish_non_exhaustive()
+    }
+}
+
+impl CodecDecoder {
+    /// A decoder for a demuxed track.
+    ///
+    /// # Errors
+    /// [`DecodeError::Unsupported`] naming the codec when this build cannot decode it.
+    pub fn for_track(track: &TrackInfo) -> Result<Self, DecodeError> {
+        Self::for_params(parameters_of(track)?)
+    }
+
+    pub(crate) fn for_params(params: AudioCodecParameters) -> Result<Self, DecodeError> {
+        params::check(&params)?;
+        let decoder = make(&params)?;
+        let sbr = SbrWatch::for_params(&params);
+        Ok(Self { decoder, params, sbr })
+    }
+
+    /// Whether packets of `track` may follow the packets decoded so far, because its codec parameters are equal.
+    #[must_use]
+    pub fn accepts(&self, track: &TrackInfo) -> bool {
+        parameters_of(track).is_ok_and(|other| params::same(&self.params, &other))
+    }
+
+    /// Short name of the codec ("aac", "mp3", …).
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        codec_name(self.params.codec)
+    }
+
+    /// Forgets what earlier packets left behind (overlap, bit reservoir); for after a seek.
+    pub fn reset(&mut self) {
+        let decoder = &mut self.decoder;
+        if catch_unwind(AssertUnwindSafe(|| decoder.reset())).is_err() {
+            self.renew();
+        }
+    }
+
+    /// Decodes one packet. An untrimmed, unpositioned run of frames comes out.
+    pub(crate) fn decode(&mut self, data: &[u8]) -> Result<Decoded<'_>, PacketError> {
+        if let Some(watch) = &mut self.sbr
+            && watch.sees_sbr(data, &self.params)
+        {
+            return Err(PacketError::Fatal(DecodeError::Unsupported(
+                "HE-AAC (spectral band replication inside AAC-LC packets)".into(),
+            )));
+        }
+        match decode_caught(&mut self.decoder, data) {
+            Ok(()) => Ok(Decoded::new(self.decoder.last_decoded())),
+            Err(Failure::Packet(what)) => Err(PacketError::Bad(what)),
+            Err(Failure::Decoder(what)) => {
+                self.renew();
+                Err(PacketError::Bad(what))
+            }
+        }
+    }
+
+    fn renew(&mut self) {
+        if let Ok(decoder) = make(&self.params) {
+            self.decoder = decoder;
+        }
+    }
+}
+
+enum Failure {
+    /// The packet is bad, the decoder lives on.
+    Packet(String),
+    /// The decoder itself is in an unknown state.
+    Decoder(String),
+}
+
+fn decode_caught(decoder: &mut Box<dyn AudioDecoder>, data: &[u8]) -> Result<(), Failure> {
+    let packet = PacketRef::new(0, Timestamp::new(0), Ticks::ZERO, data);
+    // A codec that panics on hostile bytes must not take the caller's thread with it.
+    match catch_unwind(AssertUnwindSafe(|| decoder.decode_ref(&packet).map(|_| ()))) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(SymphoniaError::ResetRequired)) => Err(Failure::Decoder("codec parameters changed".into())),
+        Ok(Err(error)) => Err(Failure::Packet(error.to_string())),
+        Err(_) => Err(Failure::Decoder("the codec panicked".into())),
+    }
+}
+
+fn make(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, DecodeError> {
+    let made = catch_unwind(AssertUnwindSafe(|| {
+        registry().make_audio_decoder(params, &AudioDecoderOptions::default())
+    }));
+    match made {
+        Ok(Ok(decoder)) => Ok(decoder),
+        Ok(Err(SymphoniaError::Unsupported(what))) => {
+            Err(DecodeError::Unsupported(format!("{} ({what})", codec_name(params.codec))))
+        }
+        Ok(Err(error)) => {
+            Err(DecodeError::Malformed(format!("{} configuration: {error}", codec_name(params.codec))))
+        }
+        Err(_) => Err(DecodeError::Malformed(format!("{} configuration", codec_name(params.codec)))),
+    }
+}
+
+fn registry() -> &'static CodecRegistry {
+    static REGISTRY: OnceLock<CodecRegistry> = OnceLock::new();
+    REGISTRY.get_or_init(|| {
+        let mut registry = CodecRegistry::new();
+        symphonia::default::register_enabled_codecs(&mut registry);
+        registry
+    })
+}
+
+/// Frames of output that a codec needs behind it before what it gives is what straight playback gives.
+pub(crate) fn preroll_packets(codec: Codec) -> u32 {
+    match codec {
+        // MDCT overlap, with one to spare.
+        Codec::AacLc | Codec::HeAac { .. } | Codec::HeAacV2 { .. } | Codec::AacOther(_) | Codec::Vorbis => 2,
+        // The bit reservoir reaches back 511 bytes: up to nine frames of the lowest rates; then the hybrid filter's overlap.
+        Codec::Mp3 => 12,
+        Codec::Mp2 | Codec::Mp1 => 2,
+        // 80 ms by the specification, in packets of 20 ms.
+        Codec::Opus => 4,
+        _ => 0,
+    }
+}

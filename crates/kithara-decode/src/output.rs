@@ -1,0 +1,337 @@
+//! Decoded frames to positioned chunks: trims, fills holes, remixes, resamples.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use kithara_bufpool::{PooledSamples, SamplePool};
+
+use crate::codec::Decoded;
+use crate::resample::ResamplerProcessor;
+use crate::{AudioSpec, DecodeError, PcmChunk};
+
+/// Frames that a chunk should hold at least, so that codecs with tiny packets do not give tiny chunks.
+const CHUNK_FRAMES: usize = 1024;
+/// Frames of one chunk of silence.
+const SILENCE_FRAMES: u64 = 4096;
+
+/// What comes out is one gapless run of frames from the start, or from the last [`seek`](Self::seek), on.
+///
+/// Input comes in *runs* of one rate and channel count whose positions follow each other. Where the positions of two runs
+/// overlap, the later one loses its beginning; where they leave a hole, there is silence.
+pub(crate) struct Output {
+    pool: SamplePool,
+    rate: Option<u32>,
+    channels: Option<u16>,
+    spec: Option<AudioSpec>,
+    run: Option<Run>,
+    mixed: Vec<f32>,
+    /// Made, in order, perhaps with holes between them.
+    ready: VecDeque<PcmChunk>,
+    fill: Option<PcmChunk>,
+    /// The frame that the next frame made will have. `None` before the first.
+    made: Option<u64>,
+    /// The frame that the next chunk handed out begins at.
+    given: Option<u64>,
+}
+
+struct Run {
+    input: AudioSpec,
+    /// Position of the next input frame, at the input rate.
+    next: i64,
+    resampler: Option<ResamplerProcessor>,
+}
+
+/// Where frames come from.
+#[derive(Clone, Copy)]
+enum Frames<'a> {
+    Decoded(&'a Decoded<'a>),
+    Silence,
+}
+
+impl Output {
+    pub(crate) fn new(pool: SamplePool, rate: Option<u32>, channels: Option<u16>) -> Self {
+        Self {
+            pool,
+            rate: rate.filter(|&rate| rate > 0),
+            channels: channels.filter(|&channels| channels > 0),
+            spec: None,
+            run: None,
+            mixed: Vec::new(),
+            ready: VecDeque::new(),
+            fill: None,
+            made: None,
+            given: None,
+        }
+    }
+
+    /// What comes out; known once the first input is.
+    pub(crate) fn spec(&self) -> Option<AudioSpec> {
+        self.spec
+    }
+
+    /// Fixes the output by the first input, if it is not fixed yet.
+    pub(crate) fn learn_spec(&mut self, input: AudioSpec) -> AudioSpec {
+        *self.spec.get_or_insert(AudioSpec {
+            sample_rate: self.rate.unwrap_or(input.sample_rate),
+            channels: self.channels.unwrap_or(input.channels),
+        })
+    }
+
+    /// Position of the next output frame, at the output rate.
+    pub(crate) fn made(&self) -> Option<u64> {
+        self.made
+    }
+
+    /// How many frames at `input_rate` before a target must be given for the target to come out as in straight playback.
+    pub(crate) fn warm_up(&self, input_rate: u32) -> u64 {
+        let Some(spec) = self.spec else { return 0 };
+        match self.run.as_ref().and_then(|run| run.resampler.as_ref()) {
+            Some(resampler) if resampler.input_rate() == input_rate => resampler.warm_up(),
+            _ if spec.sample_rate == input_rate => 0,
+            _ => ResamplerProcessor::new(input_rate, spec.sample_rate, 1).map_or(0, |made| made.warm_up()),
+        }
+    }
+
+    /// Throws away what is not handed out yet; the next chunk begins at `frame`.
+    pub(crate) fn seek(&mut self, frame: u64) {
+        self.run = None;
+        self.ready.clear();
+        self.fill = None;
+        self.made = Some(frame);
+        self.given = Some(frame);
+    }
+
+    /// Takes `range` of the decoded frames, the first of which stands at `position` (frames at the input rate; before 0 is
+    /// never heard).
+    pub(crate) fn write(
+        &mut self,
+        decoded: &Decoded<'_>,
+        range: Range<usize>,
+        position: i64,
+    ) -> Result<(), DecodeError> {
+        self.take(Frames::Decoded(decoded), decoded.spec(), range, position)
+    }
+
+    /// Takes silence in place of `frames` frames that could not be decoded.
+    pub(crate) fn write_silence(
+        &mut self,
+        input: AudioSpec,
+        frames: u64,
+        position: i64,
+    ) -> Result<(), DecodeError> {
+        let mut done = 0;
+        while done < frames {
+            let step = (frames - done).min(SILENCE_FRAMES);
+            self.take(Frames::Silence, input, 0..step as usize, position.saturating_add_unsigned(done))?;
+            done += step;
+        }
+        Ok(())
+    }
+
+    /// Ends the run: what the resampler holds back comes out.
+    pub(crate) fn end_run(&mut self) -> Result<(), DecodeError> {
+        let Some(Run { resampler: Some(mut resampler), .. }) = self.run.take() else { return Ok(()) };
+        self.with_fill(resampler.next_output(), |_, out| resampler.flush(out))
+    }
+
+    /// Goes on after `frames` (at the output rate) of silence.
+    pub(crate) fn skip(&mut self, frames: u64) -> Result<(), DecodeError> {
+        self.end_run()?;
+        self.seal();
+        let made = self.made.unwrap_or(0);
+        self.given.get_or_insert(self.ready.front().map_or(made, PcmChunk::position));
+        self.made = Some(made.saturating_add(frames));
+        Ok(())
+    }
+
+    /// The next chunk. Unless `all`, a chunk that is still small is kept to grow.
+    pub(crate) fn next_chunk(&mut self, all: bool) -> Option<PcmChunk> {
+        if self.ready.is_empty()
+            && (all || self.fill.as_ref().is_some_and(|fill| fill.frames() >= CHUNK_FRAMES))
+        {
+            self.seal();
+        }
+        let spec = self.spec?;
+        let until =
+            self.ready.front().map(PcmChunk::position).or_else(|| all.then_some(self.made).flatten())?;
+        let given = *self.given.get_or_insert(until);
+        if given < until {
+            let frames = (until - given).min(SILENCE_FRAMES);
+            self.given = Some(given + frames);
+            let samples =
+                self.pool.get_with(|out| out.resize(frames as usize * usize::from(spec.channels), 0.0));
+            return Some(PcmChunk::new(spec, given, samples));
+        }
+        let chunk = self.ready.pop_front()?;
+        self.given = Some(chunk.position() + chunk.frames() as u64);
+        Some(chunk)
+    }
+
+    fn seal(&mut self) {
+        if let Some(fill) = self.fill.take().filter(|fill| fill.frames() > 0) {
+            self.ready.push_back(fill);
+        }
+    }
+
+    fn take(
+        &mut self,
+        frames: Frames<'_>,
+        input: AudioSpec,
+        mut range: Range<usize>,
+        mut position: i64,
+    ) -> Result<(), DecodeError> {
+        if input.sample_rate == 0 || input.channels == 0 {
+            return Err(DecodeError::Malformed("audio without a rate or channels".into()));
+        }
+        let before_zero = usize::try_from(position.min(0).unsigned_abs()).unwrap_or(usize::MAX);
+        range.start = range.start.saturating_add(before_zero).min(range.end);
+        position = position.max(0);
+        if range.is_empty() {
+            return Ok(());
+        }
+        let spec = self.learn_spec(input);
+        self.continue_run(input, position, spec)?;
+        if let Some(run) = &mut self.run {
+            run.next = position.saturating_add_unsigned(range.len() as u64);
+        }
+        if input == spec {
+            self.take_straight(frames, spec, range, position.unsigned_abs())
+        } else {
+            self.take_converted(frames, input, spec, range)
+        }
+    }
+
+    /// Begins a new run unless this input continues the last.
+    fn continue_run(&mut self, input: AudioSpec, position: i64, spec: AudioSpec) -> Result<(), DecodeError> {
+        if self.run.as_ref().is_some_and(|run| run.input == input && run.next == position) {
+            return Ok(());
+        }
+        self.end_run()?;
+        let resampler = if input.sample_rate == spec.sample_rate {
+            None
+        } else {
+            let mut made = ResamplerProcessor::new(input.sample_rate, spec.sample_rate, spec.channels)?;
+            made.start(position.unsigned_abs());
+            Some(made)
+        };
+        self.run = Some(Run { input, next: position, resampler });
+        Ok(())
+    }
+
+    /// The usual case: frames go as they are, from the codec's buffer to the chunk.
+    fn take_straight(
+        &mut self,
+        frames: Frames<'_>,
+        spec: AudioSpec,
+        mut range: Range<usize>,
+        position: u64,
+    ) -> Result<(), DecodeError> {
+        let surplus = self.made.map_or(0, |made| made.saturating_sub(position)).min(range.len() as u64);
+        range.start += surplus as usize;
+        if range.is_empty() {
+            return Ok(());
+        }
+        self.with_fill(position + surplus, |_, out| {
+            append(frames, range, spec, out);
+            Ok(())
+        })
+    }
+
+    fn take_converted(
+        &mut self,
+        frames: Frames<'_>,
+        input: AudioSpec,
+        spec: AudioSpec,
+        range: Range<usize>,
+    ) -> Result<(), DecodeError> {
+        let Some(mut run) = self.run.take() else { return Ok(()) };
+        let mut mixed = std::mem::take(&mut self.mixed);
+        mixed.clear();
+        let count = range.len();
+        append(frames, range, input, &mut mixed);
+        remix(&mut mixed, usize::from(input.channels), usize::from(spec.channels));
+        let done = match &mut run.resampler {
+            Some(resampler) => {
+                self.with_fill(resampler.next_output(), |_, out| resampler.process(&mixed, out))
+            }
+            None => self.with_fill(run.next.unsigned_abs() - count as u64, |_, out| {
+                out.extend_from_slice(&mixed);
+                Ok(())
+            }),
+        };
+        self.mixed = mixed;
+        self.run = Some(run);
+        done
+    }
+
+    /// Lets `append` add frames that stand at `position` to the chunk being filled, and drops those that come too late.
+    fn with_fill(
+        &mut self,
+        position: u64,
+        append: impl FnOnce(AudioSpec, &mut Vec<f32>) -> Result<(), DecodeError>,
+    ) -> Result<(), DecodeError> {
+        let Some(spec) = self.spec else { return Ok(()) };
+        let channels = usize::from(spec.channels);
+        if self.fill.as_ref().is_some_and(|fill| fill.position() + fill.frames() as u64 != position) {
+            self.seal();
+        }
+        let mut fill = match self.fill.take() {
+            Some(fill) => fill,
+            None => PcmChunk::new(spec, position, self.new_buffer(channels)),
+        };
+        let before = fill.frames();
+        let result = append(spec, fill.samples_vec());
+        let added = (fill.frames() - before) as u64;
+        let made = self.made.unwrap_or(position);
+        if before == 0 {
+            fill.drop_before(made);
+        }
+        self.made = Some(made.max(position + added));
+        self.fill = (fill.frames() > 0).then_some(fill);
+        result
+    }
+
+    fn new_buffer(&self, channels: usize) -> PooledSamples {
+        self.pool.get_with(|samples| samples.reserve(CHUNK_FRAMES * channels))
+    }
+}
+
+fn append(frames: Frames<'_>, range: Range<usize>, spec: AudioSpec, out: &mut Vec<f32>) {
+    match frames {
+        Frames::Decoded(decoded) => decoded.append_to(range, out),
+        Frames::Silence => out.resize(out.len() + range.len() * usize::from(spec.channels), 0.0),
+    }
+}
+
+/// Changes the channel count of interleaved frames in place: one from two is their mean, two from one its copy; else
+/// what is too much is dropped and what is missing is silent.
+fn remix(samples: &mut Vec<f32>, from: usize, to: usize) {
+    if from == to {
+        return;
+    }
+    let frames = samples.len() / from;
+    let value = |frame: &[f32], channel: usize| match (from, to) {
+        (2.., 1) => (frame[0] + frame[1]) * 0.5,
+        (1, 2) => frame[0],
+        _ => frame.get(channel).copied().unwrap_or(0.0),
+    };
+    let mut frame = [0.0f32; 64];
+    let kept = from.min(frame.len());
+    if to < from {
+        for index in 0..frames {
+            frame[..kept].copy_from_slice(&samples[index * from..index * from + kept]);
+            for channel in 0..to {
+                samples[index * to + channel] = value(&frame[..kept], channel);
+            }
+        }
+        samples.truncate(frames * to);
+    } else {
+        samples.resize(frames * to, 0.0);
+        for index in (0..frames).rev() {
+            frame[..kept].copy_from_slice(&samples[index * from..index * from + kept]);
+            for channel in 0..to {
+                samples[index * to + channel] = value(&frame[..kept], channel);
+            }
+        }
+    }
+}

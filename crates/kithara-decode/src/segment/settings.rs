@@ -1,0 +1,58 @@
+//! What a [`SegmentDecoder`](super::SegmentDecoder) is told.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use kithara_bufpool::SamplePool;
+
+/// How a [`SegmentDecoder`](super::SegmentDecoder) is to decode.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SegmentDecoderSettings {
+    /// Where the sample buffers of the chunks come from.
+    pub pool: SamplePool,
+    /// Output rate in Hz. Default `None`: the rate of the first segment decoded.
+    pub sample_rate: Option<u32>,
+    /// Output channels. Default `None`: the channel count of the first segment decoded. One from two is their mean, two
+    /// from one its copy; else surplus channels are dropped and missing ones silent.
+    pub channels: Option<u16>,
+    /// Packets in a row that may fail to decode (each is replaced by silence) before it is an error. Default 64.
+    pub max_bad_packets: u32,
+}
+
+impl SegmentDecoderSettings {
+    /// Settings with `pool` and the defaults for everything else.
+    #[must_use]
+    pub fn new(pool: SamplePool) -> Self {
+        Self { pool, sample_rate: None, channels: None, max_bad_packets: 64 }
+    }
+}
+
+/// Where a segment stands; given to [`SegmentDecoder::begin_segment`](super::SegmentDecoder::begin_segment).
+#[derive(Clone, Debug, Default)]
+pub struct SegmentStart {
+    /// The init section (EXT-X-MAP) of this segment. The same `Bytes` means the same init: the compare is cheap.
+    pub init: Option<Bytes>,
+    /// Where the segment begins by the playlist: the sum of EXTINF before it.
+    pub timeline_start: Duration,
+    /// Its EXTINF.
+    pub duration: Duration,
+    /// Whether it is the first segment of the presentation: then its first presented frame is frame 0.
+    pub is_first: bool,
+    /// EXT-X-DISCONTINUITY before it: timestamps restart, and the codec may change.
+    pub discontinuity: bool,
+    /// Which variant it belongs to. A change means another demuxer; the codec continues when its parameters are equal.
+    pub variant: usize,
+}
+
+/// The media time that is frame 0 of the presentation. Opaque: learn it from one decoder, set it in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Anchor {
+    /// Media time, after the track's own edit list, in ticks of `timescale`.
+    pub media_time: i64,
+    /// Ticks per second. Never 0.
+    pub timescale: u32,
+    /// Frames of encoder delay that stand before frame 0, at the rate of the track.
+    pub lead: u32,
+}

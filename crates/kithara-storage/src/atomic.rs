@@ -1,10 +1,14 @@
+use std::fmt;
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::StorageError;
+use crate::replace::{Step, read_limited, remove, replace};
+use crate::resource::off_runtime;
 
 /// A small object that is read and replaced as a whole.
 pub trait Atomic: Clone + Send + Sync + 'static {
@@ -14,11 +18,11 @@ pub trait Atomic: Clone + Send + Sync + 'static {
     /// [`StorageError::TooLarge`], [`StorageError::Io`].
     fn read(&self) -> impl Future<Output = Result<Option<Bytes>, StorageError>> + Send;
 
-    /// Replaces the content. A crash at any moment, of the process or of the power, leaves the old or the new content. Once
-    /// under way it completes even if the future is dropped.
+    /// Replaces the content. A crash at any moment, of the process or of the power, leaves the old or the new content, and
+    /// once this returned the new one. Once under way it completes even if the future is dropped.
     ///
     /// # Errors
-    /// [`StorageError::Io`]: the old content is still there.
+    /// [`StorageError::Io`]: the old content is still there, unless it was the very last step that failed.
     fn write(&self, content: &[u8]) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Removes the content. Fine if there is none.
@@ -28,24 +32,53 @@ pub trait Atomic: Clone + Send + Sync + 'static {
     fn remove(&self) -> impl Future<Output = Result<(), StorageError>> + Send;
 }
 
-/// An atomic object on disk or in memory.
-#[derive(Clone, Debug)]
+/// An atomic object on disk or in memory. Cloning gives another handle on it.
+///
+/// On disk a write goes to `NAME.new` in the same folder, which is locked meanwhile, synchronised, renamed to `NAME`, and the
+/// folder synchronised. What a crash leaves of it blocks nobody and is used up by the next write. Two processes may write one
+/// object: one after the other.
+#[derive(Clone)]
 pub struct AtomicResource {
-    _inner: Arc<()>,
+    place: Place,
+    limit: usize,
 }
 
-#[allow(clippy::todo, unused_variables)]
+#[derive(Clone)]
+enum Place {
+    Disk(Arc<PathBuf>),
+    Memory(Arc<Mutex<Option<Bytes>>>),
+}
+
 impl AtomicResource {
+    /// The most bytes that are read or written unless [`with_limit`](Self::with_limit) says otherwise: 64 MiB.
+    pub const DEFAULT_LIMIT: usize = 64 * 1024 * 1024;
+
     /// The object at `path`. Touches nothing.
     #[must_use]
     pub fn disk(path: impl AsRef<Path>) -> Self {
-        todo!()
+        Self { place: Place::Disk(Arc::new(path.as_ref().to_owned())), limit: Self::DEFAULT_LIMIT }
     }
 
     /// A new object in memory, without content.
     #[must_use]
     pub fn memory() -> Self {
-        todo!()
+        Self { place: Place::Memory(Arc::default()), limit: Self::DEFAULT_LIMIT }
+    }
+
+    /// Refuses contents above `limit` bytes, in both directions.
+    #[must_use]
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The path of the file, for an object on disk.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Disk(path) => Some(path),
+            Place::Memory(_) => None,
+        }
     }
 
     /// [`Atomic::read`] for plain threads.
@@ -53,7 +86,10 @@ impl AtomicResource {
     /// # Errors
     /// As `read`.
     pub fn read_blocking(&self) -> Result<Option<Bytes>, StorageError> {
-        todo!()
+        match &self.place {
+            Place::Disk(path) => read_limited(path, self.limit),
+            Place::Memory(content) => Ok(content.lock().clone()),
+        }
     }
 
     /// [`Atomic::write`] for plain threads.
@@ -61,7 +97,18 @@ impl AtomicResource {
     /// # Errors
     /// As `write`.
     pub fn write_blocking(&self, content: &[u8]) -> Result<(), StorageError> {
-        todo!()
+        if content.len() > self.limit {
+            return Err(StorageError::TooLarge { size: content.len() as u64, limit: self.limit as u64 });
+        }
+        match &self.place {
+            Place::Disk(path) => {
+                replace(path, content, |_: Step| true).map_err(|e| StorageError::io("replace", path, e))
+            }
+            Place::Memory(place) => {
+                *place.lock() = Some(Bytes::copy_from_slice(content));
+                Ok(())
+            }
+        }
     }
 
     /// [`Atomic::remove`] for plain threads.
@@ -69,19 +116,52 @@ impl AtomicResource {
     /// # Errors
     /// As `remove`.
     pub fn remove_blocking(&self) -> Result<(), StorageError> {
-        todo!()
+        match &self.place {
+            Place::Disk(path) => remove(path).map_err(|e| StorageError::io("remove", path, e)),
+            Place::Memory(place) => {
+                place.lock().take();
+                Ok(())
+            }
+        }
+    }
+
+    async fn elsewhere<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Self) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let this = self.clone();
+        match &self.place {
+            Place::Disk(_) => off_runtime(move || work(this)).await?,
+            Place::Memory(_) => work(this),
+        }
     }
 }
 
-#[allow(clippy::todo, unused_variables)]
 impl Atomic for AtomicResource {
     async fn read(&self) -> Result<Option<Bytes>, StorageError> {
-        todo!()
+        self.elsewhere(|this| this.read_blocking()).await
     }
+
     async fn write(&self, content: &[u8]) -> Result<(), StorageError> {
-        todo!()
+        match &self.place {
+            Place::Disk(_) => {
+                let content = content.to_vec();
+                self.elsewhere(move |this| this.write_blocking(&content)).await
+            }
+            Place::Memory(_) => self.write_blocking(content),
+        }
     }
+
     async fn remove(&self) -> Result<(), StorageError> {
-        todo!()
+        self.elsewhere(|this| this.remove_blocking()).await
+    }
+}
+
+impl fmt::Debug for AtomicResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Disk(path) => write!(f, "AtomicResource({})", path.display()),
+            Place::Memory(_) => f.write_str("AtomicResource(memory)"),
+        }
     }
 }

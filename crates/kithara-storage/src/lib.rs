@@ -2,17 +2,25 @@
 
 mod atomic;
 mod block_on;
+mod board;
 mod claim;
+mod disk;
 mod error;
 mod ext;
+mod memory;
+#[cfg(any(test, feature = "random-access"))]
+mod random_access;
 mod range_set;
+mod replace;
 mod resource;
 mod settings;
 mod streaming;
+mod sync;
 
 pub use atomic::{Atomic, AtomicResource};
 pub use block_on::block_on;
 pub use claim::{ReleaseClaim, WriteClaim};
+pub use disk::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
 pub use error::StorageError;
 pub use ext::StreamingExt;
 pub use range_set::RangeSet;

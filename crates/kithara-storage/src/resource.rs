@@ -1,88 +1,417 @@
+use std::fmt;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
+use crate::board::{Board, Found, Readable};
+use crate::claim::ReleaseClaim;
+use crate::disk::{DataFile, Disk};
+use crate::memory::Memory;
+#[cfg(any(test, feature = "random-access"))]
+use crate::random_access::{DynRandomAccess, Foreign};
 use crate::{RangeSet, ResourceStatus, StorageError, StorageSettings, Streaming, WaitOutcome, WriteClaim};
 
-/// A resource on disk or in memory. Cloning gives another handle.
-#[derive(Clone, Debug)]
+/// The longest read that goes to a blocking thread at once, in bytes.
+const MAX_COLD_READ: usize = 256 * 1024;
+/// Offsets at or above this do not fit into what operating systems call an offset.
+const MAX_OFFSET: u64 = i64::MAX as u64;
+/// The longest note, in bytes.
+const MAX_TAG: usize = 4096;
+
+/// A resource on disk or in memory. Cloning gives another handle on it.
+///
+/// Open a path once and share the handle: a second `disk` of the same path is like another process, and cannot write while
+/// the first one does.
+#[derive(Clone)]
 pub struct StreamingResource {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
 }
 
-#[allow(clippy::todo, unused_variables)]
+struct Inner {
+    board: Board,
+    backend: Backend,
+}
+
+enum Backend {
+    Disk(Disk),
+    Memory(Memory),
+    #[cfg(any(test, feature = "random-access"))]
+    Foreign(Foreign),
+}
+
 impl StreamingResource {
-    /// Opens the resource `path` on disk.
+    /// Opens the resource `path` on disk: complete, begun, or not there yet. Writes nothing; a few short system calls.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] when something is there that cannot be read.
     pub fn disk(path: impl AsRef<Path>, settings: StorageSettings) -> Result<Self, StorageError> {
-        todo!()
+        let (disk, found) = Disk::open(path.as_ref(), settings)?;
+        Ok(Self::new(Backend::Disk(disk), found))
     }
 
-    /// A new, empty resource in memory.
+    /// A new, empty resource in memory, in pages of 16 KiB.
     #[must_use]
     pub fn memory() -> Self {
-        todo!()
+        Self::new(Backend::Memory(Memory::default()), Found::default())
+    }
+
+    /// A resource over any [`RandomAccess`](random_access_storage::RandomAccess) storage (feature `random-access`).
+    ///
+    /// `committed`: it holds a complete resource of this length; otherwise it is taken to be empty. What such a storage holds
+    /// of an unfinished resource is not remembered. All its I/O stands in one line: that is how the trait is.
+    #[cfg(any(test, feature = "random-access"))]
+    pub fn random_access<R>(storage: R, committed: Option<u64>) -> Self
+    where
+        R: random_access_storage::RandomAccess + Send + 'static,
+    {
+        let storage: DynRandomAccess = Box::new(storage);
+        let ranges = committed.map(|len| 0..len).into_iter().collect();
+        Self::new(Backend::Foreign(Foreign::new(storage)), Found { committed, ranges, ..Found::default() })
+    }
+
+    fn new(backend: Backend, found: Found) -> Self {
+        let board = Board::new();
+        board.adopt(found);
+        Self { inner: Arc::new(Inner { board, backend }) }
+    }
+
+    /// The path of the committed file, for a resource on disk.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match &self.inner.backend {
+            Backend::Disk(disk) => Some(disk.path()),
+            _ => None,
+        }
+    }
+
+    async fn read_disk(&self, disk: &Disk, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
+        let Some(file) = disk.file() else { return Err(StorageError::NotAvailable { offset }) };
+        let read = match file.read_cached(buf, offset) {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                read_cold(Arc::clone(&file), offset, buf).await?
+            }
+            other => other,
+        };
+        match read {
+            Ok(0) => Err(self.inner.lost(offset + buf.len() as u64, file.len().unwrap_or(0))),
+            Ok(read) => Ok(read),
+            Err(error) => Err(StorageError::io("read", disk.path(), error)),
+        }
+    }
+
+    /// Runs `work` on the disk backend where it may block. Others have nothing that blocks.
+    async fn on_disk(
+        &self,
+        work: impl FnOnce(&Disk, &Board) -> Result<(), StorageError> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let inner = Arc::clone(&self.inner);
+        let run = move || match &inner.backend {
+            Backend::Disk(disk) => work(disk, &inner.board),
+            _ => Ok(()),
+        };
+        off_runtime(run).await?
+    }
+
+    fn acquire(&self) -> Result<(), StorageError> {
+        match &self.inner.backend {
+            Backend::Disk(disk) => disk.acquire(&self.inner.board),
+            _ => Ok(()),
+        }
+    }
+
+    /// One who writes without a claim locks the file now.
+    fn lock_to_write(&self) -> Result<(), StorageError> {
+        match &self.inner.backend {
+            Backend::Disk(disk) if !disk.is_locked() => disk.acquire(&self.inner.board),
+            _ => Ok(()),
+        }
+    }
+
+    fn generation_to_write(&self) -> Result<u64, StorageError> {
+        let state = self.inner.board.look();
+        match state.len() {
+            Some(len) => Err(StorageError::AlreadyCommitted { len }),
+            None => Ok(state.generation),
+        }
+    }
+
+    /// The claim has just been taken: makes it good, or gives it back.
+    fn confirm_claim(&self) -> Result<WriteClaim, StorageError> {
+        let claim = WriteClaim::new(Arc::<Inner>::clone(&self.inner));
+        self.acquire()?;
+        self.inner.board.clear_failure();
+        Ok(claim)
+    }
+
+    /// Synchronises beside the download: at most one of these per resource, which ends by itself, and does nothing when
+    /// every handle is gone before it begins.
+    fn sync_beside(&self) {
+        let inner = Arc::downgrade(&self.inner);
+        let work = move || {
+            if let Some(inner) = inner.upgrade()
+                && let Backend::Disk(disk) = &inner.backend
+                && let Err(error) = disk.sync(&inner.board)
+            {
+                tracing::warn!(%error, "cannot synchronise an unfinished resource");
+            }
+        };
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(work)),
+            Err(_) => work(),
+        }
     }
 }
 
-#[allow(clippy::todo, unused_variables)]
 impl Streaming for StreamingResource {
     async fn wait_range(&self, range: Range<u64>) -> Result<WaitOutcome, StorageError> {
-        todo!()
+        if range.start > range.end {
+            return Err(StorageError::InvalidRange { range });
+        }
+        self.inner.board.wait_range(range).await
     }
+
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
-        todo!()
+        loop {
+            let (len, revision) = match self.inner.board.readable(offset, buf.len() as u64)? {
+                Readable::End => return Ok(0),
+                Readable::Bytes { len, revision } => (usize::try_from(len).unwrap_or(usize::MAX), revision),
+            };
+            let part = &mut buf[..len];
+            if part.is_empty() {
+                return Ok(0);
+            }
+            let read = match &self.inner.backend {
+                Backend::Disk(disk) => self.read_disk(disk, offset, part).await,
+                Backend::Memory(memory) => Ok(memory.read(offset, part)),
+                #[cfg(any(test, feature = "random-access"))]
+                Backend::Foreign(foreign) => foreign.read(offset, part).await.and_then(|read| match read {
+                    0 => Err(self.inner.lost(offset + len as u64, offset)),
+                    read => Ok(read),
+                }),
+            };
+            // If anything was reset or given back meanwhile, these may not be the bytes that were promised.
+            if self.inner.board.is_current(revision) || read.is_err() {
+                return read;
+            }
+        }
     }
+
     async fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
-        todo!()
+        let range = offset..offset.saturating_add(data.len() as u64);
+        if range.end >= MAX_OFFSET {
+            return Err(StorageError::InvalidRange { range });
+        }
+        self.lock_to_write()?;
+        let generation = self.generation_to_write()?;
+        match &self.inner.backend {
+            Backend::Disk(disk) => disk.write(offset, data)?,
+            Backend::Memory(memory) => memory.write(offset, data),
+            #[cfg(any(test, feature = "random-access"))]
+            Backend::Foreign(foreign) => foreign.write(offset, data).await?,
+        }
+        if !self.inner.board.announce(range, generation) {
+            return Err(StorageError::NotClaimed);
+        }
+        if let Backend::Disk(disk) = &self.inner.backend
+            && disk.wrote(&self.inner.board, data.len() as u64)
+        {
+            self.sync_beside();
+        }
+        Ok(())
     }
+
     fn available(&self) -> RangeSet {
-        todo!()
+        self.inner.board.look().ranges.clone()
     }
+
     fn available_at(&self, offset: u64) -> u64 {
-        todo!()
+        self.inner.board.look().ranges.contiguous_from(offset)
     }
+
     fn status(&self) -> ResourceStatus {
-        todo!()
+        self.inner.board.look().status.clone()
     }
+
     fn len(&self) -> Option<u64> {
-        todo!()
+        self.inner.board.look().len()
     }
+
     fn expected_len(&self) -> Option<u64> {
-        todo!()
+        self.inner.board.look().expected_len
     }
+
     fn set_expected_len(&self, len: u64) {
-        todo!()
+        let mut state = self.inner.board.look();
+        if state.len().is_none() {
+            state.expected_len = Some(len);
+        }
     }
+
     fn tag(&self) -> Option<Bytes> {
-        todo!()
+        self.inner.board.look().tag.clone()
     }
+
     fn set_tag(&self, tag: Option<Bytes>) {
-        todo!()
+        self.inner.board.look().tag = tag.filter(|tag| tag.len() <= MAX_TAG);
     }
+
     fn generation(&self) -> u64 {
-        todo!()
+        self.inner.board.look().generation
     }
+
     async fn commit(&self, len: u64) -> Result<(), StorageError> {
-        todo!()
+        if len >= MAX_OFFSET {
+            return Err(StorageError::InvalidRange { range: 0..len });
+        }
+        self.acquire()?;
+        if let Backend::Disk(disk) = &self.inner.backend
+            && self.len().is_none()
+            && self.available_at(0) >= len
+        {
+            disk.check_len(&self.inner.board, len)?;
+        }
+        self.inner.board.commit(len)?;
+        #[cfg(any(test, feature = "random-access"))]
+        if let Backend::Foreign(foreign) = &self.inner.backend {
+            return foreign.commit(len).await;
+        }
+        if let Backend::Memory(memory) = &self.inner.backend {
+            memory.discard(len.saturating_add(crate::memory::PAGE - 1)..MAX_OFFSET);
+        }
+        self.on_disk(move |disk, _| disk.persist(len)).await
     }
+
     fn fail(&self, error: StorageError) {
-        todo!()
+        self.inner.board.update(|state| {
+            if state.len().is_none() {
+                state.status = ResourceStatus::Failed(error);
+            }
+        });
     }
+
     async fn reset(&self) -> Result<(), StorageError> {
-        todo!()
+        if !self.inner.board.is_claimed() {
+            return Err(StorageError::NotClaimed);
+        }
+        match &self.inner.backend {
+            Backend::Disk(_) => return self.on_disk(|disk, board| disk.reset(board)).await,
+            Backend::Memory(memory) => {
+                self.inner.board.reset();
+                memory.discard(0..MAX_OFFSET);
+            }
+            #[cfg(any(test, feature = "random-access"))]
+            Backend::Foreign(foreign) => {
+                self.inner.board.reset();
+                return foreign.truncate(0).await;
+            }
+        }
+        Ok(())
     }
+
+    async fn discard(&self, range: Range<u64>) -> Result<(), StorageError> {
+        if range.start >= range.end || !self.inner.board.forget(range.clone()) {
+            return Ok(());
+        }
+        if let Backend::Memory(memory) = &self.inner.backend {
+            memory.discard(range.clone());
+            return Ok(());
+        }
+        self.on_disk(move |disk, board| disk.discard(board, range)).await
+    }
+
     async fn flush(&self) -> Result<(), StorageError> {
-        todo!()
+        #[cfg(any(test, feature = "random-access"))]
+        if let Backend::Foreign(foreign) = &self.inner.backend {
+            return foreign.sync().await;
+        }
+        self.on_disk(|disk, board| disk.sync(board)).await
     }
+
     async fn claim(&self) -> Result<WriteClaim, StorageError> {
-        todo!()
+        self.inner.board.take_claim().await;
+        self.confirm_claim()
     }
+
     fn try_claim(&self) -> Result<Option<WriteClaim>, StorageError> {
-        todo!()
+        if !self.inner.board.try_take_claim() {
+            return Ok(None);
+        }
+        self.confirm_claim().map(Some)
     }
+}
+
+impl Inner {
+    /// Stored bytes are gone: `actual` is all there is, where there should be bytes up to `expected`.
+    fn lost(&self, expected: u64, actual: u64) -> StorageError {
+        let committed = !self.board.forget(actual..u64::MAX);
+        StorageError::Truncated { expected, actual, committed }
+    }
+}
+
+impl ReleaseClaim for Inner {
+    fn release_claim(&self) {
+        if let Backend::Disk(disk) = &self.backend {
+            disk.release(&self.board);
+        }
+        self.board.release_claim();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Backend::Disk(disk) = &self.backend {
+            disk.close(&self.board);
+        }
+    }
+}
+
+impl fmt::Debug for StreamingResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.inner.board.look();
+        let mut out = f.debug_struct("StreamingResource");
+        match &self.inner.backend {
+            Backend::Disk(disk) => out.field("path", &disk.path()),
+            Backend::Memory(_) => out.field("backend", &"memory"),
+            #[cfg(any(test, feature = "random-access"))]
+            Backend::Foreign(_) => out.field("backend", &"random-access"),
+        };
+        out.field("ranges", &state.ranges).field("status", &state.status).finish_non_exhaustive()
+    }
+}
+
+/// Reads from the disk on a blocking thread.
+async fn read_cold(
+    file: Arc<DataFile>,
+    offset: u64,
+    buf: &mut [u8],
+) -> Result<std::io::Result<usize>, StorageError> {
+    let want = buf.len().min(MAX_COLD_READ);
+    if Handle::try_current().is_err() {
+        return Ok(file.read(&mut buf[..want], offset));
+    }
+    let read = off_runtime(move || {
+        let mut bytes = vec![0; want];
+        file.read(&mut bytes, offset).map(|read| (bytes, read))
+    })
+    .await?;
+    Ok(read.map(|(bytes, read)| {
+        buf[..read].copy_from_slice(&bytes[..read]);
+        read
+    }))
+}
+
+/// Runs what may block on a blocking thread of the runtime; without a runtime, here.
+pub(crate) async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StorageError> {
+    let Ok(runtime) = Handle::try_current() else { return Ok(work()) };
+    runtime.spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => {
+            StorageError::io("run on a blocking thread", Path::new(""), std::io::Error::other(error))
+        }
+    })
 }

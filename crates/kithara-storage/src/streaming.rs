@@ -122,6 +122,13 @@ pub trait Streaming: Clone + Send + Sync + 'static {
     /// [`StorageError::NotClaimed`] when nobody holds the claim; [`StorageError::Io`].
     fn reset(&self) -> impl Future<Output = Result<(), StorageError>> + Send;
 
+    /// Gives back the space of `range` of an unfinished resource: those bytes are no longer available. For bodies without an
+    /// end, which nobody can keep. Memory and disk give back whole pages or blocks. No effect once committed.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`]. The bytes are unavailable in any case.
+    fn discard(&self, range: Range<u64>) -> impl Future<Output = Result<(), StorageError>> + Send;
+
     /// Makes durable what is stored: after that, even a power failure does not lose it. (A crash of the process loses at
     /// most the last few hundred KiB without this.)
     ///

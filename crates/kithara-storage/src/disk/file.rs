@@ -1,0 +1,238 @@
+//! Positioned reads and writes, and the two things that the standard library does not offer: a read that does not wait for
+//! the disk, and giving back a part of a file.
+
+use std::fs::File;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// An open file and what is known about reading it without waiting.
+#[derive(Debug)]
+pub(crate) struct DataFile {
+    pub(crate) file: File,
+    reads: AtomicU8,
+}
+
+const READS_UNKNOWN: u8 = 0;
+/// The file lives in memory (tmpfs): a plain read never waits for a disk.
+const READS_INLINE: u8 = 1;
+/// The file system cannot say whether a read would wait: it is read on a blocking thread.
+const READS_ELSEWHERE: u8 = 2;
+
+impl DataFile {
+    pub(crate) fn new(file: File) -> Self {
+        Self { file, reads: AtomicU8::new(READS_UNKNOWN) }
+    }
+
+    /// Reads what is in the page cache. `WouldBlock` when that is nothing; `Ok(0)` at the end of the file.
+    pub(crate) fn read_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self.reads.load(Ordering::Relaxed) {
+            READS_INLINE => return self.read(buf, offset),
+            READS_ELSEWHERE => return Err(io::ErrorKind::WouldBlock.into()),
+            _ => {}
+        }
+        match os::read_nowait(&self.file, buf, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                let in_memory = os::is_in_memory(&self.file);
+                self.reads.store(if in_memory { READS_INLINE } else { READS_ELSEWHERE }, Ordering::Relaxed);
+                self.read_cached(buf, offset)
+            }
+            other => other,
+        }
+    }
+
+    /// Reads at least one byte unless the file ends before; may wait for the disk.
+    pub(crate) fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        loop {
+            match os::read_at(&self.file, buf, offset) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+
+    pub(crate) fn write_all(&self, mut data: &[u8], mut offset: u64) -> io::Result<()> {
+        while !data.is_empty() {
+            match os::write_at(&self.file, data, offset) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    data = &data[n..];
+                    offset += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Whether the two are one file.
+    pub(crate) fn is_same(&self, other: &Self) -> io::Result<bool> {
+        os::is_same(&self.file, &other.file)
+    }
+
+    /// Gives the blocks of `range` back to the file system, where that is possible.
+    pub(crate) fn punch(&self, range: Range<u64>) {
+        os::punch(&self.file, range);
+    }
+}
+
+/// Whether `path` names this very file.
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    os::is_at(file, path)
+}
+
+/// Names the time during which the page cache cannot have lost anything: the run of this kernel and this mounting of the
+/// file system. Where that cannot be told: the life of this process.
+pub(crate) fn session(file: &File) -> [u8; 16] {
+    static PROCESS: OnceLock<[u8; 16]> = OnceLock::new();
+    let random = || RandomState::new().build_hasher().finish();
+    let process = || (u128::from(random()) << 64 | u128::from(random())).to_le_bytes();
+    os::session(file).unwrap_or_else(|| *PROCESS.get_or_init(process))
+}
+
+#[cfg(unix)]
+mod os {
+    use std::os::unix::fs::{FileExt, MetadataExt};
+
+    use super::{File, Path, Range, io};
+
+    pub(super) fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.read_at(buf, offset)
+    }
+
+    pub(super) fn write_at(file: &File, data: &[u8], offset: u64) -> io::Result<usize> {
+        file.write_at(data, offset)
+    }
+
+    pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+        let here = file.metadata()?;
+        match std::fs::symlink_metadata(path) {
+            Ok(there) => Ok(here.dev() == there.dev() && here.ino() == there.ino()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) fn is_same(one: &File, other: &File) -> io::Result<bool> {
+        let (one, other) = (one.metadata()?, other.metadata()?);
+        Ok(one.dev() == other.dev() && one.ino() == other.ino())
+    }
+
+    pub(super) use linux_or_not::{is_in_memory, punch, read_nowait, session};
+
+    #[cfg(target_os = "linux")]
+    mod linux_or_not {
+        use std::sync::OnceLock;
+
+        use rustix::fs::{AtFlags, FallocateFlags, StatxFlags, fallocate, fstatfs, statx};
+        use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+        use super::{File, Range, io};
+
+        const TMPFS: i64 = 0x0102_1994;
+        const RAMFS: i64 = 0x8584_58f6;
+
+        pub(crate) fn read_nowait(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+            loop {
+                let mut slices = [io::IoSliceMut::new(buf)];
+                match preadv2(file, &mut slices, offset, ReadWriteFlags::NOWAIT) {
+                    Ok(read) => return Ok(read),
+                    Err(Errno::INTR) => {}
+                    Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Err(io::ErrorKind::Unsupported.into()),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+
+        pub(crate) fn is_in_memory(file: &File) -> bool {
+            #[allow(clippy::unnecessary_cast, reason = "the type differs between targets")]
+            fstatfs(file).is_ok_and(|stat| [TMPFS, RAMFS].contains(&(stat.f_type as i64)))
+        }
+
+        pub(crate) fn punch(file: &File, range: Range<u64>) {
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            // Where the file system cannot do it, the bytes merely stay allocated.
+            let _ = fallocate(file, flags, range.start, range.end - range.start);
+        }
+
+        pub(crate) fn session(file: &File) -> Option<[u8; 16]> {
+            static BOOT: OnceLock<Option<u128>> = OnceLock::new();
+            let boot = (*BOOT.get_or_init(boot_id))?;
+            // STATX_MNT_ID_UNIQUE (Linux 6.8) is never used twice in the run of a kernel.
+            let mask = StatxFlags::from_bits_retain(0x4000);
+            let found = statx(file, "", AtFlags::EMPTY_PATH, mask | StatxFlags::MNT_ID).ok()?;
+            Some((boot ^ u128::from(found.stx_mnt_id)).to_le_bytes())
+        }
+
+        fn boot_id() -> Option<u128> {
+            let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+            let hex: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+            u128::from_str_radix(&hex, 16).ok()
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    mod linux_or_not {
+        use super::{File, Range, io};
+
+        pub(crate) fn read_nowait(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        pub(crate) fn is_in_memory(_: &File) -> bool {
+            false
+        }
+
+        pub(crate) fn punch(_: &File, _: Range<u64>) {}
+
+        pub(crate) fn session(_: &File) -> Option<[u8; 16]> {
+            None
+        }
+    }
+}
+
+#[cfg(windows)]
+mod os {
+    use std::os::windows::fs::FileExt;
+
+    use super::{File, Path, Range, io};
+
+    pub(super) fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        file.seek_read(buf, offset)
+    }
+
+    pub(super) fn write_at(file: &File, data: &[u8], offset: u64) -> io::Result<usize> {
+        file.seek_write(data, offset)
+    }
+
+    pub(super) fn read_nowait(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    pub(super) fn is_in_memory(_: &File) -> bool {
+        false
+    }
+
+    /// A file that is open here can be neither renamed nor removed by others without our share mode; so it is.
+    pub(super) fn is_at(_: &File, path: &Path) -> io::Result<bool> {
+        path.try_exists()
+    }
+
+    pub(super) fn is_same(_: &File, _: &File) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    pub(super) fn punch(_: &File, _: Range<u64>) {}
+
+    pub(super) fn session(_: &File) -> Option<[u8; 16]> {
+        None
+    }
+}

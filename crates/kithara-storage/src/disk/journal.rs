@@ -1,0 +1,139 @@
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use super::file::session;
+use super::paths::{Paths, remove_if_present, sync_parent, with_suffix};
+use super::record::{Record, RecordRef, decode_last, encode};
+use crate::RangeSet;
+use crate::board::{Board, Found};
+
+/// A map above this size is written anew as a single record.
+const REWRITE_ABOVE: u64 = 256 * 1024;
+/// A map above this size is no map of ours.
+const MAX_MAP: u64 = 64 * 1024 * 1024;
+
+/// Keeps `NAME.part.map`. In use by the one who has the file locked.
+#[derive(Debug, Default)]
+pub(crate) struct Journal {
+    /// We hold the lock on `NAME.part`. Without it nothing here writes.
+    pub(crate) locked: bool,
+    /// The file stands under its final name.
+    pub(crate) persisted: bool,
+    /// Bytes written since the last note.
+    pub(crate) unnoted: u64,
+    /// Bytes written since the last synchronisation began.
+    pub(crate) unsynced: u64,
+    /// A background synchronisation is under way.
+    pub(crate) syncing: bool,
+    /// What is known to have reached the disk.
+    pub(crate) durable: RangeSet,
+    session: Option<[u8; 16]>,
+    map_len: u64,
+    buffer: Vec<u8>,
+}
+
+impl Journal {
+    /// Begins with what the map says about the `part_len` bytes of the (locked) `part`, and mends a torn map.
+    pub(crate) fn load(&mut self, paths: &Paths, part: &File, part_len: u64) -> io::Result<Found> {
+        *self = Self { session: Some(session(part)), ..Self::default() };
+        if part_len == 0 {
+            // Nothing can be known of an empty file: the map is of an earlier one, and must be gone for good before
+            // anything is written that it could seem to speak of.
+            self.remove(paths)?;
+            return Ok(Found::default());
+        }
+        let (record, found_len, valid_len) = read_map(&paths.map)?;
+        if valid_len < found_len {
+            OpenOptions::new().write(true).open(&paths.map)?.set_len(valid_len)?;
+        }
+        self.map_len = valid_len;
+        let Some(mut record) = record else { return Ok(Found::default()) };
+        record.durable.truncate(part_len);
+        self.durable.clone_from(&record.durable);
+        Ok(known(record, self.session, part_len))
+    }
+
+    /// Appends a note of everything that the board knows.
+    pub(crate) fn note(&mut self, paths: &Paths, board: &Board) -> io::Result<()> {
+        self.encode(board);
+        if self.map_len > REWRITE_ABOVE.max(4 * self.buffer.len() as u64) {
+            self.rewrite(paths)?;
+        } else {
+            let mut map = OpenOptions::new().append(true).create(true).open(&paths.map)?;
+            map.write_all(&self.buffer)?;
+            self.map_len += self.buffer.len() as u64;
+        }
+        self.unnoted = 0;
+        Ok(())
+    }
+
+    fn encode(&mut self, board: &Board) {
+        self.buffer.clear();
+        let state = board.look();
+        let record = RecordRef {
+            durable: &self.durable,
+            written: &state.ranges,
+            session: self.session,
+            expected_len: state.expected_len,
+            tag: state.tag.as_deref(),
+        };
+        encode(&mut self.buffer, record);
+    }
+
+    /// Not synchronised before the rename: should a power failure leave the new map empty, what is known is lost, and
+    /// nothing false is claimed.
+    fn rewrite(&mut self, paths: &Paths) -> io::Result<()> {
+        let new = with_suffix(&paths.map, ".new");
+        File::create(&new)?.write_all(&self.buffer)?;
+        std::fs::rename(&new, &paths.map)?;
+        self.map_len = self.buffer.len() as u64;
+        Ok(())
+    }
+
+    pub(crate) fn has_map(&self) -> bool {
+        self.map_len > 0
+    }
+
+    /// Removes the map for good, power failure or not.
+    pub(crate) fn remove(&mut self, paths: &Paths) -> io::Result<()> {
+        if remove_if_present(&paths.map)? {
+            sync_parent(&paths.map)?;
+        }
+        self.map_len = 0;
+        self.durable.clear();
+        self.unnoted = 0;
+        Ok(())
+    }
+}
+
+/// What an unfinished file has, for one who only reads it.
+pub(crate) fn inspect(paths: &Paths, part: &File, part_len: u64) -> io::Result<Found> {
+    let (record, ..) = read_map(&paths.map)?;
+    Ok(record.map_or_else(Found::default, |record| known(record, Some(session(part)), part_len)))
+}
+
+fn known(record: Record, session: Option<[u8; 16]>, part_len: u64) -> Found {
+    let mut ranges = record.durable;
+    if record.session.is_some() && record.session == session {
+        ranges.extend(&record.written);
+    }
+    ranges.truncate(part_len);
+    Found { ranges, expected_len: record.expected_len, tag: record.tag, ..Found::default() }
+}
+
+/// The last whole record of the map, the length of the map, and the length of its whole records.
+fn read_map(map: &Path) -> io::Result<(Option<Record>, u64, u64)> {
+    let file = match File::open(map) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, 0, 0)),
+        Err(error) => return Err(error),
+    };
+    let len = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    if len <= MAX_MAP {
+        file.take(MAX_MAP).read_to_end(&mut bytes)?;
+    }
+    let (record, valid) = decode_last(&bytes);
+    Ok((record, len, valid as u64))
+}

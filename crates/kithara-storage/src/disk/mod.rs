@@ -1,0 +1,177 @@
+//! A resource in the file system: see [`Paths`] for its files and `record.rs` for what is remembered of an unfinished one.
+
+mod file;
+mod journal;
+mod paths;
+mod record;
+mod write;
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::board::{Board, Found};
+use crate::{StorageError, StorageSettings};
+pub(crate) use file::DataFile;
+pub(crate) use file::is_at;
+use journal::{Journal, inspect};
+use paths::Paths;
+pub use paths::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
+pub(crate) use paths::{parent, remove_if_present, sync_parent, with_suffix};
+
+/// How often we follow a file that others rename beneath us, before we call it busy.
+const MAX_CHASES: usize = 16;
+
+#[derive(Debug)]
+pub(crate) struct Disk {
+    paths: Paths,
+    settings: StorageSettings,
+    /// The open file; `None` until there is one. Readers clone it.
+    file: Mutex<Option<Arc<DataFile>>>,
+    /// Held for small appends and renames, by whoever fills the resource and by nobody who reads it. Taken before the
+    /// board's lock, never after.
+    journal: Mutex<Journal>,
+    /// Serialises what blocks for long. Taken on blocking threads only.
+    exclusive: Mutex<()>,
+}
+
+impl Disk {
+    /// Looks for what there is, and writes nothing.
+    pub(crate) fn open(path: &Path, settings: StorageSettings) -> Result<(Self, Found), StorageError> {
+        let paths = Paths::new(path);
+        let (file, found) = look_for(&paths)?;
+        let mut journal = Journal::default();
+        journal.persisted = found.committed.is_some();
+        let disk = Self {
+            paths,
+            settings,
+            file: Mutex::new(file.map(|file| Arc::new(DataFile::new(file)))),
+            journal: Mutex::new(journal),
+            exclusive: Mutex::new(()),
+        };
+        Ok((disk, found))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.paths.committed
+    }
+
+    /// Whether we may write.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.journal.lock().locked
+    }
+
+    /// The file to read from.
+    pub(crate) fn file(&self) -> Option<Arc<DataFile>> {
+        self.file.lock().clone()
+    }
+
+    fn error(&self, action: &'static str, source: io::Error) -> StorageError {
+        StorageError::io(action, &self.paths.part, source)
+    }
+
+    /// Locks the unfinished file against other processes and takes over what it holds. Nothing to do for a committed one.
+    pub(crate) fn acquire(&self, board: &Board) -> Result<(), StorageError> {
+        let mut journal = self.journal.lock();
+        if journal.locked || board.is_committed() {
+            return Ok(());
+        }
+        let part = self.lock_part()?;
+        if let Some(committed) = open_if_present(&self.paths.committed).map_err(|e| self.error("open", e))? {
+            return self.adopt_committed(&mut journal, committed, board);
+        }
+        let part = DataFile::new(part);
+        let found = self.load(&mut journal, &part).map_err(|e| self.error("open", e))?;
+        *self.file.lock() = Some(Arc::new(part));
+        board.adopt(found);
+        journal.locked = true;
+        Ok(())
+    }
+
+    fn load(&self, journal: &mut Journal, part: &DataFile) -> io::Result<Found> {
+        let mut found = journal.load(&self.paths, &part.file, part.len()?)?;
+        found.is_another_file = self.is_another_file(part)?;
+        Ok(found)
+    }
+
+    /// Whether `file` is not the one that was read from so far.
+    fn is_another_file(&self, file: &DataFile) -> io::Result<bool> {
+        match &*self.file.lock() {
+            Some(known) => Ok(!known.is_same(file)?),
+            None => Ok(false),
+        }
+    }
+
+    /// Opens `NAME.part`, makes it if need be, and locks it.
+    fn lock_part(&self) -> Result<File, StorageError> {
+        for _ in 0..MAX_CHASES {
+            let file = open_or_create(&self.paths.part).map_err(|e| self.error("open", e))?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => break,
+                Err(TryLockError::Error(error)) => return Err(self.error("lock", error)),
+            }
+            // Between the two, the one before us may have renamed it (a commit) or replaced it (a reset).
+            if is_at(&file, &self.paths.part).map_err(|e| self.error("open", e))? {
+                return Ok(file);
+            }
+        }
+        Err(StorageError::LockedElsewhere { path: self.paths.part.clone() })
+    }
+
+    /// Another process has completed the resource: what is left of the unfinished one is litter, and locked by us.
+    fn adopt_committed(&self, journal: &mut Journal, file: File, board: &Board) -> Result<(), StorageError> {
+        let committed = file.metadata().map_err(|e| self.error("open", e))?.len();
+        let _ = remove_if_present(&self.paths.map);
+        let _ = remove_if_present(&self.paths.part);
+        let file = DataFile::new(file);
+        let is_another_file = self.is_another_file(&file).map_err(|e| self.error("open", e))?;
+        *self.file.lock() = Some(Arc::new(file));
+        journal.persisted = true;
+        board.adopt(Found { committed: Some(committed), is_another_file, ..Found::default() });
+        Ok(())
+    }
+}
+
+/// The committed file, else the unfinished one and what its map says.
+fn look_for(paths: &Paths) -> Result<(Option<File>, Found), StorageError> {
+    let error = |path: &Path, source| StorageError::io("open", path, source);
+    // Twice: between the two looks, another process may rename the one to the other.
+    for _ in 0..2 {
+        if let Some(file) = open_if_present(&paths.committed).map_err(|e| error(&paths.committed, e))? {
+            let len = file.metadata().map_err(|e| error(&paths.committed, e))?.len();
+            return Ok((Some(file), Found { committed: Some(len), ..Found::default() }));
+        }
+        if let Some(file) = open_if_present(&paths.part).map_err(|e| error(&paths.part, e))? {
+            let look = |file: &File| inspect(paths, file, file.metadata()?.len());
+            let found = look(&file).map_err(|e| error(&paths.map, e))?;
+            return Ok((Some(file), found));
+        }
+    }
+    Ok((None, Found::default()))
+}
+
+fn open_if_present(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) if file.metadata()?.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// For reading and writing; makes the folders too.
+fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    match options.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::create_dir_all(parent(path))?;
+            options.open(path)
+        }
+        other => other,
+    }
+}

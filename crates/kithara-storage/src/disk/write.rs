@@ -1,0 +1,206 @@
+//! What changes the files. All of it belongs to the one who has `NAME.part` locked.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+
+use tracing::warn;
+
+use super::Disk;
+use super::file::{DataFile, is_at};
+use super::journal::Journal;
+use super::paths::{remove_if_present, sync_parent, with_suffix};
+use crate::StorageError;
+use crate::board::Board;
+
+impl Disk {
+    /// Writes to the page cache.
+    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
+        let file = self.file().ok_or(StorageError::NotClaimed)?;
+        file.write_all(data, offset).map_err(|e| self.error("write", e))
+    }
+
+    /// Counts `n` announced bytes, and notes from time to time what is stored. True: it is time to synchronise, and the
+    /// caller has been entrusted with it.
+    pub(crate) fn wrote(&self, board: &Board, n: u64) -> bool {
+        let mut journal = self.journal.lock();
+        journal.unnoted += n;
+        journal.unsynced += n;
+        if journal.locked && journal.unnoted >= self.settings.journal_every {
+            self.note(&mut journal, board);
+        }
+        let due = journal.locked && !journal.syncing && journal.unsynced >= self.settings.sync_every;
+        journal.syncing |= due;
+        due
+    }
+
+    /// A note that cannot be written costs a download after a crash, and is no reason to stop this one.
+    fn note(&self, journal: &mut Journal, board: &Board) {
+        if let Err(error) = journal.note(&self.paths, board) {
+            journal.unnoted = 0;
+            warn!(path = %self.paths.map.display(), %error, "cannot note what of an unfinished resource is stored");
+        }
+    }
+
+    /// Makes durable what is announced, then notes that it is. Blocks for as long as the disk takes.
+    pub(crate) fn sync(&self, board: &Board) -> Result<(), StorageError> {
+        let result = self.sync_inner(board).map_err(|e| self.error("sync", e));
+        self.journal.lock().syncing = false;
+        result
+    }
+
+    fn sync_inner(&self, board: &Board) -> io::Result<()> {
+        let _exclusive = self.exclusive.lock();
+        let (file, mut synced, generation) = {
+            let mut journal = self.journal.lock();
+            let (true, Some(file)) = (journal.locked, self.file()) else { return Ok(()) };
+            journal.unsynced = 0;
+            let state = board.look();
+            (file, state.ranges.clone(), state.generation)
+        };
+        file.file.sync_data()?;
+        let map = {
+            let mut journal = self.journal.lock();
+            {
+                let state = board.look();
+                if !journal.locked || state.generation != generation {
+                    return Ok(());
+                }
+                // Without what was given back meanwhile.
+                state.ranges.gaps(0..synced.end()).for_each(|gap| synced.remove(gap));
+            }
+            journal.durable = synced;
+            journal.note(&self.paths, board)?;
+            File::open(&self.paths.map)?
+        };
+        map.sync_data()?;
+        sync_parent(&self.paths.map)
+    }
+
+    /// Whether `len` bytes are in the file, before anybody is told that they are all.
+    pub(crate) fn check_len(&self, board: &Board, len: u64) -> Result<(), StorageError> {
+        let actual = match self.file() {
+            Some(file) => file.len().map_err(|e| self.error("open", e))?,
+            None => 0,
+        };
+        if actual < len {
+            board.forget(actual..u64::MAX);
+            return Err(StorageError::Truncated { expected: len, actual, committed: false });
+        }
+        Ok(())
+    }
+
+    /// Brings the file of a committed resource to the disk and to its final name.
+    pub(crate) fn persist(&self, len: u64) -> Result<(), StorageError> {
+        let _exclusive = self.exclusive.lock();
+        if self.journal.lock().persisted {
+            return Ok(());
+        }
+        let file = self.file().ok_or(StorageError::NotClaimed)?;
+        let sync = || {
+            if file.len()? != len {
+                file.file.set_len(len)?;
+            }
+            file.file.sync_all()
+        };
+        sync().map_err(|e| self.error("sync", e))?;
+        let mut journal = self.journal.lock();
+        self.rename(&mut journal, &file).map_err(|e| self.error("rename", e))
+    }
+
+    fn rename(&self, journal: &mut Journal, file: &DataFile) -> io::Result<()> {
+        if !journal.locked || !is_at(&file.file, &self.paths.part)? {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                "the unfinished file was replaced or removed",
+            ));
+        }
+        std::fs::rename(&self.paths.part, &self.paths.committed)?;
+        journal.persisted = true;
+        journal.locked = false;
+        if journal.has_map()
+            && let Err(error) = remove_if_present(&self.paths.map)
+        {
+            warn!(path = %self.paths.map.display(), %error, "cannot remove the map of a finished resource");
+        }
+        file.file.unlock()
+    }
+
+    /// Begins anew with an empty file. Those who read the old one keep it.
+    pub(crate) fn reset(&self, board: &Board) -> Result<(), StorageError> {
+        let _exclusive = self.exclusive.lock();
+        let mut journal = self.journal.lock();
+        // The lock on the file at `NAME.part` is the right to put another one in its place.
+        let _part = if journal.locked { None } else { Some(self.lock_part()?) };
+        board.reset();
+        self.replace(&mut journal).map_err(|e| self.error("replace", e))
+    }
+
+    fn replace(&self, journal: &mut Journal) -> io::Result<()> {
+        journal.remove(&self.paths)?;
+        let new = with_suffix(&self.paths.part, ".new");
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new)?;
+        file.try_lock()?;
+        std::fs::rename(&new, &self.paths.part)?;
+        journal.load(&self.paths, &file, 0)?;
+        journal.locked = true;
+        *self.file.lock() = Some(Arc::new(DataFile::new(file)));
+        if remove_if_present(&self.paths.committed)? {
+            sync_parent(&self.paths.committed)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the space of `range`, which the board has forgotten, back to the file system.
+    pub(crate) fn discard(&self, board: &Board, range: Range<u64>) -> Result<(), StorageError> {
+        let _exclusive = self.exclusive.lock();
+        self.discard_inner(board, range).map_err(|e| self.error("discard", e))
+    }
+
+    fn discard_inner(&self, board: &Board, range: Range<u64>) -> io::Result<()> {
+        let mut journal = self.journal.lock();
+        let (true, Some(file)) = (journal.locked, self.file()) else { return Ok(()) };
+        journal.durable.remove(range.clone());
+        if journal.has_map() {
+            // Before the bytes go, the disk must have ceased to claim them.
+            journal.note(&self.paths, board)?;
+            let map = File::open(&self.paths.map)?;
+            drop(journal);
+            map.sync_data()?;
+        }
+        let end = range.end.min(file.len()?);
+        if range.start < end {
+            file.punch(range.start..end);
+        }
+        Ok(())
+    }
+
+    /// Notes what is stored and lets others write. While a commit is on its way to the disk the lock stays.
+    pub(crate) fn release(&self, board: &Board) {
+        let mut journal = self.journal.lock();
+        if !journal.locked || (board.is_committed() && !journal.persisted) {
+            return;
+        }
+        if journal.unnoted > 0
+            && let Err(error) = journal.note(&self.paths, board)
+        {
+            // Whoever locked the file next would learn less from the map than we know: keep it until we are closed.
+            warn!(path = %self.paths.map.display(), %error, "cannot note what of an unfinished resource is stored");
+            return;
+        }
+        if let Some(file) = self.file()
+            && file.file.unlock().is_ok()
+        {
+            journal.locked = false;
+        }
+    }
+
+    /// The last handle goes.
+    pub(crate) fn close(&self, board: &Board) {
+        let mut journal = self.journal.lock();
+        if journal.locked && journal.unnoted > 0 {
+            self.note(&mut journal, board);
+        }
+    }
+}

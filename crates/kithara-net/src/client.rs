@@ -1,33 +1,71 @@
 //! The HTTP client at the bottom of the stack.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
+use http::header::{self, HeaderMap};
+use http::{StatusCode, Version};
+use url::Url;
 
+use crate::body::HttpBody;
 use crate::error::NetError;
-use crate::net::{Body, Net, Response};
+use crate::head::ResponseHead;
+use crate::hook::HookReason;
+use crate::net::{Net, Response};
+use crate::redact::redacted;
 use crate::request::Request;
+use crate::retry::RetryPolicy;
 use crate::settings::HttpSettings;
 use crate::timeout::Timeouts;
+use crate::transport::{Transport, check_scheme, headers};
 
-/// HTTP/1.1 and HTTP/2 over reqwest and rustls.
+/// The largest body of a redirect or refusal that is read to keep its connection, and the longest time for it.
+const DRAIN_BYTES: u64 = 16 * 1024;
+const DRAIN_TIME: Duration = Duration::from_millis(100);
+
+/// HTTP/1.1 and HTTP/2 over reqwest and rustls. Clones share connections, cookies and TLS sessions.
+///
+/// Nothing is built before the first request, and no certificate is loaded before the first https request. Follows
+/// redirects by itself (bounded; http and https only; credentials stay with their origin), asks the
+/// [`RequestHook`](crate::RequestHook), and checks each response as [`ResponseHead::new`] says.
+///
+/// One HTTP/1 connection reads into a buffer of 8 KiB that grows, while the peer fills it, up to about 400 KiB:
+/// reqwest has no setting for it. Needs a tokio runtime with I/O and time.
 #[derive(Clone)]
 pub struct HttpClient {
-    settings: Arc<HttpSettings>,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    settings: HttpSettings,
     connect_timeout: Duration,
+    transport: OnceLock<Result<Transport, NetError>>,
 }
 
 impl HttpClient {
-    /// A client with the default connect limit.
+    /// A client with the default limit for connecting (10 s).
     pub fn new(settings: HttpSettings) -> Self {
         Self::with_connect_timeout(settings, Timeouts::default().connect)
     }
 
     /// A client that gives up connecting after `connect_timeout`.
     pub fn with_connect_timeout(settings: HttpSettings, connect_timeout: Duration) -> Self {
-        Self { settings: Arc::new(settings), connect_timeout }
+        Self { shared: Arc::new(Shared { settings, connect_timeout, transport: OnceLock::new() }) }
+    }
+
+    /// Builds what the first request would build: settings that do not work show now.
+    ///
+    /// # Errors
+    /// [`NetError::Settings`].
+    pub fn prepare(&self) -> Result<(), NetError> {
+        self.shared.transport().map(|_| ())
+    }
+}
+
+impl Default for HttpClient {
+    fn default() -> Self {
+        Self::new(HttpSettings::default())
     }
 }
 
@@ -37,24 +75,155 @@ impl fmt::Display for HttpClient {
     }
 }
 
-impl Net for HttpClient {
-    type Body = HttpBody;
-
-    async fn open(&self, _request: Request) -> Result<Response<Self::Body>, NetError> {
-        let _ = (&self.settings, self.connect_timeout);
-        todo!()
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").field("settings", &self.shared.settings).finish_non_exhaustive()
     }
 }
 
-/// The body of a response of [`HttpClient`].
-pub struct HttpBody {}
+#[deny(clippy::missing_trait_methods)]
+impl Net for HttpClient {
+    type Body = HttpBody;
 
-impl Body for HttpBody {
-    async fn next_chunk(&mut self) -> Result<Option<Bytes>, NetError> {
-        todo!()
+    async fn open(&self, request: Request) -> Result<Response<HttpBody>, NetError> {
+        check_scheme(&request.url)?;
+        let shared = &*self.shared;
+        let Some(hook) = &shared.settings.hook else { return shared.fetch(&request).await };
+        let failed = |source| NetError::Hook { url: redacted(&request.url), source: Arc::from(source) };
+        let first = hook.prepare(request.clone(), HookReason::Send).await.map_err(failed)?;
+        match shared.fetch(&first).await {
+            Err(NetError::Status { status, .. }) if is_refusal(status) => {
+                tracing::debug!(url = %redacted(&request.url), %status, "refused, asking the request hook again");
+                let second =
+                    hook.prepare(request.clone(), HookReason::Refused(status)).await.map_err(failed)?;
+                shared.fetch(&second).await
+            }
+            result => result,
+        }
     }
 
-    fn end_is_proven(&self) -> bool {
-        todo!()
+    fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy::none()
     }
+}
+
+fn is_refusal(status: StatusCode) -> bool {
+    matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::GONE)
+}
+
+impl Shared {
+    fn transport(&self) -> Result<&Transport, NetError> {
+        self.transport
+            .get_or_init(|| Transport::build(&self.settings, self.connect_timeout))
+            .as_ref()
+            .map_err(Clone::clone)
+    }
+
+    /// The request and its redirects.
+    async fn fetch(&self, request: &Request) -> Result<Response<HttpBody>, NetError> {
+        let transport = self.transport()?;
+        let mut url = request.url.clone();
+        let mut headers = headers(&self.settings, request)?;
+        let mut redirects = 0;
+        loop {
+            let response = transport.send(&url, headers.clone()).await?;
+            if !is_redirect(response.status()) {
+                return answer(request, url, response).await;
+            }
+            redirects += 1;
+            if redirects > self.settings.max_redirects {
+                return Err(NetError::redirect(&url, "too many redirects"));
+            }
+            let next = target(&url, response.headers())?;
+            if is_same_origin(&url, &next) {
+                drain(response).await;
+            } else {
+                self.drop_credentials(&mut headers);
+            }
+            tracing::trace!(from = %redacted(&url), to = %redacted(&next), "redirect");
+            url = next;
+        }
+    }
+
+    fn drop_credentials(&self, headers: &mut HeaderMap) {
+        for name in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION] {
+            headers.remove(name);
+        }
+        headers.remove("cookie2");
+        for name in &self.settings.credential_headers {
+            headers.remove(name);
+        }
+        let marked = headers.iter().filter(|(_, value)| value.is_sensitive());
+        for name in marked.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            headers.remove(name);
+        }
+    }
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+fn is_same_origin(a: &Url, b: &Url) -> bool {
+    a.scheme() == b.scheme()
+        && a.host_str() == b.host_str()
+        && a.port_or_known_default() == b.port_or_known_default()
+}
+
+/// Where a redirect leads.
+fn target(from: &Url, headers: &HeaderMap) -> Result<Url, NetError> {
+    let value = headers.get(header::LOCATION).ok_or_else(|| NetError::redirect(from, "no Location"))?;
+    // Not ASCII is wrong, and common: browsers take it for UTF-8.
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let mut next = from.join(text.trim()).map_err(|_| NetError::redirect(from, "malformed Location"))?;
+    check_scheme(&next).map_err(|_| NetError::redirect(from, "to a scheme other than http and https"))?;
+    if next.fragment().is_none() {
+        next.set_fragment(from.fragment());
+    }
+    if is_same_origin(from, &next) && next.username().is_empty() && next.password().is_none() {
+        // Credentials in the URL stay valid for their origin.
+        let _ = next.set_username(from.username());
+        let _ = next.set_password(from.password());
+    }
+    Ok(next)
+}
+
+async fn answer(
+    request: &Request,
+    url: Url,
+    mut response: reqwest::Response,
+) -> Result<Response<HttpBody>, NetError> {
+    let (status, version) = (response.status(), response.version());
+    let headers = std::mem::take(response.headers_mut());
+    let chunked = is_chunked(&headers);
+    let head = ResponseHead::new(request, url, status, headers);
+    let mut head = match head {
+        Ok(head) => head,
+        Err(error) => {
+            drain(response).await;
+            return Err(error);
+        }
+    };
+    head.version = version;
+    let delimited = version >= Version::HTTP_2 || (version == Version::HTTP_11 && chunked);
+    let body = HttpBody::new(&head, http::Response::from(response).into_body(), delimited);
+    Ok(Response { head, body })
+}
+
+/// `chunked` as the last transfer coding: the body says where it ends.
+fn is_chunked(headers: &HeaderMap) -> bool {
+    let last = headers.get_all(header::TRANSFER_ENCODING).iter().next_back();
+    last.and_then(|value| value.to_str().ok())
+        .and_then(|value| value.rsplit(',').next())
+        .is_some_and(|coding| coding.trim().eq_ignore_ascii_case("chunked"))
+}
+
+/// Reads a small body that nobody wants, so that its connection can be used again.
+async fn drain(mut response: reqwest::Response) {
+    if response.content_length().is_none_or(|len| len > DRAIN_BYTES) {
+        return;
+    }
+    let read = async { while let Ok(Some(_)) = response.chunk().await {} };
+    // The connection is given up when the time is over.
+    let _ = tokio::time::timeout(DRAIN_TIME, read).await;
 }

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::error::NetError;
 use crate::head::ResponseHead;
@@ -12,12 +12,14 @@ use crate::request::Request;
 use crate::resume::ResumingBody;
 use crate::retry::RetryPolicy;
 
+/// Reserved at most before bytes arrive: a declared length is a claim.
+const RESERVE: usize = 64 * 1024;
+
 /// Conveniences over every [`Net`].
 pub trait NetExt: Net {
     /// The whole of a small body: a playlist, a key, an init section. A range that is asked for is delivered exactly,
-    /// also by a server that ignores ranges: `head.body_offset` and `head.body_len` tell what was delivered.
-    ///
-    /// The body is read once: wrap it in [`open_resuming`](Self::open_resuming) when it is large.
+    /// also by a server that ignores ranges: `head.body_offset` and `head.body_len` tell what was delivered. A body
+    /// that breaks off is continued, as [`ResumingBody`] does, by the stack's own policy ([`Net::retry_policy`]).
     ///
     /// # Errors
     /// [`NetError::TooLarge`] above `limit` bytes (before they are fetched, when the length is declared), and whatever
@@ -28,17 +30,24 @@ pub trait NetExt: Net {
         limit: usize,
     ) -> impl Future<Output = Result<(ResponseHead, Bytes), NetError>> + Send {
         async move {
-            let url = request.url.clone();
-            let too_large = || NetError::TooLarge { url: redacted(&url), limit: limit as u64 };
-            let mut response = self.open(request).await?;
-            let mut bytes = BytesMut::new();
-            while let Some(chunk) = response.body.next_chunk().await? {
-                if bytes.len() + chunk.len() > limit {
-                    return Err(too_large());
+            let policy = self.retry_policy();
+            let Response { mut head, mut body } =
+                ResumingBody::open(self.clone(), request, policy, true).await?;
+            let too_large = NetError::TooLarge { url: redacted(&head.url), limit: limit as u64 };
+            let declared = usize::try_from(head.body_len.unwrap_or(0)).unwrap_or(usize::MAX);
+            if declared > limit {
+                return Err(too_large);
+            }
+            let mut bytes = Vec::with_capacity(declared.min(RESERVE));
+            while let Some(chunk) = body.next_chunk().await? {
+                if chunk.len() > limit - bytes.len() {
+                    return Err(too_large);
                 }
                 bytes.extend_from_slice(&chunk);
             }
-            Ok((response.head, bytes.freeze()))
+            head.body_len = Some(bytes.len() as u64);
+            head.total_len = body.total_len();
+            Ok((head, bytes.into()))
         }
     }
 
@@ -53,7 +62,7 @@ pub trait NetExt: Net {
         request: Request,
         policy: RetryPolicy,
     ) -> impl Future<Output = Result<Response<ResumingBody<Self>>, NetError>> + Send {
-        ResumingBody::open(self.clone(), request, policy)
+        ResumingBody::open(self.clone(), request, policy, false)
     }
 }
 

@@ -97,6 +97,28 @@ impl ResponseHead {
         self.body_len.and_then(|len| self.body_offset.checked_add(len))
     }
 
+    /// False for 204, 205 and 304, which carry nothing of the entity.
+    pub(crate) fn has_entity(&self) -> bool {
+        !matches!(self.status.as_u16(), 204 | 205 | 304)
+    }
+
+    /// The head of nothing, at the end of an entity of `total` bytes.
+    pub(crate) fn at_end(request: &Request, total: u64) -> Self {
+        Self {
+            url: request.url.clone(),
+            status: StatusCode::RANGE_NOT_SATISFIABLE,
+            headers: HeaderMap::new(),
+            body_offset: total,
+            body_len: Some(0),
+            total_len: Some(total),
+            validator: None,
+            content_type: None,
+            accepts_ranges: true,
+            source: TransferSource::Network,
+            version: Version::HTTP_11,
+        }
+    }
+
     fn read_part(&mut self, request: &Request) -> Result<(), NetError> {
         let asked = request.range.map_or(0, |range| range.start);
         let wrong = |reason| NetError::wrong_range(&self.url, asked, reason);

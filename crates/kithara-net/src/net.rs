@@ -7,6 +7,7 @@ use bytes::Bytes;
 use crate::error::NetError;
 use crate::head::ResponseHead;
 use crate::request::Request;
+use crate::retry::RetryPolicy;
 
 /// Something that answers requests: the client itself, or a layer around one.
 pub trait Net: Clone + Send + Sync + 'static {
@@ -18,6 +19,12 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// # Errors
     /// Any [`NetError`]; a status of 400 or more is [`NetError::Status`] (416: [`NetError::RangeNotSatisfiable`]).
     fn open(&self, request: Request) -> impl Future<Output = Result<Response<Self::Body>, NetError>> + Send;
+
+    /// How this stack tries again: what [`NetExt::get_bytes`](crate::NetExt::get_bytes) continues a broken body by.
+    /// Default: not at all.
+    fn retry_policy(&self) -> RetryPolicy {
+        RetryPolicy::none()
+    }
 }
 
 /// The body of a response, pulled chunk by chunk. Dropping it cancels the transfer.

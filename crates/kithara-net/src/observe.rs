@@ -13,6 +13,7 @@ use crate::head::{ResponseHead, TransferSource};
 use crate::net::{Body, Net, Response};
 use crate::redact::RedactedUrl;
 use crate::request::{ByteRange, Request};
+use crate::retry::RetryPolicy;
 
 /// One transfer: a request and what comes back.
 #[derive(Clone)]
@@ -136,6 +137,10 @@ impl<N: Net> Net for ObserveNet<N> {
                 Err(error)
             }
         }
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.inner.retry_policy()
     }
 }
 

@@ -1,48 +1,379 @@
 //! The body that continues itself.
 
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
 use bytes::Bytes;
+use http::{StatusCode, header};
+use tokio::time::{Instant, sleep_until};
 
 use crate::error::NetError;
+use crate::head::ResponseHead;
 use crate::net::{Body, Net, Response};
-use crate::request::Request;
-use crate::retry::RetryPolicy;
+use crate::redact::redacted;
+use crate::request::{ByteRange, Request};
+use crate::retry::{Jitter, RetryPolicy, retrying};
+use crate::validator::Sameness;
+use crate::version::{Skip, Version};
 
-/// A body that continues at its offset when it breaks off.
+type Opening<B> = Pin<Box<dyn Future<Output = Result<Response<B>, NetError>> + Send>>;
+
+/// A body that continues at its offset when it breaks off, stalls (under a [`TimeoutNet`](crate::TimeoutNet)) or ends
+/// too early. Made by [`NetExt::open_resuming`](crate::NetExt::open_resuming).
+///
+/// **What is delivered.** A range with an end is delivered exactly, also when the server answers with more (status
+/// 200) or in pieces. A range without an end that the server answers with 200 is delivered from offset 0:
+/// `head.body_offset` tells. Asked for the exact end of the entity (416 with `bytes */N`), the body is empty, ends
+/// proven, and `head.total_len` is `N`.
+///
+/// **How it continues.** With `Range` from its offset and `If-Range` (strong `ETag`, else `Last-Modified`), whatever
+/// `Accept-Ranges` says. Never are two versions of the entity spliced: a response with another validator or another
+/// total length is [`NetError::EntityChanged`]. A 200 answer is skipped up to the offset when its validator is the
+/// same. Without a strong validator the bytes themselves must prove it: the last KiB delivered is asked for again and
+/// compared, or, of a 200 answer, the digest of all that was delivered.
+///
+/// **How often.** The policy's budget starts anew whenever new bytes arrive; each continuation waits its jittered
+/// pause. Errors that are not retryable end the body at once. Streams that announce themselves as radio (`icy-*`
+/// headers) are never continued: there is nothing behind an offset there.
+///
+/// **Ends.** `None` with [`end_is_proven`](Body::end_is_proven): the whole of the range, or all of the entity, was
+/// delivered. `None` without it: a body delimited by the close of its connection alone; play it, do not commit it.
+/// An error is final: further calls repeat it.
+///
+/// Cancel-safe: [`next_chunk`](Body::next_chunk) may be dropped at any time, a reconnection under way included, and
+/// goes on where it was. Dropping the body cancels the transfer.
 pub struct ResumingBody<N: Net> {
-    inner: N::Body,
+    net: N,
+    request: Request,
+    policy: RetryPolicy,
+    jitter: Jitter,
+    link: Link<N::Body>,
+    version: Version,
+    skip: Skip,
+    /// Offset of the next byte to deliver.
+    offset: u64,
+    /// Offset behind the last byte to deliver, as far as it is known.
+    end: Option<u64>,
+    /// New bytes of the present response.
+    progress: u64,
+    retries: u32,
+    resumptions: u64,
+    /// The next continuation asks again for bytes that were delivered, to compare them.
+    asks_again: bool,
+    is_radio: bool,
+    /// `Ok(proven)` at the end.
+    outcome: Option<Result<bool, NetError>>,
+}
+
+enum Link<B> {
+    Open(Part<B>),
+    Pause(Instant),
+    Opening(Opening<B>),
+    Closed,
+}
+
+/// The response that is being read.
+struct Part<B> {
+    body: B,
+    /// Offset behind its last byte, if declared.
+    end: Option<u64>,
+    /// Its end says nothing about the end of the entity: a part, the total unknown.
+    is_inconclusive: bool,
+}
+
+impl<B> Part<B> {
+    fn new(head: &ResponseHead, body: B) -> Self {
+        let is_part = head.status == StatusCode::PARTIAL_CONTENT;
+        Self { body, end: head.body_end(), is_inconclusive: is_part && head.total_len.is_none() }
+    }
 }
 
 impl<N: Net> ResumingBody<N> {
+    /// Opens; `exact` skips to the start of a range without an end too.
     pub(crate) async fn open(
-        _net: N,
-        _request: Request,
-        _policy: RetryPolicy,
+        net: N,
+        request: Request,
+        policy: RetryPolicy,
+        exact: bool,
     ) -> Result<Response<Self>, NetError> {
-        todo!()
+        let mut request = request.without_retry();
+        let jitter = Jitter::new(&policy);
+        let Response { mut head, body } = match retrying(&net, &request, &policy, &jitter).await {
+            Ok(Response { head, body }) => Response { head, body: Some(body) },
+            Err(error) => Response { head: empty_head(&request, error)?, body: None },
+        };
+        let part = body.map(|body| Part::new(&head, body));
+        let (arrives_at, arrives_until) = (head.body_offset, head.body_end());
+        place(&mut head, &mut request, exact)?;
+        let start = head.body_offset;
+        let body = Self {
+            net,
+            policy,
+            jitter,
+            version: Version::of(&head, start),
+            skip: Skip::unasked(arrives_at, start),
+            offset: start,
+            end: if head.has_entity() { planned_end(&request, head.total_len) } else { Some(start) },
+            request,
+            progress: 0,
+            retries: 0,
+            resumptions: 0,
+            asks_again: true,
+            is_radio: head.headers.keys().any(|name| name.as_str().starts_with("icy-")),
+            outcome: part.is_none().then_some(Ok(true)),
+            link: part.map_or(Link::Closed, Link::Open),
+        };
+        // Without a total, the end of the range is a wish unless the response reaches it.
+        let is_certain = head.total_len.is_some() || body.end <= arrives_until;
+        head.body_len = body.end.filter(|_| is_certain).map(|end| end.saturating_sub(start));
+        Ok(Response { head, body })
     }
 
     /// Offset in the entity of the next byte.
     pub fn offset(&self) -> u64 {
-        todo!()
+        self.offset
     }
 
-    /// Length of the entity, as far as it is known by now.
+    /// Length of the entity, as far as it is known by now: a later response, or the end, may teach it.
     pub fn total_len(&self) -> Option<u64> {
-        todo!()
+        self.version.total
     }
 
-    /// How often the body was continued.
+    /// How often the body asked to be continued.
     pub fn resumptions(&self) -> u64 {
-        todo!()
+        self.resumptions
+    }
+
+    fn finish(&mut self, proven: bool) {
+        self.link = Link::Closed;
+        self.outcome = Some(Ok(proven));
+    }
+
+    fn fail(&mut self, error: NetError) {
+        self.link = Link::Closed;
+        self.outcome = Some(Err(error));
+    }
+
+    fn changed(&mut self, what: &'static str) {
+        let error = NetError::changed(&self.request.url, self.offset, what);
+        self.fail(error);
+    }
+
+    /// New bytes of `data`, once those that were delivered before are checked and gone.
+    fn accept(&mut self, mut data: Bytes) -> Option<Bytes> {
+        if !self.skip.is_done() {
+            self.skip.take(&mut data);
+            if self.version.denies(&self.skip) || (self.skip.is_done() && !self.version.confirms(&self.skip))
+            {
+                self.changed("its bytes");
+                return None;
+            }
+        }
+        if let Some(end) = self.end {
+            let left = end.saturating_sub(self.offset);
+            data.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        if data.is_empty() {
+            return None;
+        }
+        self.version.delivered(&data);
+        self.offset = self.offset.saturating_add(data.len() as u64);
+        self.progress = self.progress.saturating_add(data.len() as u64);
+        self.retries = 0;
+        self.asks_again = true;
+        Some(data)
+    }
+
+    /// The present response ended cleanly before the end of what is wanted.
+    fn part_ended(&mut self, proven: bool, is_inconclusive: bool) {
+        if self.version.total.is_none() && !is_inconclusive {
+            // The end of the response is the end of the entity.
+            return match (self.skip.is_done(), proven) {
+                (true, proven) => {
+                    self.version.total = proven.then_some(self.offset);
+                    self.finish(proven);
+                }
+                (false, true) => self.changed("it is shorter"),
+                (false, false) => self.interrupted(),
+            };
+        }
+        if self.progress > 0 {
+            // A server that answers in pieces.
+            return self.reopen();
+        }
+        if self.skip.is_done() && std::mem::take(&mut self.asks_again) && self.version.overlap() > 0 {
+            // What was delivered is confirmed, and nothing lies behind it: ask for exactly that.
+            return self.reopen();
+        }
+        self.interrupted();
+    }
+
+    fn interrupted(&mut self) {
+        let error = NetError::Interrupted {
+            url: redacted(&self.request.url),
+            received: self.offset,
+            expected: self.end,
+            source: None,
+        };
+        self.broke(error);
+    }
+
+    /// The present response, or the attempt to get one, failed.
+    fn broke(&mut self, error: NetError) {
+        self.asks_again = true;
+        match self.policy.pause(self.retries, &error, &self.jitter) {
+            Some(pause) if !self.is_radio => {
+                tracing::debug!(%error, offset = self.offset, retry = self.retries, ?pause, "body broke off");
+                self.retries += 1;
+                self.link = Link::Pause(later(pause));
+            }
+            _ => self.fail(error),
+        }
+    }
+
+    fn reopen(&mut self) {
+        let start = self.offset - if self.asks_again { self.version.overlap() } else { 0 };
+        let range = ByteRange { start, end: self.request.range.and_then(|range| range.end) };
+        let mut request = self.request.clone().with_range(range).with_if_range(self.version.validator());
+        request.headers.remove(header::IF_NONE_MATCH);
+        request.headers.remove(header::IF_MODIFIED_SINCE);
+        let net = self.net.clone();
+        self.resumptions += 1;
+        self.progress = 0;
+        // Boxed, so that a dropped `next_chunk` does not drop the reconnection.
+        self.link = Link::Opening(Box::pin(async move { net.open(request).await }));
+    }
+
+    fn opened(&mut self, result: Result<Response<N::Body>, NetError>) {
+        match result {
+            Ok(Response { head, .. }) if !head.has_entity() => {
+                self.fail(NetError::wrong_range(&head.url, self.offset, "an answer without a body"));
+            }
+            Ok(Response { head, body }) => match self.version.join(&head, self.offset) {
+                Ok(skip) => {
+                    self.skip = skip;
+                    self.end = planned_end(&self.request, self.version.total);
+                    self.link = Link::Open(Part::new(&head, body));
+                }
+                Err(error) => self.fail(error),
+            },
+            Err(NetError::RangeNotSatisfiable { total: Some(total), .. })
+                if self.version.total.is_some_and(|known| known != total) || total < self.offset =>
+            {
+                self.changed("its length");
+            }
+            Err(NetError::RangeNotSatisfiable { total: Some(total), .. }) if total == self.offset => {
+                self.version.total = Some(total);
+                self.finish(true);
+            }
+            Err(error) => self.broke(error),
+        }
+    }
+
+    /// All that is wanted is delivered: lets the response see its end, if it is there, so that its connection is kept.
+    async fn complete(&mut self) {
+        if let Link::Open(part) = &mut self.link
+            && part.end == Some(self.offset)
+        {
+            let mut last = pin!(part.body.next_chunk());
+            poll_fn(|cx| Poll::Ready(drop(last.as_mut().poll(cx)))).await;
+        }
+        self.finish(true);
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<N: Net> Body for ResumingBody<N> {
     async fn next_chunk(&mut self) -> Result<Option<Bytes>, NetError> {
-        self.inner.next_chunk().await
+        loop {
+            match &self.outcome {
+                Some(Ok(_)) => return Ok(None),
+                Some(Err(error)) => return Err(error.clone()),
+                None => {}
+            }
+            if self.skip.is_done() && self.end.is_some_and(|end| self.offset >= end) {
+                self.complete().await;
+                continue;
+            }
+            match &mut self.link {
+                Link::Open(part) => match part.body.next_chunk().await {
+                    Ok(Some(data)) => {
+                        if let Some(data) = self.accept(data) {
+                            return Ok(Some(data));
+                        }
+                    }
+                    Ok(None) => {
+                        let (proven, is_inconclusive) = (part.body.end_is_proven(), part.is_inconclusive);
+                        self.part_ended(proven, is_inconclusive);
+                    }
+                    Err(error) => self.broke(error),
+                },
+                Link::Pause(until) => {
+                    sleep_until(*until).await;
+                    self.reopen();
+                }
+                Link::Opening(opening) => {
+                    let result = opening.await;
+                    self.opened(result);
+                }
+                Link::Closed => self.finish(false),
+            }
+        }
     }
 
     fn end_is_proven(&self) -> bool {
-        self.inner.end_is_proven()
+        matches!(self.outcome, Some(Ok(true)))
     }
+}
+
+/// The head of an empty body, when the request was for the exact end of the entity.
+fn empty_head(request: &Request, error: NetError) -> Result<ResponseHead, NetError> {
+    match error {
+        NetError::RangeNotSatisfiable { start, total: Some(total), .. } if start == total => {
+            Ok(ResponseHead::at_end(request, total))
+        }
+        error => Err(error),
+    }
+}
+
+/// Moves the head to the first byte that is delivered.
+fn place(head: &mut ResponseHead, request: &mut Request, exact: bool) -> Result<(), NetError> {
+    let Some(range) = request.range else { return Ok(()) };
+    let is_part = head.status == StatusCode::PARTIAL_CONTENT;
+    if is_part && request.if_range.as_ref().is_some_and(|v| v.compare(&head.headers) == Sameness::Changed) {
+        return Err(NetError::changed(&head.url, range.start, "its validator"));
+    }
+    if head.body_offset >= range.start || !head.has_entity() {
+        return Ok(());
+    }
+    if !is_part && range.end.is_none() && !exact {
+        // From 0, as the head says.
+        request.range = None;
+        return Ok(());
+    }
+    if let Some(total) = head.total_len.filter(|&total| total <= range.start) {
+        return Err(NetError::RangeNotSatisfiable {
+            url: redacted(&head.url),
+            start: range.start,
+            total: Some(total),
+        });
+    }
+    head.body_offset = range.start;
+    Ok(())
+}
+
+/// Offset behind the last byte to deliver, as far as it is known.
+fn planned_end(request: &Request, total: Option<u64>) -> Option<u64> {
+    let wanted = request.range.and_then(|range| range.end);
+    match (wanted, total) {
+        (Some(wanted), Some(total)) => Some(wanted.min(total)),
+        (wanted, total) => wanted.or(total),
+    }
+}
+
+fn later(pause: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(pause).unwrap_or(now)
 }

@@ -12,8 +12,8 @@ use crate::request::Request;
 
 /// How often and how soon to try again: exponential backoff with full jitter.
 ///
-/// The pause before retry *n* (from 0) is random between zero and `min(cap, base × 2ⁿ)`; a `Retry-After` of the server
-/// is waited for in addition to none of that, but up to `retry_after_cap`.
+/// The pause before retry *n* (from 0) is random between zero and `min(cap, base × 2ⁿ)`; a longer `Retry-After` of the
+/// server is obeyed instead, up to `retry_after_cap`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Tries after the first one. Default 3. For a body this budget starts anew whenever bytes arrive.
@@ -113,11 +113,6 @@ impl<N> RetryNet<N> {
         self.inner
     }
 
-    /// The policy, for the bodies that are opened over this layer.
-    pub fn policy(&self) -> &RetryPolicy {
-        &self.policy
-    }
-
     /// The same layer around another net.
     pub fn map_inner<M>(self, map: impl FnOnce(N) -> M) -> RetryNet<M> {
         RetryNet { inner: map(self.inner), policy: self.policy, jitter: self.jitter }
@@ -138,16 +133,89 @@ impl<N: Net> Net for RetryNet<N> {
         if request.retried_by_caller || self.policy.max_retries == 0 {
             return self.inner.open(request).await;
         }
-        let mut retry = 0;
-        loop {
-            let error = match self.inner.open(request.clone()).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            let Some(pause) = self.policy.pause(retry, &error, &self.jitter) else { return Err(error) };
-            tracing::debug!(%error, retry, ?pause, "request failed, trying again");
-            tokio::time::sleep(pause).await;
-            retry += 1;
+        retrying(&self.inner, &request, &self.policy, &self.jitter).await
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.policy.clone()
+    }
+}
+
+/// Sends the request by the policy.
+pub(crate) async fn retrying<N: Net>(
+    net: &N,
+    request: &Request,
+    policy: &RetryPolicy,
+    jitter: &Jitter,
+) -> Result<Response<N::Body>, NetError> {
+    let mut retry = 0;
+    loop {
+        let error = match net.open(request.clone()).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let Some(pause) = policy.pause(retry, &error, jitter) else { return Err(error) };
+        tracing::debug!(%error, retry, ?pause, "request failed, trying again");
+        tokio::time::sleep(pause).await;
+        retry += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+
+    fn busy(retry_after: Option<u64>) -> NetError {
+        NetError::Status {
+            url: "http://h/".into(),
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: retry_after.map(Duration::from_secs),
         }
+    }
+
+    #[test]
+    fn pauses_grow_to_the_cap_and_are_jittered_and_repeatable() {
+        let policy = RetryPolicy { max_retries: 40, seed: Some(7), ..RetryPolicy::default() };
+        let pauses = |_| {
+            let jitter = Jitter::new(&policy);
+            (0..40).map(|n| policy.pause(n, &busy(None), &jitter).unwrap()).collect::<Vec<_>>()
+        };
+        let (first, second) = (pauses(0), pauses(1));
+        assert_eq!(first, second);
+        for (n, pause) in first.iter().enumerate() {
+            let ceiling =
+                Duration::from_millis(200).saturating_mul(1 << n.min(20)).min(Duration::from_secs(10));
+            assert!(*pause <= ceiling, "{n}: {pause:?}");
+        }
+        let capped = &first[6..];
+        assert!(capped.iter().any(|p| *p < Duration::from_secs(3)), "jitter is full");
+        assert!(capped.iter().any(|p| *p > Duration::from_secs(7)), "jitter is full");
+        assert_eq!(policy.pause(40, &busy(None), &Jitter::new(&policy)), None);
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_up_to_its_cap() {
+        let policy = RetryPolicy::default();
+        let jitter = Jitter::new(&policy);
+        assert_eq!(policy.pause(0, &busy(Some(7)), &jitter), Some(Duration::from_secs(7)));
+        assert_eq!(policy.pause(0, &busy(Some(u64::MAX)), &jitter), Some(Duration::from_secs(30)));
+        assert!(policy.pause(0, &busy(Some(0)), &jitter).unwrap() <= Duration::from_millis(200));
+    }
+
+    #[test]
+    fn extreme_policies_do_not_overflow() {
+        let policy = RetryPolicy {
+            max_retries: u32::MAX,
+            base: Duration::MAX,
+            cap: Duration::MAX,
+            retry_after_cap: Duration::MAX,
+            seed: Some(1),
+        };
+        let jitter = Jitter::new(&policy);
+        assert!(policy.pause(u32::MAX - 1, &busy(Some(u64::MAX)), &jitter).is_some());
+        let at_once = RetryPolicy { base: Duration::ZERO, ..policy };
+        assert_eq!(at_once.pause(5, &busy(None), &jitter), Some(Duration::ZERO));
     }
 }

@@ -10,6 +10,7 @@ use url::Url;
 use crate::error::{NetError, Phase};
 use crate::net::{Body, Net, Response};
 use crate::request::Request;
+use crate::retry::RetryPolicy;
 
 /// Time limits of a request. There is none for a whole body: a song takes as long as it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +80,10 @@ impl<N: Net> Net for TimeoutNet<N> {
             .await
             .map_err(|_| NetError::timeout(&url, Phase::Head, head))??;
         Ok(response.map_body(|inner| TimeoutBody { inner, url, idle, waited: Duration::ZERO }))
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.inner.retry_policy()
     }
 }
 

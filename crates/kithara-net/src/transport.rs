@@ -1,0 +1,157 @@
+//! reqwest, built at the first request: one hop of a request, without redirects.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderValue};
+use url::Url;
+
+use crate::error::{NetError, Phase};
+use crate::redact::redacted;
+use crate::request::Request;
+use crate::settings::{HttpSettings, ProxySetting, VersionSetting};
+
+/// A built reqwest client.
+pub(crate) struct Transport {
+    client: reqwest::Client,
+    connect_timeout: Duration,
+    #[cfg(feature = "__tls")]
+    verifier: Arc<crate::tls::LazyVerifier>,
+}
+
+impl Transport {
+    pub(crate) fn build(settings: &HttpSettings, connect_timeout: Duration) -> Result<Self, NetError> {
+        let mut builder = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .user_agent(settings.user_agent.clone())
+            .cookie_store(settings.cookies)
+            .connect_timeout(connect_timeout)
+            .pool_max_idle_per_host(settings.max_idle_per_host)
+            .pool_idle_timeout(settings.idle_timeout)
+            .http2_initial_stream_window_size(settings.http2_stream_window)
+            .http2_initial_connection_window_size(settings.http2_connection_window);
+        builder = match &settings.proxy {
+            ProxySetting::System => builder,
+            ProxySetting::Direct => builder.no_proxy(),
+            ProxySetting::Url(url) => builder.proxy(proxy(url)?),
+        };
+        builder = match settings.version {
+            VersionSetting::Negotiate => builder,
+            VersionSetting::Http1 => builder.http1_only(),
+            VersionSetting::Http2PriorKnowledge => builder.http2_prior_knowledge(),
+        };
+        #[cfg(feature = "__tls")]
+        let (builder, verifier) = {
+            let (config, verifier) = crate::tls::client_config(settings)
+                .map_err(|error| NetError::Settings { what: "TLS", source: Arc::new(error) })?;
+            (builder.tls_backend_preconfigured(config), verifier)
+        };
+        let client = builder
+            .build()
+            .map_err(|error| NetError::Settings { what: "client", source: Arc::new(error.without_url()) })?;
+        Ok(Self {
+            client,
+            connect_timeout,
+            #[cfg(feature = "__tls")]
+            verifier,
+        })
+    }
+
+    /// One request to one URL.
+    pub(crate) async fn send(&self, url: &Url, headers: HeaderMap) -> Result<reqwest::Response, NetError> {
+        check_scheme(url)?;
+        let send = self.client.get(url.clone()).headers(headers).send();
+        #[cfg(feature = "__tls")]
+        let result = if url.scheme() == "https" && !self.verifier.is_loaded() {
+            // Root certificates are read while the connection is made.
+            let verifier = Arc::clone(&self.verifier);
+            let load = tokio::task::spawn_blocking(move || verifier.load());
+            tokio::join!(send, load).0
+        } else {
+            send.await
+        };
+        #[cfg(not(feature = "__tls"))]
+        let result = send.await;
+        result.map_err(|error| self.explain(url, error))
+    }
+
+    fn explain(&self, url: &Url, error: reqwest::Error) -> NetError {
+        // The URL in reqwest's text is not redacted.
+        let error = error.without_url();
+        let url_text = redacted(url);
+        if error.is_connect() && error.is_timeout() {
+            return NetError::timeout(url, Phase::Connect, self.connect_timeout);
+        }
+        if error.is_builder() {
+            return NetError::invalid(url, "not a URL that HTTP can ask for");
+        }
+        if is_tls(&error) {
+            return NetError::Tls { url: url_text, source: Arc::new(error) };
+        }
+        if error.is_connect() {
+            return NetError::Connect { url: url_text, source: Arc::new(error) };
+        }
+        NetError::Request { url: url_text, source: Arc::new(error) }
+    }
+}
+
+fn proxy(url: &Url) -> Result<reqwest::Proxy, NetError> {
+    reqwest::Proxy::all(url.clone())
+        .map_err(|error| NetError::Settings { what: "proxy", source: Arc::new(error.without_url()) })
+}
+
+/// Only what this build can speak.
+pub(crate) fn check_scheme(url: &Url) -> Result<(), NetError> {
+    let reason = match url.scheme() {
+        "http" => return Ok(()),
+        "https" if cfg!(feature = "__tls") => return Ok(()),
+        "https" => "https needs the feature `rustls` or `aws-lc`",
+        _ => "the scheme is neither http nor https",
+    };
+    Err(NetError::UnsupportedScheme { url: redacted(url), reason })
+}
+
+/// The headers of the first hop.
+pub(crate) fn headers(settings: &HttpSettings, request: &Request) -> Result<HeaderMap, NetError> {
+    let mut all = Request::new(request.url.clone())
+        .with_headers(&settings.headers)
+        .with_headers(&request.headers)
+        .headers;
+    // Offsets are meaningful in the identity encoding alone, and only `Request::range` is checked.
+    all.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    all.remove(header::RANGE);
+    all.remove(header::IF_RANGE);
+    if let Some(range) = request.range {
+        let value = range.header_value().ok_or_else(|| NetError::invalid(&request.url, "an empty range"))?;
+        // `bytes=0-` asks for what no range asks for; some servers answer it with a needless 206.
+        if range.start > 0 || range.end.is_some() {
+            all.insert(header::RANGE, value);
+            if let Some(value) = request.if_range.as_ref().and_then(|v| v.for_if_range()) {
+                all.insert(header::IF_RANGE, value);
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// True if the error comes from TLS itself: a certificate, no common version. Trying again changes nothing.
+fn is_tls(error: &reqwest::Error) -> bool {
+    #[cfg(feature = "__tls")]
+    {
+        let mut cause: Option<&(dyn StdError + 'static)> = error.source();
+        while let Some(current) = cause {
+            let inner = current.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            if current.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+                return true;
+            }
+            cause = match inner {
+                Some(inner) => Some(inner),
+                None => current.source(),
+            };
+        }
+    }
+    let _: &dyn StdError = error;
+    false
+}

@@ -1,40 +1,185 @@
-//! ADTS.
+//! AAC in ADTS frames (ISO/IEC 14496-3, 1.A.2.2).
+
+use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{DemuxError, DemuxedPacket, Demuxer, TrackInfo};
+use super::aac::{self, SAMPLE_RATES};
+use super::bits::Bits;
+use super::framing::{Format, TIMESCALE, WRAP};
+use super::packed::{Packed, packed_demuxer};
+use super::track::Gapless;
+use super::{Codec, Container, DemuxError, DemuxedPacket, Demuxer, TrackInfo};
 
-/// ADTS demuxer.
-#[derive(Debug, Default)]
-pub struct AdtsDemuxer {}
+/// Demuxer of packed AAC: ADTS frames with or without checksums, with ID3 tags in front of segments.
+///
+/// Packets are raw AAC access units, in 90 kHz time: that of the segment's ID3 timestamp, or counted from the start when
+/// there is none. A last frame that is cut short waits for the next segment, which may continue it.
+#[derive(Debug)]
+pub struct AdtsDemuxer {
+    packed: Packed<Adts>,
+}
 
-impl AdtsDemuxer {
-    /// An empty demuxer.
-    pub fn new() -> Self {
-        Self::default()
+packed_demuxer!(AdtsDemuxer, Adts);
+
+/// The header of an ADTS frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdtsHeader {
+    /// MPEG-4 audio object type: 1 Main, 2 LC, 3 SSR, 4 LTP.
+    pub object_type: u8,
+    /// Index into [`SAMPLE_RATES`].
+    pub rate_index: u8,
+    /// Channel configuration; 0 when a program config element in the frame says the channels.
+    pub channel_config: u8,
+    /// True when checksums stand behind the header and the blocks.
+    pub has_crc: bool,
+    /// Bytes of the frame, header included.
+    pub frame_len: u16,
+    /// Raw data blocks in the frame, 1 to 4.
+    pub blocks: u8,
+}
+
+impl AdtsHeader {
+    /// Bytes that [`parse`](Self::parse) looks at.
+    pub const LEN: usize = 7;
+
+    /// Reads a header; `None` when the bytes are none.
+    pub fn parse(data: &[u8]) -> Option<Self> {
+        let &[0xFF, b1, b2, b3, b4, b5, b6, ..] = data else { return None };
+        // Sync word, layer 0.
+        if b1 & 0xF6 != 0xF0 {
+            return None;
+        }
+        let header = Self {
+            object_type: (b2 >> 6) + 1,
+            rate_index: b2 >> 2 & 0x0F,
+            channel_config: (b2 & 1) << 2 | b3 >> 6,
+            has_crc: b1 & 1 == 0,
+            frame_len: u16::from(b3 & 3) << 11 | u16::from(b4) << 3 | u16::from(b5 >> 5),
+            blocks: (b6 & 3) + 1,
+        };
+        let is_sane = usize::from(header.rate_index) < SAMPLE_RATES.len()
+            && usize::from(header.frame_len) >= header.header_len();
+        is_sane.then_some(header)
+    }
+
+    /// Bytes before the first raw data block.
+    pub fn header_len(&self) -> usize {
+        Self::LEN + if self.has_crc { 2 * usize::from(self.blocks) } else { 0 }
+    }
+
+    /// Frames per second of the core coder.
+    pub fn sample_rate(&self) -> u32 {
+        SAMPLE_RATES.get(usize::from(self.rate_index)).copied().unwrap_or(44_100)
+    }
+
+    /// The AudioSpecificConfig that says the same.
+    pub fn audio_specific_config(&self) -> [u8; 2] {
+        aac::audio_specific_config(self.object_type, self.rate_index, self.channel_config)
     }
 }
 
-impl Demuxer for AdtsDemuxer {
-    fn push(&mut self, _data: Bytes) -> Result<(), DemuxError> {
-        todo!()
+/// ADTS frames.
+#[derive(Debug)]
+pub(super) struct Adts;
+
+impl Format for Adts {
+    type Header = AdtsHeader;
+    const CONTAINER: Container = Container::Adts;
+    const HEADER_LEN: usize = AdtsHeader::LEN;
+    const RESYNC_DEPTH: usize = 1;
+
+    fn parse(bytes: &[u8]) -> Option<AdtsHeader> {
+        AdtsHeader::parse(bytes)
     }
-    fn next_packet(&mut self) -> Result<Option<DemuxedPacket<'_>>, DemuxError> {
-        todo!()
+
+    fn is_unsupported(_bytes: &[u8]) -> bool {
+        false
     }
-    fn finish(&mut self) -> Result<(), DemuxError> {
-        todo!()
+
+    fn refusal(header: &AdtsHeader) -> Option<&'static str> {
+        // Where the blocks lie cannot be known without decoding them.
+        (header.blocks > 1 && !header.has_crc)
+            .then_some("several raw data blocks in a frame without their positions")
     }
-    fn reset(&mut self) {
-        todo!()
+
+    const UNSUPPORTED: &'static str = "";
+
+    fn is_same(a: &AdtsHeader, b: &AdtsHeader) -> bool {
+        (a.object_type, a.rate_index, a.channel_config) == (b.object_type, b.rate_index, b.channel_config)
     }
-    fn discard(&mut self) {
-        todo!()
+
+    fn frame_len(header: &AdtsHeader) -> usize {
+        header.frame_len.into()
     }
-    fn track(&self) -> Option<&TrackInfo> {
-        todo!()
+
+    fn block_frames(_header: &AdtsHeader) -> u32 {
+        1024
     }
-    fn set_time_hint(&mut self, _near: i64) {
-        todo!()
+
+    fn sample_rate(header: &AdtsHeader) -> u32 {
+        header.sample_rate()
     }
+
+    fn describe(header: &AdtsHeader, frame: &[u8]) -> Result<TrackInfo, DemuxError> {
+        let mut config = *header;
+        let mut channels = aac::channels_of(header.channel_config);
+        if header.channel_config == 0 {
+            channels = frame.get(header.header_len()..).and_then(leading_program_config).unwrap_or(0);
+            // A decoder need not know of the program config when a plain configuration says the same.
+            config.channel_config = if matches!(channels, 1 | 2) { channels as u8 } else { 0 };
+        }
+        Ok(TrackInfo {
+            serial: 0,
+            id: 0,
+            codec: if header.object_type == 2 { Codec::AacLc } else { Codec::AacOther(header.object_type) },
+            extra_data: Some(config.audio_specific_config().into()),
+            sample_rate: header.sample_rate(),
+            channels,
+            bits_per_sample: None,
+            timescale: TIMESCALE,
+            frames_per_packet: Some(1024),
+            edit: None,
+            gapless: None,
+            duration: None,
+            language: None,
+            wrap: Some(WRAP),
+        })
+    }
+
+    fn blocks(header: &AdtsHeader) -> usize {
+        header.blocks.into()
+    }
+
+    fn block(header: &AdtsHeader, frame: &[u8], index: usize) -> Range<usize> {
+        let first = header.header_len();
+        if header.blocks == 1 {
+            return first..frame.len();
+        }
+        // Positions of all blocks but the first count from the first. Each block is followed by its checksum.
+        let start_of = |block: usize| {
+            let at = AdtsHeader::LEN + 2 * block.checked_sub(1)?;
+            let position = frame.get(at..at + 2)?;
+            Some(first + usize::from(position[0]) * 256 + usize::from(position[1]))
+        };
+        let start = if index == 0 { first } else { start_of(index).unwrap_or(frame.len()) };
+        let next =
+            if index + 1 == header.blocks.into() { frame.len() } else { start_of(index + 1).unwrap_or(0) };
+        let end = next.min(frame.len()).saturating_sub(2);
+        if start >= first && start < end { start..end } else { 0..0 }
+    }
+
+    fn tag(_header: &AdtsHeader, _frame: &[u8]) -> Option<Option<Gapless>> {
+        None
+    }
+}
+
+/// Channels of a program_config_element that a raw data block begins with.
+fn leading_program_config(block: &[u8]) -> Option<u16> {
+    const ID_PCE: u32 = 5;
+    let mut bits = Bits::new(block);
+    if bits.get(3)? != ID_PCE {
+        return None;
+    }
+    aac::program_config_channels(&mut bits)
 }

@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use super::adts::Adts;
+use super::framing::Format;
+use super::mpeg_audio::MpegAudio;
 use super::{AdtsDemuxer, Codec, Demuxer, Fmp4Demuxer, MpegAudioDemuxer, TsDemuxer};
+use super::{id3, ts};
 
 /// A container that has an incremental demuxer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,19 +59,146 @@ pub enum Sniff {
     Unknown,
 }
 
+/// Bytes (behind ID3 tags) within which a container must show itself.
+const MAX_SNIFF: usize = 64 << 10;
+
+/// Boxes that an MP4 stream or segment begins with.
+const FIRST_BOXES: [&[u8; 4]; 15] = [
+    b"ftyp", b"styp", b"moov", b"moof", b"sidx", b"ssix", b"emsg", b"prft", b"free", b"skip", b"mdat",
+    b"uuid", b"wide", b"pdin", b"mfra",
+];
+
 /// Chooses the container from the first bytes of a stream or segment.
 ///
 /// Leading ID3 tags are skipped. MPEG-TS and framed audio are found behind some garbage as well, by several frames in a
 /// row.
 pub fn sniff(data: &[u8]) -> Sniff {
-    let _ = data;
-    todo!()
+    look(data, false)
 }
 
 /// Like [`sniff`], when no more bytes will come: never [`Sniff::NeedMore`].
 pub fn sniff_at_end(data: &[u8]) -> Sniff {
-    match sniff(data) {
+    match look(data, true) {
         Sniff::NeedMore => Sniff::Unknown,
         other => other,
     }
+}
+
+fn look(data: &[u8], is_end: bool) -> Sniff {
+    let mut data = data;
+    while let Some(len) = id3::tag_len(data) {
+        match usize::try_from(len).ok().and_then(|len| data.get(len..)) {
+            Some(rest) if !rest.is_empty() || is_end => data = rest,
+            _ => return Sniff::NeedMore,
+        }
+    }
+    if data.len() < 16 && !is_end {
+        return Sniff::NeedMore;
+    }
+    if let Some(kind) = data.get(4..8)
+        && FIRST_BOXES.iter().any(|first| *first == kind)
+    {
+        return Sniff::Found(Container::Fmp4);
+    }
+    if let Some(codec) = named_only(data) {
+        return Sniff::Unsupported(codec);
+    }
+    let window = &data[..data.len().min(MAX_SNIFF)];
+    if is_text(window) {
+        return Sniff::Unknown;
+    }
+    let is_end = is_end || data.len() >= MAX_SNIFF;
+    match at_start(window, is_end) {
+        Sniff::Unknown => behind_garbage(window, is_end),
+        other => other,
+    }
+}
+
+/// Framed audio that we have no demuxer for.
+fn named_only(data: &[u8]) -> Option<Codec> {
+    match *data {
+        // The bit stream identification tells the two apart.
+        [0x0B, 0x77, _, _, _, bsi, ..] => Some(if bsi >> 3 <= 10 { Codec::Ac3 } else { Codec::Eac3 }),
+        [0x56, b1, b2, ..] if b1 & 0xE0 == 0xE0 => {
+            let next = 3 + (usize::from(b1 & 0x1F) << 8 | usize::from(b2));
+            let again = data.get(next..next + 2)?;
+            (again[0] == 0x56 && again[1] & 0xE0 == 0xE0).then_some(Codec::Latm)
+        }
+        _ => None,
+    }
+}
+
+/// A page, a playlist, subtitles: no control characters at the front of any media are ASCII text.
+fn is_text(data: &[u8]) -> bool {
+    let head = data.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(data);
+    let head = &head[..head.len().min(64)];
+    head.len() >= 4 && head.iter().all(|&byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'))
+}
+
+fn at_start(data: &[u8], is_end: bool) -> Sniff {
+    let mut is_open = false;
+    for (container, verdict) in [
+        (Container::MpegTs, ts_packets(data, 3, is_end)),
+        (Container::Adts, frames::<Adts>(data, 1, is_end)),
+        (Container::MpegAudio, frames::<MpegAudio>(data, 1, is_end)),
+    ] {
+        match verdict {
+            Some(true) => return Sniff::Found(container),
+            Some(false) => {}
+            None => is_open = true,
+        }
+    }
+    if is_open { Sniff::NeedMore } else { Sniff::Unknown }
+}
+
+fn behind_garbage(data: &[u8], is_end: bool) -> Sniff {
+    for start in 1..data.len() {
+        let rest = &data[start..];
+        let found = match rest[0] {
+            0x47 if ts_packets(rest, 5, false) == Some(true) => Container::MpegTs,
+            0xFF if frames::<Adts>(rest, 4, false) == Some(true) => Container::Adts,
+            0xFF if frames::<MpegAudio>(rest, 4, false) == Some(true) => Container::MpegAudio,
+            _ => continue,
+        };
+        return Sniff::Found(found);
+    }
+    if is_end { Sniff::Unknown } else { Sniff::NeedMore }
+}
+
+/// Whether `wanted` sync bytes stand at the distance of one of the packet sizes. `None`: not yet to be told.
+fn ts_packets(data: &[u8], wanted: usize, is_end: bool) -> Option<bool> {
+    let mut is_open = false;
+    for (size, offset) in ts::PACKET_LAYOUTS {
+        let mut syncs = data.iter().skip(offset).step_by(size).take(wanted);
+        let present = syncs.clone().count();
+        if syncs.all(|&byte| byte == ts::SYNC) {
+            if present == wanted || is_end && present >= 1 && data.len() % size == 0 {
+                return Some(true);
+            }
+            is_open = true;
+        }
+    }
+    if is_open && !is_end { None } else { Some(false) }
+}
+
+/// Whether a frame stands at the start and `wanted` like it follow. `None`: not yet to be told.
+fn frames<F: Format>(data: &[u8], wanted: usize, is_end: bool) -> Option<bool> {
+    let Some(head) = data.get(..F::HEADER_LEN) else {
+        return if is_end { Some(false) } else { None };
+    };
+    let Some(first) = F::parse(head) else { return Some(F::is_unsupported(head)) };
+    let mut at = F::frame_len(&first);
+    for _ in 0..wanted {
+        match data.get(at..at + F::HEADER_LEN) {
+            Some(bytes) => match F::parse(bytes) {
+                Some(next) if F::is_same(&first, &next) => at += F::frame_len(&next),
+                // A trailing or a timed tag.
+                _ if bytes.starts_with(b"ID3") || bytes.starts_with(b"TAG") => return Some(true),
+                _ => return Some(false),
+            },
+            None if is_end => return Some(true),
+            None => return None,
+        }
+    }
+    Some(true)
 }

@@ -4,6 +4,11 @@ use bytes::Bytes;
 
 use super::{DemuxError, DemuxedPacket, Demuxer, TrackInfo};
 
+/// The byte that every packet begins with.
+pub(super) const SYNC: u8 = 0x47;
+/// Packet sizes, and where in them the sync byte stands: plain, with a timestamp in front (M2TS), with parity behind.
+pub(super) const PACKET_LAYOUTS: [(usize, usize); 3] = [(188, 0), (192, 4), (204, 0)];
+
 /// MPEG-TS demuxer.
 #[derive(Debug, Default)]
 pub struct TsDemuxer {}

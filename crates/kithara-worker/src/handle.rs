@@ -1,105 +1,20 @@
-use std::marker::PhantomData;
+use std::fmt;
+use std::sync::atomic::Ordering;
 
-use crate::{AsyncWorkerSource, BlockingWorkerSource};
+use crate::block_on::block_on;
+use crate::channel::{Consumer, Finish, Message};
+use crate::commands::Commander;
+use crate::{SendCommandError, WorkerError};
 
 /// An item and the epoch that it was fetched in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fetch<T> {
-    /// Counts the commands that made everything before them stale. Starts at 0.
+    /// Counts what made everything before it stale. Starts at 0.
     pub epoch: u64,
     /// The item.
     pub data: T,
-    /// The source knows that nothing follows (a hint; the end itself is `None` from `recv`).
+    /// The source knows that nothing follows. A hint: the end itself is `None` from `recv`.
     pub is_eof: bool,
-}
-
-/// Why a worker delivers nothing.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WorkerError<E> {
-    /// The source failed. The worker is parked; a command (a seek, a resume) makes it try again.
-    #[error("the source of the worker failed")]
-    Source(#[source] E),
-    /// The failure was reported before, and no command was sent since.
-    #[error("the source of the worker failed before")]
-    AlreadyFailed,
-    /// The source panicked. The worker has ended.
-    #[error("the source of the worker panicked: {message}")]
-    Panicked {
-        /// What the panic said.
-        message: String,
-    },
-    /// The worker has gone without an end: its runtime was shut down.
-    #[error("the worker was cancelled")]
-    Cancelled,
-    /// The operating system gave no thread.
-    #[error("cannot start the thread of the worker")]
-    Spawn(#[source] std::io::Error),
-}
-
-impl<E> WorkerError<E> {
-    /// Whether a command to the same worker may help.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Source(_) | Self::AlreadyFailed)
-    }
-}
-
-/// The worker has ended; here is the command back.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the worker has ended")]
-pub struct SendCommandError<C>(pub C);
-
-/// The consumer's end of a worker. Dropping it ends the worker.
-pub struct WorkerHandle<T, C, E> {
-    _marker: PhantomData<fn(C) -> (T, E)>,
-}
-
-#[allow(clippy::todo, unused_variables, clippy::unused_async)]
-impl<T: Send + 'static, C: Send + 'static, E: Send + 'static> WorkerHandle<T, C, E> {
-    /// The next item of the current epoch; `None` at the end (again and again, until a command changes that). Cancel-safe.
-    ///
-    /// # Errors
-    /// See [`WorkerError`].
-    pub async fn recv(&mut self) -> Result<Option<Fetch<T>>, WorkerError<E>> {
-        todo!()
-    }
-
-    /// As [`recv`](Self::recv), for plain threads.
-    ///
-    /// # Errors
-    /// See [`WorkerError`].
-    pub fn recv_blocking(&mut self) -> Result<Option<Fetch<T>>, WorkerError<E>> {
-        todo!()
-    }
-
-    /// What is there now.
-    ///
-    /// # Errors
-    /// See [`WorkerError`].
-    pub fn try_recv(&mut self) -> Result<TryRecv<T>, WorkerError<E>> {
-        todo!()
-    }
-
-    /// Sends a command. Never blocks; a command is never lost.
-    ///
-    /// # Errors
-    /// Gives the command back when the worker has ended.
-    pub fn send_command(&self, command: C) -> Result<(), SendCommandError<C>> {
-        todo!()
-    }
-
-    /// The epoch of the items that `recv` delivers.
-    #[must_use]
-    pub fn epoch(&self) -> u64 {
-        todo!()
-    }
-
-    /// Whether the worker has ended (what it queued before can still be received).
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        todo!()
-    }
 }
 
 /// What [`WorkerHandle::try_recv`] found.
@@ -113,20 +28,141 @@ pub enum TryRecv<T> {
     End,
 }
 
-/// Runs `source` in a task of the current tokio runtime, at most `capacity` items ahead.
-#[allow(clippy::todo, unused_variables)]
-pub fn spawn_async<S: AsyncWorkerSource>(
-    source: S,
-    capacity: usize,
-) -> WorkerHandle<S::Item, S::Command, S::Error> {
-    todo!()
+/// The consumer's end of a worker. Dropping it ends the worker: see [`spawn_async`](crate::spawn_async) and
+/// [`spawn_blocking`](crate::spawn_blocking).
+pub struct WorkerHandle<T, C, E> {
+    queue: Consumer<T, E>,
+    commander: Commander<C>,
+    rest: Option<Rest>,
+    /// Ends the worker when dropped.
+    ending: Ending,
 }
 
-/// Runs `source` in a thread of its own, at most `capacity` items ahead.
-#[allow(clippy::todo, unused_variables)]
-pub fn spawn_blocking<S: BlockingWorkerSource>(
-    source: S,
-    capacity: usize,
-) -> WorkerHandle<S::Item, S::Command, S::Error> {
-    todo!()
+/// The worker rests for want of commands: it has obeyed this many.
+#[derive(Debug, Clone, Copy)]
+enum Rest {
+    AtEnd { commands: u64 },
+    AtError { commands: u64 },
+}
+
+/// How to end the worker.
+pub(crate) enum Ending {
+    Task(tokio::task::JoinHandle<()>),
+    Thread(crate::blocking_worker::Thread),
+    Nothing,
+}
+
+impl<T, C, E> WorkerHandle<T, C, E> {
+    pub(crate) fn new(queue: Consumer<T, E>, commander: Commander<C>, ending: Ending) -> Self {
+        Self { queue, commander, rest: None, ending }
+    }
+
+    /// The next item of the current epoch; `None` at the end, again and again until a command changes that.
+    ///
+    /// Cancel-safe: dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`WorkerError`]: what the source failed with comes once, in its place among the items.
+    pub async fn recv(&mut self) -> Result<Option<Fetch<T>>, WorkerError<E>> {
+        loop {
+            match self.try_recv()? {
+                TryRecv::Item(item) => return Ok(Some(item)),
+                TryRecv::End => return Ok(None),
+                TryRecv::Pending => self.queue.signals.filled.notified().await,
+            }
+        }
+    }
+
+    /// As [`recv`](Self::recv), for plain threads: parks the thread. In a task it would block the runtime.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn recv_blocking(&mut self) -> Result<Option<Fetch<T>>, WorkerError<E>> {
+        block_on(self.recv())
+    }
+
+    /// What is there now.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
+    pub fn try_recv(&mut self) -> Result<TryRecv<T>, WorkerError<E>> {
+        // Looked at first: what was queued before the worker went is found below.
+        let gone = self.queue.signals.is_gone();
+        while let Some(message) = self.queue.try_pop() {
+            self.rest = None;
+            match message {
+                Message::Item(item) => return Ok(TryRecv::Item(item)),
+                Message::End { commands, .. } => self.rest = Some(Rest::AtEnd { commands }),
+                Message::Failed { commands, error, .. } => {
+                    self.rest = Some(Rest::AtError { commands });
+                    return Err(WorkerError::Source(error));
+                }
+            }
+        }
+        let sent = self.queue.signals.sent.load(Ordering::Acquire);
+        match self.rest {
+            Some(Rest::AtEnd { commands }) if commands >= sent => return Ok(TryRecv::End),
+            Some(Rest::AtError { commands }) if commands >= sent => return Err(WorkerError::AlreadyFailed),
+            _ if gone => {}
+            _ => return Ok(TryRecv::Pending),
+        }
+        match self.queue.signals.finish().cloned() {
+            Some(Finish::Stopped) => Ok(TryRecv::End),
+            Some(Finish::Panicked(message)) => Err(WorkerError::Panicked { message }),
+            Some(Finish::NotSpawned(message)) => Err(WorkerError::Spawn { message }),
+            None => Err(WorkerError::Cancelled),
+        }
+    }
+
+    /// Sends a command: see [`Commander::send_command`].
+    ///
+    /// # Errors
+    /// Gives the command back when the worker has ended.
+    pub fn send_command(&self, command: C) -> Result<(), SendCommandError<C>> {
+        self.commander.send_command(command)
+    }
+
+    /// Another sender of commands.
+    #[must_use]
+    pub fn commander(&self) -> Commander<C> {
+        self.commander.clone()
+    }
+
+    /// The epoch of the items that `recv` delivers.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.queue.signals.epoch()
+    }
+
+    /// Whether the worker has ended. What it queued before can still be received.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.queue.signals.is_gone()
+    }
+
+    /// Ends the worker and waits until it has gone and its source is dropped. If the future is dropped, so is the handle.
+    pub async fn shutdown(self) {
+        self.commander.stop();
+        while !self.queue.signals.is_gone() {
+            self.queue.signals.filled.notified().await;
+        }
+    }
+}
+
+impl<T, C, E> Drop for WorkerHandle<T, C, E> {
+    fn drop(&mut self) {
+        self.commander.stop();
+        match std::mem::replace(&mut self.ending, Ending::Nothing) {
+            Ending::Task(task) => task.abort(),
+            Ending::Thread(thread) => thread.end(self.commander.has_interrupter()),
+            Ending::Nothing => {}
+        }
+    }
+}
+
+impl<T, C, E> fmt::Debug for WorkerHandle<T, C, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("WorkerHandle");
+        out.field("epoch", &self.epoch()).field("finished", &self.is_finished()).finish_non_exhaustive()
+    }
 }

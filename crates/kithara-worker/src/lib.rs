@@ -1,7 +1,18 @@
-//! Async and blocking workers that feed a bounded channel.
+#![doc = include_str!("../README.md")]
 
+mod async_worker;
+mod block_on;
+mod blocking_worker;
+mod channel;
+mod commands;
+mod core;
+mod error;
 mod handle;
 mod source;
 
-pub use handle::{Fetch, SendCommandError, TryRecv, WorkerError, WorkerHandle, spawn_async, spawn_blocking};
+pub use async_worker::{spawn_async, spawn_async_on};
+pub use blocking_worker::spawn_blocking;
+pub use commands::Commander;
+pub use error::{SendCommandError, WorkerError};
+pub use handle::{Fetch, TryRecv, WorkerHandle};
 pub use source::{AsyncWorkerSource, BlockingWorkerSource, CommandOutcome};

@@ -1,3 +1,8 @@
-//! Media fixtures, a scripted HTTP origin and signal measurements for Kithara's tests
+#![doc = include_str!("../README.md")]
 
+mod host;
 pub mod media;
+mod origin;
+pub mod pattern;
+
+pub use origin::{Content, Control, Counters, Cut, Gate, Gone, Origin, Received, Reply, Resource};

@@ -147,7 +147,7 @@ impl Reference {
 
     fn count(&self, samples: &[f32]) -> Result<u64, Mismatch> {
         let channels = usize::from(self.channels.max(1));
-        if samples.len() % channels == 0 {
+        if samples.len().is_multiple_of(channels) {
             Ok((samples.len() / channels) as u64)
         } else {
             Err(Mismatch::Ragged { samples: samples.len(), channels: self.channels })

@@ -192,6 +192,11 @@ impl<F: Format> Framer<F> {
         self.serial
     }
 
+    /// The time behind the last packet, once a timestamp has been seen.
+    pub(super) fn time(&self) -> Option<i64> {
+        self.clock.is_timed.then(|| self.clock.now())
+    }
+
     pub(super) fn set_time_hint(&mut self, near: i64) {
         self.clock.hint = Some(near);
     }

@@ -19,7 +19,7 @@ pub trait StreamingExt: Streaming {
         async move {
             loop {
                 match self.read_at(offset, buf).await {
-                    Err(error) if matches!(error, StorageError::NotAvailable { .. }) => {}
+                    Err(StorageError::NotAvailable { .. }) => {}
                     done => return done,
                 }
                 if self.wait_range(offset..offset.saturating_add(1)).await? == WaitOutcome::Eof {

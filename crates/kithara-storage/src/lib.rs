@@ -4,6 +4,8 @@ mod atomic;
 mod block_on;
 mod board;
 mod claim;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod disk;
 mod error;
 mod ext;
@@ -16,6 +18,8 @@ mod resource;
 mod settings;
 mod streaming;
 mod sync;
+#[cfg(test)]
+mod tests;
 
 pub use atomic::{Atomic, AtomicResource};
 pub use block_on::block_on;

@@ -7,12 +7,14 @@ use parking_lot::RwLock;
 /// Bytes per page.
 pub(crate) const PAGE: u64 = 16 * 1024;
 
+type Page = RwLock<Box<[u8]>>;
+
 /// Bytes in memory, in pages that exist once they are written to; a far offset costs one page.
 ///
 /// The map is locked only to find a page, and a page only while it is copied from or to.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    pages: RwLock<BTreeMap<u64, Arc<RwLock<Box<[u8]>>>>>,
+    pages: RwLock<BTreeMap<u64, Arc<Page>>>,
 }
 
 impl Memory {
@@ -27,7 +29,7 @@ impl Memory {
         }
     }
 
-    fn page_for_writing(&self, index: u64) -> Arc<RwLock<Box<[u8]>>> {
+    fn page_for_writing(&self, index: u64) -> Arc<Page> {
         if let Some(page) = self.pages.read().get(&index) {
             return Arc::clone(page);
         }

@@ -4,7 +4,7 @@ use std::pin::pin;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::channel::{Consumer, GoneOnDrop, Signals, queue};
+use crate::channel::{GoneOnDrop, Signals, queue};
 use crate::commands::{Commander, Envelope};
 use crate::core::{Core, Ended, Next, guard};
 use crate::handle::Ending;
@@ -30,15 +30,16 @@ pub fn spawn_async_on<S: AsyncWorkerSource>(
     source: S,
     capacity: usize,
 ) -> WorkerHandle<S::Item, S::Command, S::Error> {
-    let (consumer, commander, work) = prepare(source, capacity);
-    WorkerHandle::new(consumer, commander, Ending::Task(runtime.spawn(work)))
+    let (mut handle, work) = prepare(source, capacity);
+    handle.ending = Ending::Task(runtime.spawn(work));
+    handle
 }
 
-/// The two ends, and the work to be spawned.
+/// The handle, and the work to be spawned.
 fn prepare<S: AsyncWorkerSource>(
     source: S,
     capacity: usize,
-) -> (Consumer<S::Item, S::Error>, Commander<S::Command>, impl Future<Output = ()> + Send) {
+) -> (WorkerHandle<S::Item, S::Command, S::Error>, impl Future<Output = ()> + Send) {
     let (producer, consumer) = queue(capacity);
     let (commander, commands) = Commander::new(producer.signals.clone(), S::starts_epoch, None);
     let gone = GoneOnDrop(producer.signals.clone());
@@ -49,7 +50,7 @@ fn prepare<S: AsyncWorkerSource>(
         let mut worker = worker;
         while worker.step().await.is_ok() {}
     };
-    (consumer, commander, work)
+    (WorkerHandle::new(consumer, commander, Ending::Nothing), work)
 }
 
 struct Worker<S: AsyncWorkerSource> {
@@ -143,8 +144,7 @@ mod tests {
     /// There is no clock in a worker: what happens to the waker is all that can ever wake it.
     #[test]
     fn a_resting_worker_is_woken_by_commands_alone() {
-        let (consumer, commander, work) = prepare(Count(0), 4);
-        let mut handle = WorkerHandle::new(consumer, commander, Ending::Nothing);
+        let (mut handle, work) = prepare(Count(0), 4);
         let mut work = Box::pin(work);
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));

@@ -35,7 +35,7 @@ pub struct WorkerHandle<T, C, E> {
     commander: Commander<C>,
     rest: Option<Rest>,
     /// Ends the worker when dropped.
-    ending: Ending,
+    pub(crate) ending: Ending,
 }
 
 /// The worker rests for want of commands: it has obeyed this many.

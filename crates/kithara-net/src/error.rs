@@ -102,7 +102,7 @@ pub enum NetError {
         /// The limit.
         after: Duration,
     },
-    /// The server answered with a status that is no success.
+    /// The server answered with a status that brings no entity.
     #[error("{url} answered {status}")]
     Status {
         /// What was asked for (after redirects).

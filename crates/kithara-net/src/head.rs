@@ -28,7 +28,7 @@ pub enum TransferSource {
 pub struct ResponseHead {
     /// The final URL, after redirects: relative URLs in the body resolve against it.
     pub url: Url,
-    /// 2xx, 304 for a conditional request, or 416 for a resuming body asked for the exact end.
+    /// 200, 203 or 206; 304 for a conditional request; 416 for a resuming body asked for the exact end.
     pub status: StatusCode,
     /// All headers.
     pub headers: HeaderMap,
@@ -55,7 +55,7 @@ impl ResponseHead {
     /// as [`HttpClient`](crate::HttpClient) does.
     ///
     /// # Errors
-    /// [`NetError::Status`] for a status that is no success, [`NetError::RangeNotSatisfiable`] for 416,
+    /// [`NetError::Status`] for a status other than 200, 203, 206 (and 304, when asked for), [`NetError::RangeNotSatisfiable`] for 416,
     /// [`NetError::ContentEncoding`] for anything but `identity`, [`NetError::WrongRange`] for a 206 that is not the
     /// part asked for.
     pub fn new(
@@ -83,7 +83,7 @@ impl ResponseHead {
         };
         match status {
             StatusCode::PARTIAL_CONTENT => head.read_part(request)?,
-            StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => {
+            StatusCode::NOT_MODIFIED => {
                 head.body_len = Some(0);
                 head.total_len = None;
             }
@@ -97,9 +97,9 @@ impl ResponseHead {
         self.body_len.and_then(|len| self.body_offset.checked_add(len))
     }
 
-    /// False for 204, 205 and 304, which carry nothing of the entity.
+    /// False for 304, which carries nothing of the entity.
     pub(crate) fn has_entity(&self) -> bool {
-        !matches!(self.status.as_u16(), 204 | 205 | 304)
+        self.status != StatusCode::NOT_MODIFIED
     }
 
     /// The head of nothing, at the end of an entity of `total` bytes.
@@ -174,9 +174,11 @@ fn check_status(
         let start = request.range.map_or(0, |range| range.start);
         return Err(NetError::RangeNotSatisfiable { url: redacted(url), start, total });
     }
-    let accepted = status.is_success() || (status == StatusCode::NOT_MODIFIED && request.is_conditional());
-    if accepted {
-        return Ok(());
+    match status.as_u16() {
+        200 | 203 | 206 => return Ok(()),
+        304 if request.is_conditional() => return Ok(()),
+        // 202, 204 and the like come without the entity; 3xx that arrive here lead nowhere.
+        _ => {}
     }
     let retry_after = retry_after(headers, SystemTime::now());
     Err(NetError::Status { url: redacted(url), status, retry_after })

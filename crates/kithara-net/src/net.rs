@@ -17,7 +17,8 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// Sends the request and waits for the head of the response. Dropping the future cancels the request.
     ///
     /// # Errors
-    /// Any [`NetError`]; a status of 400 or more is [`NetError::Status`] (416: [`NetError::RangeNotSatisfiable`]).
+    /// Any [`NetError`]. A status that brings no entity is [`NetError::Status`] (416:
+    /// [`NetError::RangeNotSatisfiable`]); 304 is one only when the request was not conditional.
     fn open(&self, request: Request) -> impl Future<Output = Result<Response<Self::Body>, NetError>> + Send;
 
     /// How this stack tries again: what [`NetExt::get_bytes`](crate::NetExt::get_bytes) continues a broken body by.

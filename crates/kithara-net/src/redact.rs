@@ -25,8 +25,8 @@ impl fmt::Display for RedactedUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.0;
         write!(f, "{}:", url.scheme())?;
-        if let Some(host) = url.host_str() {
-            write!(f, "//{host}")?;
+        if url.has_authority() || url.scheme() == "file" {
+            write!(f, "//{}", url.host_str().unwrap_or_default())?;
         }
         if let Some(port) = url.port() {
             write!(f, ":{port}")?;

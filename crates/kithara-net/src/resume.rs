@@ -278,7 +278,7 @@ impl<N: Net> ResumingBody<N> {
             && part.end == Some(self.offset)
         {
             let mut last = pin!(part.body.next_chunk());
-            poll_fn(|cx| Poll::Ready(drop(last.as_mut().poll(cx)))).await;
+            poll_fn(|cx| Poll::Ready(last.as_mut().poll(cx).is_ready())).await;
         }
         self.finish(true);
     }

@@ -1,0 +1,107 @@
+//! Redirects: bounded, http alone, credentials stay at home.
+
+use std::sync::Arc;
+
+use kithara_net::{HeaderValue, HttpClient, HttpSettings, Net, NetError, Request};
+
+use crate::server::{Act, Server, answer, ok};
+
+fn to(location: &str) -> Vec<Act> {
+    vec![answer("302 Found", &[&format!("location: {location}"), "content-length: 4"], b"gone")]
+}
+
+#[tokio::test]
+async fn the_final_url_is_reported_and_relative_locations_resolve() {
+    let server = Server::start(|seen, _| match seen.path() {
+        "/a/b" => to("../c?x=1"),
+        "/c?x=1" => to("//127.0.0.1:PORT/d").into_iter().take(0).chain(to("/d")).collect(),
+        _ => vec![ok(&[], b"here")],
+    })
+    .await;
+    let response = HttpClient::default().open(Request::new(server.url("/a/b"))).await.unwrap();
+    assert_eq!(response.head.url, server.url("/d"));
+    assert_eq!(server.connections(), 1, "the connection is kept over redirects");
+}
+
+#[tokio::test]
+async fn loops_end() {
+    let server = Server::start(|_, _| to("/again?token=secret")).await;
+    let error = HttpClient::default().open(Request::new(server.url("/"))).await.err().unwrap();
+    assert!(matches!(error, NetError::Redirect { reason: "too many redirects", .. }), "{error}");
+    assert!(!error.to_string().contains("secret"));
+    assert_eq!(server.seen().len(), 11);
+    let none = HttpClient::new(HttpSettings { max_redirects: 0, ..HttpSettings::default() });
+    assert!(none.open(Request::new(server.url("/"))).await.is_err());
+    assert_eq!(server.seen().len(), 12);
+}
+
+#[tokio::test]
+async fn bad_targets_are_refused() {
+    for location in ["file:///etc/passwd", "data:,x", "ftp://h/", "http://", "http://h:99999/"] {
+        let server = Server::start(move |_, _| to(location)).await;
+        let error = HttpClient::default().open(Request::new(server.url("/"))).await.err().unwrap();
+        assert!(matches!(error, NetError::Redirect { .. }), "{location}: {error}");
+        assert!(!error.is_retryable());
+    }
+    let server = Server::start(|_, _| vec![answer("302 Found", &["content-length: 0"], b"")]).await;
+    let error = HttpClient::default().open(Request::new(server.url("/"))).await.err().unwrap();
+    assert!(matches!(error, NetError::Redirect { reason: "no Location", .. }));
+}
+
+#[tokio::test]
+async fn credentials_stay_with_their_origin() {
+    let other = Arc::new(Server::start(|_, _| vec![ok(&[], b"")]).await);
+    let target = other.url("/there").to_string();
+    let first = Server::start(move |seen, _| match seen.path() {
+        "/local" => to("/here"),
+        "/here" => to(&target),
+        _ => vec![],
+    })
+    .await;
+    let mut request = Request::new(first.url("/local")).with_range(5..);
+    for (name, value) in [
+        ("authorization", "Bearer s"),
+        ("cookie", "c=s"),
+        ("x-api-key", "s"),
+        ("x-marked", "s"),
+        ("x-plain", "p"),
+    ] {
+        let mut value = HeaderValue::from_static(value);
+        value.set_sensitive(name == "x-marked");
+        request.headers.insert(http::HeaderName::from_static(name), value);
+    }
+    let settings =
+        HttpSettings { credential_headers: vec!["x-api-key".parse().unwrap()], ..HttpSettings::default() };
+    // The second server answers 200 to the range: that is its right.
+    HttpClient::new(settings).open(request).await.unwrap();
+    let [local, here] = &first.seen()[..] else { panic!("two requests") };
+    for seen in [local, here] {
+        assert_eq!(seen.header("authorization"), Some("Bearer s"));
+        assert_eq!(seen.header("cookie"), Some("c=s"));
+        assert_eq!(seen.header("x-api-key"), Some("s"));
+        assert_eq!(seen.header("x-marked"), Some("s"));
+    }
+    let there = &other.seen()[0];
+    for name in ["authorization", "cookie", "x-api-key", "x-marked"] {
+        assert_eq!(there.header(name), None, "{name}");
+    }
+    assert_eq!(there.header("x-plain"), Some("p"));
+    assert_eq!(there.header("range"), Some("bytes=5-"));
+}
+
+#[tokio::test]
+async fn credentials_in_the_url_stay_with_their_origin_too() {
+    let other = Server::start(|_, _| vec![ok(&[], b"")]).await;
+    let target = other.url("/there").to_string();
+    let first = Server::start(move |seen, _| match seen.path() {
+        "/local" => to("/here"),
+        _ => to(&target),
+    })
+    .await;
+    let mut url = first.url("/local");
+    url.set_username("me").unwrap();
+    url.set_password(Some("pw")).unwrap();
+    HttpClient::default().open(Request::new(url)).await.unwrap();
+    assert_eq!(first.seen()[1].header("authorization"), Some("Basic bWU6cHc="));
+    assert_eq!(other.seen()[0].header("authorization"), None);
+}

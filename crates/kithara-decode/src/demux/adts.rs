@@ -163,8 +163,11 @@ impl Format for Adts {
             Some(first + usize::from(position[0]) * 256 + usize::from(position[1]))
         };
         let start = if index == 0 { first } else { start_of(index).unwrap_or(frame.len()) };
-        let next =
-            if index + 1 == header.blocks.into() { frame.len() } else { start_of(index + 1).unwrap_or(0) };
+        let next = if index + 1 == usize::from(header.blocks) {
+            frame.len()
+        } else {
+            start_of(index + 1).unwrap_or(0)
+        };
         let end = next.min(frame.len()).saturating_sub(2);
         if start >= first && start < end { start..end } else { 0..0 }
     }

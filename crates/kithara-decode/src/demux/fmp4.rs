@@ -3,8 +3,9 @@
 use bytes::Bytes;
 
 use super::mp4::boxes::BoxHeader;
+use super::mp4::described::Described;
 use super::mp4::fragment::{Fragment, Sample};
-use super::mp4::moov::{Moov, Track};
+use super::mp4::moov::Moov;
 use super::mp4::table::Cursor;
 use super::queue::ByteQueue;
 use super::{Container, DemuxError, DemuxedPacket, Demuxer, TrackInfo, limits};
@@ -24,11 +25,8 @@ pub struct Fmp4Demuxer {
     segment_start: u64,
     /// Where the segment ends, once that is known.
     boundary: Option<u64>,
-    track: Option<Track>,
+    described: Described,
     is_only_track: bool,
-    info: Option<TrackInfo>,
-    description: u32,
-    serial: u32,
     fragment: Fragment,
     /// The place of the fragment's samples is only known once the header of its `mdat` is.
     awaits_mdat: bool,
@@ -78,7 +76,7 @@ impl Fmp4Demuxer {
                     return Err(self.malformed("sample data lies before its index"));
                 }
                 if sample.offset.saturating_add(sample.size.into()) <= self.limit() {
-                    self.use_description(sample.description)?;
+                    self.described.select(sample.description, self.walk)?;
                     self.consume(&sample);
                     return Ok(Some(sample));
                 }
@@ -112,7 +110,7 @@ impl Fmp4Demuxer {
     }
 
     fn table_sample(&self) -> Option<Sample> {
-        self.track.as_ref()?.table.as_ref()?.sample(self.table.as_ref()?)
+        self.described.table_sample(self.table.as_ref())
     }
 
     /// The sample that comes next.
@@ -131,35 +129,13 @@ impl Fmp4Demuxer {
     }
 
     fn consume(&mut self, sample: &Sample) {
-        let table = self.track.as_ref().and_then(|track| track.table.as_ref());
-        match (table, &mut self.table) {
+        match (self.described.table(), &mut self.table) {
             (Some(table), Some(cursor)) => table.advance(cursor),
             _ => {
                 self.fragment.step(sample.duration, sample.size);
                 self.next_pts = self.fragment.next_pts();
             }
         }
-    }
-
-    /// Makes `info` describe the sample entry with this index.
-    fn use_description(&mut self, description: u32) -> Result<(), DemuxError> {
-        if description == self.description && self.info.is_some() {
-            return Ok(());
-        }
-        let Some(track) = &self.track else { return Err(self.malformed("media before moov")) };
-        if let Some(error) = track.refusal(description) {
-            return Err(error);
-        }
-        let info = track.info(description, self.serial);
-        if info.is_none() {
-            return Err(self.malformed("sample description index"));
-        }
-        self.description = description;
-        if self.info != info {
-            self.serial += 1;
-            self.info = info.map(|info| TrackInfo { serial: self.serial, ..info });
-        }
-        Ok(())
     }
 
     /// Reads the box at `walk`.
@@ -230,18 +206,11 @@ impl Fmp4Demuxer {
         self.is_only_track = moov.track_count == 1;
         let track = moov.audio()?;
         self.table = track.table.as_ref().map(|table| table.cursor(0));
-        self.description = 0;
-        let first = self.table_description(&track).unwrap_or(track.trex.description);
-        self.track = Some(track);
-        self.use_description(first)
-    }
-
-    fn table_description(&self, track: &Track) -> Option<u32> {
-        Some(track.table.as_ref()?.sample(self.table.as_ref()?)?.description)
+        self.described.set_track(track, self.walk)
     }
 
     fn enter_moof(&mut self, payload: Bytes, end: u64) -> Result<(), DemuxError> {
-        let Some(track) = &self.track else { return Err(self.malformed("moof before moov")) };
+        let Some(track) = self.described.track() else { return Err(self.malformed("moof before moov")) };
         let parsed = self.fragment.parse(payload, self.walk, track, self.is_only_track, self.next_pts);
         parsed.map_err(|what| self.malformed(what))?;
         self.moof = (self.walk, end);
@@ -292,7 +261,7 @@ impl Fmp4Demuxer {
 
     /// True when an `mdat` without a `moof` before it may be described later.
     fn may_hold(&self, start: u64, end: u64) -> bool {
-        let is_indexed = self.track.as_ref().is_some_and(|track| track.table.is_some());
+        let is_indexed = self.described.table().is_some();
         !is_indexed && end != u64::MAX && end - start <= limits::MAX_EARLY_MDAT
     }
 
@@ -360,7 +329,7 @@ impl Demuxer for Fmp4Demuxer {
         };
         let is_discontinuity = std::mem::take(&mut self.is_discontinuity);
         let data = self.queue.slice(sample.offset, sample.size as usize);
-        let (Some(track), Some(data)) = (&self.info, data) else { return Ok(None) };
+        let (Some(track), Some(data)) = (self.described.info(), data) else { return Ok(None) };
         Ok(Some(DemuxedPacket {
             data,
             track,
@@ -378,10 +347,10 @@ impl Demuxer for Fmp4Demuxer {
     }
 
     fn reset(&mut self) {
-        let Self { serial, .. } = *self;
+        let described = Described::with_serial(self.described.serial());
         let mut queue = std::mem::take(&mut self.queue);
         queue.clear();
-        *self = Self { serial, queue, ..Self::default() };
+        *self = Self { described, queue, ..Self::default() };
     }
 
     fn discard(&mut self) {
@@ -400,7 +369,7 @@ impl Demuxer for Fmp4Demuxer {
     }
 
     fn track(&self) -> Option<&TrackInfo> {
-        self.info.as_ref()
+        self.described.info()
     }
 
     fn set_time_hint(&mut self, _near: i64) {}

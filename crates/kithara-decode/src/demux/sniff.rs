@@ -128,7 +128,7 @@ fn named_only(data: &[u8]) -> Option<Codec> {
     }
 }
 
-/// A page, a playlist, subtitles: no control characters at the front of any media are ASCII text.
+/// A page, a playlist, subtitles. No media begins with this much plain text.
 fn is_text(data: &[u8]) -> bool {
     let head = data.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(data);
     let head = &head[..head.len().min(64)];
@@ -172,7 +172,7 @@ fn ts_packets(data: &[u8], wanted: usize, is_end: bool) -> Option<bool> {
         let mut syncs = data.iter().skip(offset).step_by(size).take(wanted);
         let present = syncs.clone().count();
         if syncs.all(|&byte| byte == ts::SYNC) {
-            if present == wanted || is_end && present >= 1 && data.len() % size == 0 {
+            if present == wanted || is_end && present >= 1 && data.len().is_multiple_of(size) {
                 return Some(true);
             }
             is_open = true;

@@ -29,7 +29,7 @@ pub struct TrackInfo {
     pub edit: Option<EditList>,
     /// Encoder delay and padding told by means other than the edit list (Xing/LAME, iTunSMPB, Opus pre-skip).
     pub gapless: Option<Gapless>,
-    /// Length of the media where it is known, in `timescale` units. Fragments are not counted.
+    /// Length of the media in `timescale` units, where the container says it (fragments included).
     pub duration: Option<u64>,
     /// ISO 639-2 language, where the container says one.
     pub language: Option<[u8; 3]>,

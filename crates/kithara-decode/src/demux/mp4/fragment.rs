@@ -240,11 +240,6 @@ impl Fragment {
         self.first_absolute
     }
 
-    /// The smallest start of our runs.
-    pub(in super::super) fn lowest(&self) -> Option<i64> {
-        self.runs.first().map(|run| run.lowest)
-    }
-
     /// Moves the absolute runs by `delta`.
     pub(in super::super) fn shift_absolute(&mut self, delta: i64) -> Parsed<()> {
         self.shift(delta, true)

@@ -53,6 +53,7 @@ impl Moov {
         let mut tracks = Vec::new();
         let mut trexes = Vec::new();
         let mut gapless = None;
+        let mut fragment_duration = None;
         let mut is_fragmented = false;
         let mut track_count = 0;
         let mut boxes = Boxes::new(payload);
@@ -65,7 +66,7 @@ impl Moov {
                 }
                 b"mvex" => {
                     is_fragmented = true;
-                    trexes = parse_mvex(payload)?;
+                    (trexes, fragment_duration) = parse_mvex(payload)?;
                 }
                 b"udta" => gapless = super::udta::gapless(payload),
                 b"cmov" => return Err("compressed movie box"),
@@ -75,6 +76,11 @@ impl Moov {
         for track in &mut tracks {
             if let Some(edit) = &mut track.edit {
                 edit.movie_timescale = movie_timescale;
+            }
+            if is_fragmented {
+                // The track's own duration leaves the fragments out.
+                track.duration =
+                    fragment_duration.map(|total| rescale(total, track.timescale, movie_timescale));
             }
             if track.gapless.is_none() {
                 track.gapless = gapless;
@@ -249,16 +255,27 @@ fn parse_mvhd(payload: &[u8]) -> Parsed<u32> {
     Ok(fields.u32().ok_or("mvhd")?.max(1))
 }
 
-fn parse_mvex(payload: &[u8]) -> Parsed<Vec<(u32, FragmentDefaults)>> {
+/// Defaults by track, and the duration with all fragments in movie units.
+type Extends = (Vec<(u32, FragmentDefaults)>, Option<u64>);
+
+fn parse_mvex(payload: &[u8]) -> Parsed<Extends> {
     let mut boxes = Boxes::new(payload);
     let mut trexes = Vec::new();
+    let mut duration = None;
     while let Some((kind, payload)) = boxes.next_box()? {
-        if &kind.0 == b"trex" && trexes.len() < MAX_TRACKS {
-            let (_, _, mut fields) = full_box(payload)?;
-            trexes.push(parse_trex(&mut fields).ok_or("trex")?);
+        match &kind.0 {
+            b"trex" if trexes.len() < MAX_TRACKS => {
+                let (_, _, mut fields) = full_box(payload)?;
+                trexes.push(parse_trex(&mut fields).ok_or("trex")?);
+            }
+            b"mehd" => {
+                let (version, _, mut fields) = full_box(payload)?;
+                duration = fields.u32_or_u64(version == 1).filter(|&duration| duration > 0);
+            }
+            _ => {}
         }
     }
-    Ok(trexes)
+    Ok((trexes, duration))
 }
 
 fn parse_trex(fields: &mut Fields<'_>) -> Option<(u32, FragmentDefaults)> {

@@ -55,12 +55,8 @@ fn parse_entry(kind: FourCc, payload: &[u8], stsd_version: u8) -> Parsed<SampleE
     let mut format = kind;
     let mut config = Config::default();
     config.collect(children, 0)?;
-    if let Some(original) = config.original_format {
-        if matches!(&kind.0, b"enca" | b"encv" | b"drms") {
-            format = FourCc(original);
-        }
-    }
     if matches!(&kind.0, b"enca" | b"encv" | b"drms") {
+        format = FourCc(config.original_format.unwrap_or(kind.0));
         entry.encrypted = Some(FourCc(config.scheme.unwrap_or(kind.0)));
     }
     if let Some(rate) = config.srat {

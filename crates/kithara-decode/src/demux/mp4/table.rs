@@ -57,6 +57,13 @@ pub(in super::super) struct Cursor {
     pts: u64,
 }
 
+impl Cursor {
+    /// The time of the sample, in media units.
+    pub(in super::super) fn pts(&self) -> u64 {
+        self.pts
+    }
+}
+
 impl SampleTable {
     /// Parses the tables of an `stbl` payload. `None` when there is no sample.
     pub(in super::super) fn parse(stbl: &[u8]) -> Parsed<Option<Self>> {

@@ -1,1 +1,27 @@
-//! A persistent, evicting, pinned store of downloaded resources
+#![doc = include_str!("../README.md")]
+
+mod assets;
+mod catalog;
+mod error;
+mod index;
+mod key;
+mod layers;
+mod processing;
+mod settings;
+mod stack;
+mod store;
+
+pub use assets::{Assets, AssetsExt};
+pub use catalog::{
+    AssetEvent, AssetInfo, Catalog, IndexStats, LeaseGuard, Place, Removed, ResourceInfo, Rights,
+    VerifyReport,
+};
+pub use error::AssetsError;
+pub use key::{KeyFault, KeyPolicy, ResourceKey};
+pub use layers::cached::CachedAssets;
+pub use layers::evict::{EvictAssets, EvictResource};
+pub use layers::lease::{LeaseAssets, LeasedResource};
+pub use processing::{ChunkProcessor, ProcessError, ProcessedResource, ProcessingAssets, Processor};
+pub use settings::AssetSettings;
+pub use stack::{AssetObject, AssetResource, AssetStore};
+pub use store::{BaseAtomic, BaseResource, BaseStore, DiskAssetStore, MemoryAssetStore};

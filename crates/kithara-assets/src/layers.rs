@@ -1,0 +1,5 @@
+//! Decorators of a store.
+
+pub(crate) mod cached;
+pub(crate) mod evict;
+pub(crate) mod lease;

@@ -1,0 +1,133 @@
+//! The processed bytes that are kept: a window of chunks, each made once.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// Bytes of a chunk, before rounding to whole units.
+pub(super) const CHUNK: usize = 32 << 10;
+
+/// Lets one task work at a time; the others wait for what it makes, and one of them takes over if it is cancelled or fails.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    busy: AtomicBool,
+    ended: Notify,
+}
+
+impl Turns {
+    /// The right to work; `None` if another task has it.
+    pub(super) fn take(&self) -> Option<Turn<'_>> {
+        (!self.busy.swap(true, Ordering::Acquire)).then_some(Turn(self))
+    }
+
+    /// A future that ends when a turn ends that had not ended when this was called.
+    pub(super) fn ended(&self) -> tokio::sync::futures::Notified<'_> {
+        self.ended.notified()
+    }
+}
+
+/// The right to work, given back by dropping it.
+pub(super) struct Turn<'a>(&'a Turns);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.busy.store(false, Ordering::Release);
+        self.0.ended.notify_waiters();
+    }
+}
+
+/// A part of the result that begins at a multiple of the chunk size. It grows by whole units from its start.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) index: u64,
+    pub(super) turns: Turns,
+    data: Mutex<Vec<u8>>,
+}
+
+impl Chunk {
+    fn new(index: u64) -> Self {
+        Self { index, turns: Turns::default(), data: Mutex::default() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.data.lock().len()
+    }
+
+    /// Appends what was processed, which begins at `from`. For the one whose turn it is.
+    pub(super) fn append(&self, from: usize, data: &[u8]) {
+        let mut own = self.data.lock();
+        debug_assert_eq!(own.len(), from, "only one task works on a chunk");
+        own.extend_from_slice(data);
+    }
+
+    /// Copies bytes from `from` on, but none at or after `end`.
+    pub(super) fn copy(&self, from: usize, end: usize, buf: &mut [u8]) -> usize {
+        let data = self.data.lock();
+        let there = &data[..data.len().min(end)];
+        let Some(rest) = there.get(from..) else { return 0 };
+        let len = rest.len().min(buf.len());
+        buf[..len].copy_from_slice(&rest[..len]);
+        len
+    }
+}
+
+/// The chunks that are kept: those that were used last, of one generation of the resource.
+#[derive(Debug)]
+pub(super) struct Window {
+    capacity: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    generation: u64,
+    /// The last used chunk stands last.
+    chunks: VecDeque<Arc<Chunk>>,
+    /// Length of the input, and of the result.
+    lens: Option<(u64, u64)>,
+}
+
+impl Window {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity: capacity.max(1), inner: Mutex::default() }
+    }
+
+    /// The chunk of this number; an empty one if it is not kept.
+    pub(super) fn chunk(&self, generation: u64, index: u64) -> Arc<Chunk> {
+        let mut inner = self.inner.lock();
+        inner.enter(generation);
+        let at = inner.chunks.iter().position(|chunk| chunk.index == index);
+        let chunk = at.and_then(|at| inner.chunks.remove(at)).unwrap_or_else(|| Arc::new(Chunk::new(index)));
+        inner.chunks.push_back(chunk.clone());
+        let surplus = inner.chunks.len().saturating_sub(self.capacity);
+        let dropped: Vec<_> = inner.chunks.drain(..surplus).collect();
+        drop(inner);
+        drop(dropped);
+        chunk
+    }
+
+    /// The length of the result, if it was found for this input.
+    pub(super) fn len(&self, generation: u64, input: u64) -> Option<u64> {
+        let mut inner = self.inner.lock();
+        inner.enter(generation);
+        inner.lens.filter(|(known, _)| *known == input).map(|(_, len)| len)
+    }
+
+    pub(super) fn set_len(&self, generation: u64, input: u64, len: u64) {
+        let mut inner = self.inner.lock();
+        if inner.generation == generation {
+            inner.lens = Some((input, len));
+        }
+    }
+}
+
+impl Inner {
+    fn enter(&mut self, generation: u64) {
+        if self.generation != generation {
+            *self = Self { generation, ..Self::default() };
+        }
+    }
+}

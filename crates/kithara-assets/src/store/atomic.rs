@@ -1,0 +1,89 @@
+//! The handle on a small object.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kithara_storage::{Atomic, AtomicResource, StorageError};
+
+use super::backing::Backing;
+use crate::catalog::Place;
+use crate::{AssetsError, ResourceKey};
+
+/// A handle on a small object in a folder, or in memory where the folder cannot take it.
+#[derive(Clone)]
+pub struct BaseAtomic {
+    backing: Arc<Backing>,
+    key: ResourceKey,
+}
+
+impl BaseAtomic {
+    pub(super) fn new(backing: Arc<Backing>, key: ResourceKey) -> Self {
+        Self { backing, key }
+    }
+
+    /// The key it was opened by.
+    #[must_use]
+    pub fn key(&self) -> &ResourceKey {
+        &self.key
+    }
+
+    fn on_disk(&self) -> Option<AtomicResource> {
+        self.backing.folder().map(|folder| AtomicResource::disk(self.key.path_in(&folder.path)))
+    }
+
+    async fn write_to_disk(&self, content: &[u8]) -> Result<bool, StorageError> {
+        let Some(folder) = self.backing.writable_folder() else { return Ok(false) };
+        let object = AtomicResource::disk(self.key.path_in(&folder.path));
+        self.backing.note_change(&self.key);
+        match object.write(content).await {
+            Ok(()) => Ok(true),
+            Err(error @ StorageError::Io { .. }) => {
+                self.backing.catalog().note_trouble(&AssetsError::storage(&self.key, error));
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Atomic for BaseAtomic {
+    async fn read(&self) -> Result<Option<Bytes>, StorageError> {
+        // What is in memory is what the disk could not take: it is newer.
+        match (self.backing.shelf.atomic(&self.key), self.on_disk()) {
+            (Some(memory), _) => memory.read().await,
+            (None, Some(disk)) => disk.read().await,
+            (None, None) => Ok(None),
+        }
+    }
+
+    async fn write(&self, content: &[u8]) -> Result<(), StorageError> {
+        let len = content.len() as u64;
+        if self.write_to_disk(content).await? {
+            self.backing.catalog().completed(&self.key, Place::Disk, len);
+            if self.backing.shelf.take_atomic(&self.key) {
+                self.backing.catalog().forget_memory(&self.key);
+            }
+        } else {
+            self.backing.shelf.atomic_or_new(&self.key).write(content).await?;
+            self.backing.catalog().completed(&self.key, Place::Memory, len);
+        }
+        Ok(())
+    }
+
+    async fn remove(&self) -> Result<(), StorageError> {
+        if let Some(disk) = self.on_disk().filter(|_| self.backing.writable_folder().is_some()) {
+            disk.remove().await?;
+        }
+        self.backing.shelf.take_atomic(&self.key);
+        self.backing.catalog().forget(&self.key);
+        Ok(())
+    }
+}
+
+impl fmt::Debug for BaseAtomic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BaseAtomic({})", self.key)
+    }
+}

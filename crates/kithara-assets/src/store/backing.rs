@@ -1,0 +1,383 @@
+//! What stands behind a store: its catalog, its folder if it has one, and the resources that are open.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, SystemTime};
+
+use kithara_storage::{ResourceStatus, StorageError, Streaming, StreamingResource};
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::OnceCell;
+
+use super::files;
+use super::folder::{Folder, limits};
+use super::hold::Hold;
+use super::resource::BaseResource;
+use super::shelf::Shelf;
+use crate::catalog::{Catalog, Entry, Place, Rights, State, VerifyReport};
+use crate::index::walk::{Found, walk};
+use crate::{AssetSettings, AssetsError, ResourceKey};
+
+/// The folders that this process has open. Two stores on one folder share everything: the lock would make the second one a
+/// guest, and neither would know of the other's downloads.
+static OPEN: Mutex<Vec<(PathBuf, Weak<Backing>, Weak<Closing>)>> = Mutex::new(Vec::new());
+
+/// A temporary file younger than this may be in use.
+const TEMPORARY_FOR: Duration = Duration::from_secs(600);
+
+pub(crate) struct Backing {
+    catalog: Arc<Catalog>,
+    folder: Option<Folder>,
+    pub(super) shelf: Shelf,
+    slots: Mutex<HashMap<ResourceKey, Slot>>,
+    /// Told when the folder has been let go.
+    closing: Arc<Closing>,
+}
+
+/// Lives as long as a store holds its folder: a little longer than its last user.
+#[derive(Default)]
+struct Closing {
+    closed: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Drop for Backing {
+    fn drop(&mut self) {
+        // In this order: what may be waited for is done when the waiters are told.
+        drop(self.folder.take());
+        *self.closing.closed.lock() = true;
+        self.closing.changed.notify_all();
+    }
+}
+
+/// A resource that is open, or being opened by somebody: others wait for him.
+enum Slot {
+    Opening(Arc<OnceCell<Arc<Hold>>>),
+    Open(Weak<Hold>),
+}
+
+impl Backing {
+    pub(super) fn memory(settings: &AssetSettings) -> Arc<Self> {
+        let mut state = State::default();
+        state.limits = settings.memory_limits();
+        Arc::new(Self::new(Catalog::new(state, Rights::Memory), None))
+    }
+
+    pub(super) fn disk(path: &Path, settings: &AssetSettings) -> Result<Arc<Self>, AssetsError> {
+        let path = Folder::prepare(path)?;
+        // Held while a folder is opened: a second opener would find it locked, by us.
+        let mut open = OPEN.lock();
+        open.retain(|(_, _, closing)| closing.strong_count() > 0);
+        if let Some((_, backing, closing)) = open.iter().find(|(known, ..)| *known == path) {
+            if let Some(backing) = backing.upgrade() {
+                backing.catalog.set_limits(limits(backing.catalog.rights(), settings));
+                return Ok(backing);
+            }
+            if let Some(closing) = closing.upgrade() {
+                // Its last user is gone, and the indexes are being written: a moment.
+                let mut closed = closing.closed.lock();
+                closing.changed.wait_while(&mut closed, |closed| !*closed);
+            }
+            open.retain(|(known, ..)| *known != path);
+        }
+        let (folder, catalog) = Folder::open(path.clone(), settings)?;
+        let backing = Arc::new(Self::new(catalog, Some(folder)));
+        open.push((path, Arc::downgrade(&backing), Arc::downgrade(&backing.closing)));
+        Ok(backing)
+    }
+
+    fn new(catalog: Arc<Catalog>, folder: Option<Folder>) -> Self {
+        Self { catalog, folder, shelf: Shelf::default(), slots: Mutex::default(), closing: Arc::default() }
+    }
+
+    pub(super) fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    pub(super) fn folder(&self) -> Option<&Folder> {
+        self.folder.as_ref()
+    }
+
+    /// The folder, if new bytes may go there.
+    pub(super) fn writable_folder(&self) -> Option<&Folder> {
+        self.folder.as_ref().filter(|_| self.catalog.rights().may_write())
+    }
+
+    /// Tells the indexes, before the first byte goes to disk, that this asset is about to change.
+    pub(super) fn note_change(&self, key: &ResourceKey) {
+        if let Some(folder) = self.writable_folder() {
+            folder.note_change(&self.catalog, key);
+        }
+    }
+
+    // ---- opening ----
+
+    /// A handle on a resource; everybody who asks for one key gets the same resource.
+    pub(super) async fn open(self: &Arc<Self>, key: &ResourceKey) -> Result<BaseResource, AssetsError> {
+        self.catalog.touch(key);
+        let hold = match self.slot(key) {
+            Ok(hold) => hold,
+            Err(opening) => {
+                let open = async { self.open_new(key).await.map(Arc::new) };
+                let hold = opening.get_or_try_init(|| open).await;
+                let mut slots = self.slots.lock();
+                if matches!(slots.get(key), Some(Slot::Opening(known)) if Arc::ptr_eq(known, &opening)) {
+                    match hold {
+                        Ok(hold) => drop(slots.insert(key.clone(), Slot::Open(Arc::downgrade(hold)))),
+                        Err(_) => drop(slots.remove(key)),
+                    }
+                }
+                drop(slots);
+                hold.cloned().map_err(|error| AssetsError::storage(key, error))?
+            }
+        };
+        hold.start_over_if_lost().await;
+        Ok(BaseResource::new(hold))
+    }
+
+    fn slot(&self, key: &ResourceKey) -> Result<Arc<Hold>, Arc<OnceCell<Arc<Hold>>>> {
+        let mut slots = self.slots.lock();
+        match slots.get(key) {
+            Some(Slot::Opening(opening)) => return Err(opening.clone()),
+            Some(Slot::Open(hold)) => {
+                if let Some(hold) = hold.upgrade() {
+                    return Ok(hold);
+                }
+            }
+            None => {}
+        }
+        let opening = Arc::new(OnceCell::new());
+        slots.insert(key.clone(), Slot::Opening(opening.clone()));
+        Err(opening)
+    }
+
+    async fn open_new(self: &Arc<Self>, key: &ResourceKey) -> Result<Hold, StorageError> {
+        if let Some(resource) = self.shelf.streaming(key) {
+            return Ok(Hold::new(self.clone(), key.clone(), resource, Place::Memory));
+        }
+        let Some(folder) = &self.folder else {
+            return Ok(Hold::new(self.clone(), key.clone(), StreamingResource::memory(), Place::Memory));
+        };
+        let resource = StreamingResource::disk(key.path_in(&folder.path), folder.storage)?;
+        let lost = self.is_lost(key, &resource);
+        let hold = Hold::new(self.clone(), key.clone(), resource, Place::Disk);
+        if lost {
+            hold.note_lost();
+        }
+        Ok(hold)
+    }
+
+    /// Compares what is there with what the catalog knows; `true` if a complete resource has changed its length.
+    fn is_lost(&self, key: &ResourceKey, resource: &StreamingResource) -> bool {
+        let known = self.catalog.entry(key).filter(|entry| entry.on_disk);
+        match (known, resource.status()) {
+            (Some(known), ResourceStatus::Committed { len })
+                if known.complete && known.disk != len && self.owns_files() =>
+            {
+                tracing::warn!(%key, expected = known.disk, found = len, "a stored file has changed its length");
+                return true;
+            }
+            (Some(known), ResourceStatus::Committed { len }) if known.complete && known.disk == len => {}
+            // Completed without the index hearing of it.
+            (_, ResourceStatus::Committed { len }) => self.catalog.completed(key, Place::Disk, len),
+            (Some(known), _) => match resource.available().covered() {
+                0 => self.catalog.forget_place(key, Place::Disk),
+                bytes if bytes != known.disk || known.complete => {
+                    self.catalog.grown(key, Place::Disk, bytes);
+                }
+                _ => {}
+            },
+            (None, _) => match resource.available().covered() {
+                0 => {}
+                bytes => {
+                    self.catalog.grown(key, Place::Disk, bytes);
+                    self.catalog.changed(key);
+                }
+            },
+        }
+        false
+    }
+
+    /// A hold is gone: so is its slot, unless somebody opened the resource anew.
+    pub(super) fn closed(&self, key: &ResourceKey) {
+        let mut slots = self.slots.lock();
+        if matches!(slots.get(key), Some(Slot::Open(hold)) if hold.strong_count() == 0) {
+            slots.remove(key);
+        }
+    }
+
+    fn open_hold(&self, key: &ResourceKey) -> Option<Arc<Hold>> {
+        match self.slots.lock().get(key)? {
+            Slot::Open(hold) => hold.upgrade(),
+            Slot::Opening(opening) => opening.get().cloned(),
+        }
+    }
+
+    // ---- removing ----
+
+    pub(super) async fn remove(&self, key: &ResourceKey) -> Result<u64, AssetsError> {
+        let entry = self.catalog.entry(key).unwrap_or_default();
+        if let Some(folder) = &self.folder {
+            self.may_remove(folder, key, &entry)?;
+        }
+        // First whoever keeps a handle idle, so that its file is closed.
+        self.catalog.announce_removal(key);
+        if let Some(hold) = self.open_hold(key) {
+            hold.empty().await?;
+        } else if self.owns_files() {
+            self.remove_files(key, false).await?;
+        }
+        self.shelf.take(key);
+        self.catalog.forget(key);
+        if let Some(folder) = self.folder.as_ref().filter(|_| !self.catalog.knows_asset(key.asset_root())) {
+            files::prune(&folder.path, &key.path_in(&folder.path));
+        }
+        Ok(entry.disk.saturating_add(entry.memory))
+    }
+
+    fn owns_files(&self) -> bool {
+        self.folder.is_some() && self.catalog.rights().owns_files()
+    }
+
+    fn may_remove(&self, folder: &Folder, key: &ResourceKey, entry: &Entry) -> Result<(), AssetsError> {
+        match self.catalog.rights() {
+            Rights::Guest if entry.on_disk => Err(AssetsError::OwnedElsewhere { path: folder.path.clone() }),
+            Rights::ReadOnly if entry.on_disk => {
+                let error = std::io::ErrorKind::ReadOnlyFilesystem.into();
+                Err(AssetsError::folder(key.path_in(&folder.path), "remove a file of", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the files of a resource. `is_locked`: this process has its unfinished file locked.
+    pub(super) async fn remove_files(&self, key: &ResourceKey, is_locked: bool) -> Result<(), AssetsError> {
+        let Some(folder) = &self.folder else { return Ok(()) };
+        let path = key.path_in(&folder.path);
+        let removed =
+            blocking(move || files::remove(&path, is_locked).map_err(|error| (path, error))).await?;
+        match removed {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(AssetsError::InUse { what: key.to_string() }),
+            Err((path, error)) => Err(AssetsError::folder(path, "remove a file of", error)),
+        }
+    }
+
+    // ---- indexes ----
+
+    pub(super) async fn flush(self: &Arc<Self>) -> Result<(), AssetsError> {
+        let this = self.clone();
+        blocking(move || this.folder.as_ref().map_or(Ok(()), Folder::flush)).await?
+    }
+
+    pub(super) async fn verify(self: &Arc<Self>) -> Result<VerifyReport, AssetsError> {
+        let Some(folder) = &self.folder else {
+            let (resources, bytes) = (self.catalog.keys(None).len(), self.catalog.size());
+            return Ok(VerifyReport { resources, bytes, ..VerifyReport::default() });
+        };
+        let path = folder.path.clone();
+        let walked = blocking(move || walk(&path)).await?;
+        let walked = walked.map_err(|error| AssetsError::folder(&folder.path, "read", error))?;
+        let mut report = VerifyReport::default();
+        let mut found: HashMap<ResourceKey, Found> = HashMap::new();
+        for resource in walked.resources {
+            let known = found.get(&resource.key);
+            if known.is_none_or(|known| !known.complete) {
+                found.insert(resource.key.clone(), resource);
+            }
+        }
+        for key in self.catalog.keys(None) {
+            let entry = self.catalog.entry(&key).filter(|entry| entry.on_disk);
+            if entry.is_some() && !found.contains_key(&key) && self.open_hold(&key).is_none() {
+                self.catalog.forget_place(&key, Place::Disk);
+                report.missing += 1;
+            }
+        }
+        for resource in found.into_values() {
+            self.verify_one(resource, &mut report).await?;
+        }
+        report.temporary = self.remove_temporary(walked.temporary).await?;
+        Ok(report)
+    }
+
+    async fn verify_one(&self, found: Found, report: &mut VerifyReport) -> Result<(), AssetsError> {
+        let Found { key, bytes, modified, complete } = found;
+        // Who has it open knows better.
+        let known = self.catalog.entry(&key).filter(|entry| entry.on_disk);
+        let mut stored = bytes;
+        match known {
+            Some(known) if self.open_hold(&key).is_some() => stored = known.disk,
+            // How much of an unfinished file is real, its map says; the index has it from there.
+            Some(known) if !known.complete && !complete => stored = known.disk,
+            Some(known) if known.complete == complete && known.disk == bytes => {}
+            Some(known) if known.complete && (!complete || known.disk != bytes) && self.owns_files() => {
+                self.remove_files(&key, false).await?;
+                self.catalog.forget_place(&key, Place::Disk);
+                report.corrected += 1;
+                return Ok(());
+            }
+            Some(known) => {
+                self.catalog.adopt(&key, Entry { disk: bytes, complete, ..known });
+                report.corrected += 1;
+            }
+            None => {
+                let entry =
+                    self.catalog.entry(&key).unwrap_or(Entry { touched: modified, ..Entry::default() });
+                self.catalog.adopt(&key, Entry { disk: bytes, on_disk: true, complete, ..entry });
+                report.adopted += 1;
+            }
+        }
+        report.resources += 1;
+        report.bytes = report.bytes.saturating_add(stored);
+        Ok(())
+    }
+
+    async fn remove_temporary(&self, temporary: Vec<PathBuf>) -> Result<usize, AssetsError> {
+        if !self.owns_files() {
+            return Ok(0);
+        }
+        blocking(move || {
+            let is_old = |path: &PathBuf| {
+                let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
+                modified.is_ok_and(|time| {
+                    SystemTime::now().duration_since(time).unwrap_or_default() > TEMPORARY_FOR
+                })
+            };
+            let old = temporary.iter().filter(|path| is_old(path));
+            old.filter(|path| files::remove_if_present(path).unwrap_or(false)).count()
+        })
+        .await
+    }
+}
+
+/// Runs what may block on a blocking thread of the runtime; without a runtime, here.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, AssetsError> {
+    match tokio::runtime::Handle::try_current() {
+        Err(_) => Ok(work()),
+        Ok(runtime) => runtime.spawn_blocking(work).await.map_err(|error| {
+            // Only while the runtime shuts down, or by a bug.
+            AssetsError::folder("", "work on", std::io::Error::other(error))
+        }),
+    }
+}
+
+/// Writes the indexes when the last handle on a store goes, although handles on its resources may live on.
+pub(crate) struct EndOfStore {
+    backing: Arc<Backing>,
+}
+
+impl EndOfStore {
+    pub(super) fn new(backing: Arc<Backing>) -> Self {
+        Self { backing }
+    }
+}
+
+impl Drop for EndOfStore {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.backing.folder {
+            folder.settle();
+        }
+    }
+}

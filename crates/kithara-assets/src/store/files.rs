@@ -1,0 +1,60 @@
+//! Taking a resource's files away.
+
+use std::ffi::OsString;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kithara_storage::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Removes everything that belongs to the resource at `path`. `Ok(false)`: another process is writing it.
+///
+/// `is_locked`: its unfinished file is locked by this process, which may remove it therefore.
+pub(super) fn remove(path: &Path, is_locked: bool) -> io::Result<bool> {
+    let part = with_suffix(path, PART_SUFFIX);
+    let held = if is_locked { None } else { open_if_present(&part)? };
+    if let Some(file) = &held
+        && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
+    {
+        return Ok(false);
+    }
+    // The complete file last: what a crash leaves in between is found again.
+    for suffix in [MAP_SUFFIX].iter().chain(&NEW_SUFFIXES) {
+        remove_if_present(&with_suffix(path, suffix))?;
+    }
+    remove_if_present(&part)?;
+    remove_if_present(path)?;
+    Ok(true)
+}
+
+/// Removes the folders of an asset that have become empty, from that of `path` up to below `store`.
+pub(super) fn prune(store: &Path, path: &Path) {
+    let mut folder = path.parent();
+    while let Some(empty) = folder.filter(|folder| *folder != store && folder.starts_with(store)) {
+        if fs::remove_dir(empty).is_err() {
+            return;
+        }
+        folder = empty.parent();
+    }
+}
+
+fn open_if_present(path: &Path) -> io::Result<Option<File>> {
+    match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+pub(super) fn remove_if_present(path: &Path) -> io::Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,118 @@
+//! A store's folder: who owns it, and its indexes.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kithara_storage::StorageSettings;
+
+use crate::catalog::{Catalog, Rights};
+use crate::index::file::{IndexFiles, Session};
+use crate::index::flusher::Flusher;
+use crate::index::load::{Loaded, load};
+use crate::key::INDEX_FOLDER;
+use crate::{AssetSettings, AssetsError, ResourceKey};
+
+/// The file that the owner of a folder keeps locked.
+const LOCK: &str = "lock";
+
+pub(crate) struct Folder {
+    pub(crate) path: PathBuf,
+    pub(crate) storage: StorageSettings,
+    session: Session,
+    flusher: Option<Flusher>,
+    /// The last field, so that it is dropped last: it covers the writing of the indexes.
+    _lock: Option<File>,
+}
+
+impl Folder {
+    /// Makes a folder and finds its real name.
+    pub(super) fn prepare(path: &Path) -> Result<PathBuf, AssetsError> {
+        let created = fs::create_dir_all(path.join(INDEX_FOLDER));
+        // Where nothing can be made, something may still be read. Where nothing is, the first error says more.
+        fs::canonicalize(path)
+            .map_err(|error| AssetsError::folder(path, "create", created.err().unwrap_or(error)))
+    }
+
+    pub(super) fn open(path: PathBuf, settings: &AssetSettings) -> Result<(Self, Arc<Catalog>), AssetsError> {
+        let (rights, lock, trouble) = take_lock(&path);
+        let Loaded { mut state, lru, stale_sessions } =
+            load(&path).map_err(|error| AssetsError::folder(&path, "read", error))?;
+        state.limits = limits(rights, settings);
+        if !rights.owns_files() {
+            state.unsaved = Default::default();
+        }
+        let catalog = Catalog::new(state, rights);
+        if let Some(trouble) = trouble {
+            catalog.note_trouble(&trouble);
+        }
+        let files = IndexFiles::new(&path, lru, stale_sessions);
+        let flusher = rights.owns_files().then(|| Flusher::start(catalog.clone(), files));
+        let session = Session::new(&path);
+        Ok((Self { path, storage: settings.storage, session, flusher, _lock: lock }, catalog))
+    }
+
+    /// Notes that an asset is about to change.
+    pub(super) fn note_change(&self, catalog: &Catalog, key: &ResourceKey) {
+        if let Err(error) = self.session.note(catalog, key.root_arc()) {
+            tracing::debug!(%error, "the session's notes cannot be written");
+        }
+    }
+
+    /// Writes the indexes on this thread.
+    pub(super) fn flush(&self) -> Result<(), AssetsError> {
+        self.flusher.as_ref().map_or(Ok(()), Flusher::flush)
+    }
+
+    /// Writes the indexes, after which there is nothing to look at if the process crashes.
+    pub(super) fn settle(&self) {
+        if self.flusher.is_none() {
+            return;
+        }
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "the indexes are not up to date");
+        } else if let Err(error) = self.session.end() {
+            tracing::debug!(%error, "the session's notes cannot be removed");
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+/// The limits that a store with these rights keeps: what another process owns is not ours to evict.
+pub(super) fn limits(rights: Rights, settings: &AssetSettings) -> crate::catalog::Limits {
+    let limits = settings.disk_limits();
+    if rights.owns_files() {
+        limits
+    } else {
+        crate::catalog::Limits { memory_bytes: limits.memory_bytes, ..Default::default() }
+    }
+}
+
+fn take_lock(path: &Path) -> (Rights, Option<File>, Option<AssetsError>) {
+    let lock = path.join(INDEX_FOLDER).join(LOCK);
+    let mut options = OpenOptions::new();
+    let opened = options.create(true).truncate(false).write(true).open(&lock);
+    match opened.map(|file| (file.try_lock(), file)) {
+        Ok((Ok(()), file)) => (Rights::Owner, Some(file), None),
+        Ok((Err(TryLockError::WouldBlock), _)) => {
+            tracing::warn!(path = %path.display(), "another process owns this asset store");
+            (Rights::Guest, None, None)
+        }
+        // A file system without locks: nobody else can have one either.
+        Ok((Err(TryLockError::Error(error)), file)) => {
+            tracing::debug!(%error, "the file system has no locks");
+            (Rights::Owner, Some(file), None)
+        }
+        Err(error) => (Rights::ReadOnly, None, Some(read_only(path, error))),
+    }
+}
+
+fn read_only(path: &Path, error: io::Error) -> AssetsError {
+    AssetsError::folder(path, "write", error)
+}

@@ -1,0 +1,226 @@
+//! The handle on a body.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kithara_storage::{RangeSet, ResourceStatus, StorageError, Streaming, WaitOutcome, WriteClaim};
+
+use super::hold::{Current, Hold};
+use crate::ResourceKey;
+use crate::catalog::Place;
+
+/// A handle on a body in a folder or in memory; see [`DiskAssetStore`](crate::DiskAssetStore) for when it moves.
+///
+/// Keeps the store's folder open: the folder is let go when the last store and the last handle are dropped.
+#[derive(Clone)]
+pub struct BaseResource {
+    hold: Arc<Hold>,
+}
+
+impl BaseResource {
+    pub(super) fn new(hold: Arc<Hold>) -> Self {
+        Self { hold }
+    }
+
+    /// The key it was opened by.
+    #[must_use]
+    pub fn key(&self) -> &ResourceKey {
+        &self.hold.key
+    }
+
+    /// Where its bytes are, and go.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        self.hold.look(|current| current.place)
+    }
+
+    /// Runs an operation that changes the resource; if the disk refuses it, once more in memory.
+    async fn changing<T, F>(&self, operation: impl Fn(Current) -> F) -> Result<(T, Current), StorageError>
+    where
+        F: Future<Output = Result<T, StorageError>>,
+    {
+        let current = self.hold.current();
+        let place = current.place;
+        match operation(current.clone()).await {
+            Ok(done) => Ok((done, current)),
+            Err(error) if place == Place::Disk && is_trouble(&error) => {
+                self.hold.move_to_memory(&error, true).await?;
+                let current = self.hold.current();
+                operation(current.clone()).await.map(|done| (done, current))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether the disk, not the caller, is to blame for a failed write.
+fn is_trouble(error: &StorageError) -> bool {
+    matches!(error, StorageError::Io { .. } | StorageError::LockedElsewhere { .. })
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Streaming for BaseResource {
+    async fn wait_range(&self, range: Range<u64>) -> Result<WaitOutcome, StorageError> {
+        loop {
+            let moved = self.hold.moved.notified();
+            let current = self.hold.current();
+            if current.place == Place::Memory {
+                return current.resource.wait_range(range).await;
+            }
+            tokio::select! {
+                biased;
+                done = current.resource.wait_range(range.clone()) => return done,
+                () = moved => {}
+            }
+        }
+    }
+
+    async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
+        let current = self.hold.current();
+        let read = current.resource.read_at(offset, buf).await;
+        if let Err(StorageError::Truncated { committed: true, .. }) = &read {
+            self.hold.note_lost();
+        }
+        read
+    }
+
+    async fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
+        let len = data.len() as u64;
+        let write = |current: Current| async move {
+            self.hold.before_write(&current);
+            let known = current.resource.available_at(offset).min(len);
+            current.resource.write_at(offset, data).await.map(|()| len - known)
+        };
+        let (new, current) = self.changing(write).await?;
+        if new > 0 {
+            self.hold.grew(current.place, new);
+        }
+        Ok(())
+    }
+
+    fn available(&self) -> RangeSet {
+        self.hold.look(|current| current.resource.available())
+    }
+
+    fn available_at(&self, offset: u64) -> u64 {
+        self.hold.look(|current| current.resource.available_at(offset))
+    }
+
+    fn status(&self) -> ResourceStatus {
+        self.hold.look(|current| current.resource.status())
+    }
+
+    fn len(&self) -> Option<u64> {
+        self.hold.look(|current| current.resource.len())
+    }
+
+    fn expected_len(&self) -> Option<u64> {
+        self.hold.look(|current| current.resource.expected_len())
+    }
+
+    fn set_expected_len(&self, len: u64) {
+        self.hold.look(|current| current.resource.set_expected_len(len));
+    }
+
+    fn tag(&self) -> Option<Bytes> {
+        self.hold.look(|current| current.resource.tag())
+    }
+
+    fn set_tag(&self, tag: Option<Bytes>) {
+        self.hold.look(|current| current.resource.set_tag(tag));
+    }
+
+    fn generation(&self) -> u64 {
+        self.hold.look(|current| current.past_generations + current.resource.generation())
+    }
+
+    async fn commit(&self, len: u64) -> Result<(), StorageError> {
+        let current = self.hold.current();
+        self.hold.before_write(&current);
+        let done = current.resource.commit(len).await;
+        let ended = current.resource.len().is_some();
+        match done {
+            Ok(()) => self.hold.completed(current.place, len),
+            // Every byte is there and can be read; only the next process will not find it complete.
+            Err(error) if current.place == Place::Disk && is_trouble(&error) && ended => {
+                self.hold.note_unsafe_commit(&error);
+            }
+            Err(error) if current.place == Place::Disk && is_trouble(&error) => {
+                self.hold.move_to_memory(&error, true).await?;
+                let current = self.hold.current();
+                current.resource.commit(len).await?;
+                self.hold.completed(current.place, len);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: StorageError) {
+        self.hold.current().resource.fail(error);
+    }
+
+    async fn reset(&self) -> Result<(), StorageError> {
+        let current = self.hold.current();
+        match current.resource.reset().await {
+            Ok(()) => self.hold.emptied(current.place),
+            Err(error) if current.place == Place::Disk && is_trouble(&error) => {
+                self.hold.move_to_memory(&error, false).await?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    async fn discard(&self, range: Range<u64>) -> Result<(), StorageError> {
+        let current = self.hold.current();
+        current.resource.discard(range).await?;
+        self.hold.shrank(&current);
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), StorageError> {
+        self.hold.current().resource.flush().await
+    }
+
+    async fn claim(&self) -> Result<WriteClaim, StorageError> {
+        loop {
+            let moved = self.hold.moved.notified();
+            let current = self.hold.current();
+            let claim = tokio::select! {
+                biased;
+                claim = current.resource.claim() => claim,
+                () = moved => continue,
+            };
+            match claim {
+                Ok(claim) => {
+                    if let Some(claim) = self.hold.hand_out(current.place, claim) {
+                        return Ok(claim);
+                    }
+                }
+                Err(error) if current.place == Place::Disk && is_trouble(&error) => {
+                    self.hold.move_to_memory(&error, true).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn try_claim(&self) -> Result<Option<WriteClaim>, StorageError> {
+        let current = self.hold.current();
+        // An error of the disk shows here; whoever gets it and waits with `claim` goes on in memory.
+        let Some(claim) = current.resource.try_claim()? else { return Ok(None) };
+        Ok(self.hold.hand_out(current.place, claim))
+    }
+}
+
+impl fmt::Debug for BaseResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BaseResource")
+            .field("key", self.key())
+            .field("resource", &self.hold.current().resource)
+            .finish()
+    }
+}

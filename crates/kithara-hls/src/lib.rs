@@ -1,5 +1,31 @@
-//! HLS playback to PCM: playlists, timeline, parallel segment fetching, adaptive bitrate
+#![doc = include_str!("../README.md")]
 
 pub mod abr;
 pub mod playlist;
 pub mod timeline;
+
+mod body;
+mod error;
+mod events;
+mod fetch;
+mod hls;
+mod keys;
+mod message;
+mod meter;
+mod options;
+mod pcm;
+mod playlists;
+mod shared;
+mod worker;
+
+pub use abr::{AbrSettings, SwitchReason, VariantMode};
+pub use body::SegmentBody;
+pub use error::{Fetching, HlsError};
+pub use events::HlsEvent;
+pub use hls::{Hls, HlsStream};
+pub use message::{Content, Failure, HlsCommand, HlsMessage};
+pub use options::{HlsOptions, LookAhead, VariantInfo};
+pub use pcm::HlsPcm;
+pub use playlist::AudioPreference;
+pub use shared::HlsStats;
+pub use worker::{HLS_CHUNK_CHANNEL_CAPACITY, HlsSourceAdapter, MAX_BUFFERED_CHUNKS};

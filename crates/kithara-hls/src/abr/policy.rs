@@ -49,7 +49,7 @@ pub struct TransferProgress {
 }
 
 /// A rule that chooses variants.
-pub trait AbrPolicy: Send + std::fmt::Debug {
+pub trait AbrPolicy: Send + Sync + std::fmt::Debug {
     /// The variant for the next segment, out of `view.candidates`, and why it differs from the current one.
     fn choose(&mut self, view: &AbrView<'_>) -> (usize, SwitchReason);
 

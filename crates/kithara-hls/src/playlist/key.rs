@@ -3,6 +3,19 @@
 use kithara_net::RedactedUrl;
 use url::Url;
 
+use super::attributes::Attributes;
+use super::context::Context;
+use super::error::PlaylistError;
+
+/// The key format whose resource is the key itself.
+const IDENTITY: &str = "identity";
+
+/// Versions of a key format that are read.
+const MAX_VERSIONS: usize = 16;
+
+/// Characters of a method's or key format's name that are kept.
+const MAX_NAME: usize = 128;
+
 /// `METHOD` of a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -46,7 +59,7 @@ impl std::fmt::Display for KeyMethod {
 /// How segments and maps are encrypted.
 ///
 /// `Debug` shows the method and the redacted URL only.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct KeyInfo {
     /// The method.
     pub method: KeyMethod,
@@ -74,7 +87,7 @@ impl KeyInfo {
         if self.method.key_len().is_none() {
             return Some(format!("encryption method {}", self.method));
         }
-        if self.key_format != "identity" {
+        if self.key_format != IDENTITY {
             return Some(format!("key format {}", self.key_format));
         }
         let versions = &self.key_format_versions;
@@ -90,4 +103,40 @@ impl std::fmt::Debug for KeyInfo {
             .field("uri", &format_args!("{}", RedactedUrl(&self.uri)))
             .finish_non_exhaustive()
     }
+}
+
+/// Reads an `EXT-X-KEY` or `EXT-X-SESSION-KEY`; `None` for `METHOD=NONE`.
+pub(super) fn parse(
+    cx: &mut Context<'_>,
+    tag: &'static str,
+    text: &str,
+) -> Result<Option<KeyInfo>, PlaylistError> {
+    let attributes = Attributes::parse(cx, tag, text)?;
+    let method = match attributes.raw("METHOD") {
+        None | Some("") => return Err(cx.malformed(tag, "METHOD is missing")),
+        Some("NONE") => return Ok(None),
+        Some("AES-128") => KeyMethod::Aes128,
+        Some("AES-256") => KeyMethod::Aes256,
+        Some("SAMPLE-AES") => KeyMethod::SampleAes,
+        Some("SAMPLE-AES-CTR") => KeyMethod::SampleAesCtr,
+        Some(other) => KeyMethod::Other(printable(other)),
+    };
+    let key_format = attributes.string(cx, "KEYFORMAT")?;
+    let key_format = key_format.map_or_else(|| IDENTITY.to_owned(), |format| printable(&format));
+    Ok(Some(KeyInfo {
+        uri: attributes.required_url(cx, "URI")?,
+        iv: attributes.hex128(cx, "IV")?,
+        key_format_versions: versions(attributes.raw("KEYFORMATVERSIONS").unwrap_or("")),
+        method,
+        key_format,
+    }))
+}
+
+fn versions(list: &str) -> Vec<u32> {
+    list.split('/').filter_map(|version| version.trim().parse().ok()).take(MAX_VERSIONS).collect()
+}
+
+/// A name that comes from outside, short and harmless in an error or a log.
+fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect()
 }

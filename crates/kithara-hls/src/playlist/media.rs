@@ -4,11 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use kithara_net::RedactedUrl;
 use url::Url;
 
 use super::error::Warning;
 use super::key::KeyInfo;
+use super::segments::Table;
 use super::start::Start;
+
+/// Reloads are not asked for more often than this, whatever the playlist says.
+const MIN_RELOAD_DELAY: Duration = Duration::from_millis(500);
 
 /// `EXT-X-PLAYLIST-TYPE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,22 +48,25 @@ pub struct MediaPlaylist {
     pub low_latency: bool,
     /// What was tolerated, the first 32 of it.
     pub warnings: Vec<Warning>,
+    pub(super) base: Url,
+    pub(super) table: Table,
 }
 
 /// `EXT-X-MAP`: the initialization section of the segments after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Map {
     /// The resource, resolved.
     pub uri: Url,
     /// Its part that is the section; `None`: all of it.
     pub byte_range: Option<Range<u64>>,
-    /// How the section is encrypted: by the key in force where the tag stands. Its IV is always given.
+    /// How the section is encrypted: by the key in force where the tag stands. The specification wants this key to
+    /// have an IV; where it has none, packagers mostly left the section in the clear.
     pub key: Option<Arc<KeyInfo>>,
 }
 
 /// A segment, as [`MediaPlaylist::segment`] makes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Segment {
     /// Place in the playlist, from 0.
@@ -104,20 +112,42 @@ impl MediaPlaylist {
     /// Number of segments.
     #[must_use]
     pub fn len(&self) -> usize {
-        todo!()
+        self.table.len()
     }
 
     /// Whether there is no segment (yet).
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.table.is_empty()
+    }
+
+    /// Whether no segment will be added: `EXT-X-ENDLIST`, or the type `VOD`.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.end_list || self.playlist_type == Some(PlaylistType::Vod)
     }
 
     /// The segment at `index`, with its URI resolved: made at each call, so keep it rather than ask twice.
     #[must_use]
     pub fn segment(&self, index: usize) -> Option<Segment> {
-        let _ = index;
-        todo!()
+        let record = self.table.record(index)?;
+        let title = self.table.text(record.title);
+        Some(Segment {
+            index,
+            uri: self.base.join(self.table.text(record.uri)).ok()?,
+            start: Duration::from_nanos(record.start),
+            duration: Duration::from_nanos(self.table.start(index + 1)? - record.start),
+            title: (!title.is_empty()).then(|| title.to_owned()),
+            byte_range: (!record.byte_range.is_empty()).then(|| record.byte_range.clone()),
+            map: self.table.map(record.map),
+            key: self.table.key(record.key),
+            discontinuity: record.discontinuity,
+            discontinuity_sequence: self.discontinuity_sequence + u64::from(record.discontinuities),
+            gap: record.gap,
+            program_date_time: self.table.date_time(index).filter(|(of, _)| *of == index).map(|(_, date)| date),
+            media_sequence: self.media_sequence + index as u64,
+            bitrate: self.table.bitrate(index),
+        })
     }
 
     /// All segments in order.
@@ -128,68 +158,131 @@ impl MediaPlaylist {
     /// Sum of the durations before `index`; for `index == len()` that of all. Allocates nothing.
     #[must_use]
     pub fn start_of(&self, index: usize) -> Option<Duration> {
-        let _ = index;
-        todo!()
+        self.table.start(index).map(Duration::from_nanos)
+    }
+
+    /// The segment that holds `position` by the sum of the durations: the first for a position before all, the last
+    /// for one after all; `None` if there is no segment. Allocates nothing.
+    #[must_use]
+    pub fn index_at(&self, position: Duration) -> Option<usize> {
+        self.table.at(u64::try_from(position.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// Sum of all durations.
     #[must_use]
     pub fn duration(&self) -> Duration {
-        todo!()
+        self.start_of(self.len()).unwrap_or_default()
     }
 
     /// Number of the discontinuity domain of a segment. Allocates nothing.
     #[must_use]
     pub fn discontinuity_sequence_of(&self, index: usize) -> Option<u64> {
-        let _ = index;
-        todo!()
+        let record = self.table.record(index)?;
+        Some(self.discontinuity_sequence + u64::from(record.discontinuities))
+    }
+
+    /// The segments of a discontinuity domain; empty if it is not in the list. Allocates nothing.
+    #[must_use]
+    pub fn discontinuity_domain(&self, sequence: u64) -> Range<usize> {
+        sequence.checked_sub(self.discontinuity_sequence).map_or(0..0, |count| self.table.domain(count))
     }
 
     /// The segment with this media sequence number: for reloads of the same playlist, never across variants.
     #[must_use]
     pub fn index_of(&self, media_sequence: u64) -> Option<usize> {
-        let _ = media_sequence;
-        todo!()
+        let index = usize::try_from(media_sequence.checked_sub(self.media_sequence)?).ok()?;
+        (index < self.len()).then_some(index)
     }
 
     /// Wall-clock time of a segment: its own `EXT-X-PROGRAM-DATE-TIME`, or counted on from the last one before it.
     #[must_use]
     pub fn date_time_of(&self, index: usize) -> Option<SystemTime> {
-        let _ = index;
-        todo!()
+        let (of, date_time) = self.table.date_time(index)?;
+        let since = self.start_of(index)?.checked_sub(self.start_of(of)?)?;
+        date_time.checked_add(since)
     }
 
     /// The first encryption in the list that cannot be undone: index of the segment, and why.
     #[must_use]
     pub fn unsupported_key(&self) -> Option<(usize, String)> {
-        todo!()
+        let reasons: Vec<_> = self.table.keys.iter().map(|key| key.unsupported()).collect();
+        let reason_of = |number: u32| reasons.get((number as usize).checked_sub(1)?)?.as_ref();
+        let map_reason_of = |number: u32| self.table.map(number)?.key.as_ref()?.unsupported();
+        if reasons.iter().all(Option::is_none) {
+            return None;
+        }
+        self.table.records().enumerate().filter(|(_, record)| !record.gap).find_map(|(index, record)| {
+            let reason = reason_of(record.key).cloned().or_else(|| map_reason_of(record.map))?;
+            Some((index, reason))
+        })
     }
 
     /// Where the author wants playback to begin, if anywhere: this playlist's `EXT-X-START`, else `master`'s; at the
     /// beginning of the segment unless it is precise.
     #[must_use]
     pub fn start_position(&self, master: Option<Start>) -> Option<Duration> {
-        let _ = master;
-        todo!()
+        let start = self.start.or(master)?;
+        let position = start.position(self.duration());
+        if start.precise { Some(position) } else { self.start_of(self.index_at(position)?) }
     }
 
     /// How long to wait, from the beginning of one load to the next; `None` where the list is complete.
     ///
-    /// One target duration after a load that brought something new, half of one otherwise.
+    /// One target duration after a load that brought something new, half of one otherwise; never less than half a
+    /// second.
     #[must_use]
     pub fn reload_delay(&self, changed: bool) -> Option<Duration> {
-        let _ = changed;
-        todo!()
+        let delay = if changed { self.target_duration } else { self.target_duration / 2 };
+        (!self.is_complete()).then(|| delay.max(MIN_RELOAD_DELAY))
+    }
+
+    /// Bytes of memory that the segments hold.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.table.held_bytes()
     }
 }
 
+/// URLs without query values and credentials.
 impl std::fmt::Debug for MediaPlaylist {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MediaPlaylist")
+            .field("base", &format_args!("{}", RedactedUrl(&self.base)))
+            .field("segments", &self.len())
+            .field("duration", &self.duration())
             .field("target_duration", &self.target_duration)
             .field("media_sequence", &self.media_sequence)
             .field("playlist_type", &self.playlist_type)
             .field("end_list", &self.end_list)
+            .finish_non_exhaustive()
+    }
+}
+
+/// URLs without query values and credentials.
+impl std::fmt::Debug for Map {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Map")
+            .field("uri", &format_args!("{}", RedactedUrl(&self.uri)))
+            .field("byte_range", &self.byte_range)
+            .field("key", &self.key)
+            .finish()
+    }
+}
+
+/// URLs without query values and credentials.
+impl std::fmt::Debug for Segment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Segment")
+            .field("index", &self.index)
+            .field("uri", &format_args!("{}", RedactedUrl(&self.uri)))
+            .field("start", &self.start)
+            .field("duration", &self.duration)
+            .field("byte_range", &self.byte_range)
+            .field("map", &self.map)
+            .field("key", &self.key)
+            .field("discontinuity_sequence", &self.discontinuity_sequence)
+            .field("gap", &self.gap)
+            .field("media_sequence", &self.media_sequence)
             .finish_non_exhaustive()
     }
 }

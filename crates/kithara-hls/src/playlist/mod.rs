@@ -6,14 +6,24 @@
 //!
 //! Everything a playlist can make us store is bounded by [`Limits`].
 
+mod attributes;
 mod codecs;
+mod context;
+mod decimal;
 mod error;
 mod key;
 mod ladder;
+mod language;
 mod limits;
+mod lines;
 mod master;
+mod master_builder;
 mod media;
+mod media_builder;
+mod parser;
+mod segments;
 mod start;
+mod tags;
 mod variables;
 
 pub use codecs::{CodecKind, CodecTag, Codecs};
@@ -50,6 +60,5 @@ pub fn parse(text: &[u8], base: &Url) -> Result<Playlist, PlaylistError> {
 /// # Errors
 /// As [`parse`].
 pub fn parse_with(text: &[u8], base: &Url, options: &ParseOptions<'_>) -> Result<Playlist, PlaylistError> {
-    let _ = (text, base, options);
-    todo!()
+    parser::parse(text, base, options)
 }

@@ -1,0 +1,182 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Decode audio URLs (progressive files and HLS presentations) to PCM.
+#[derive(Debug, Parser)]
+#[command(name = "kithara", version, about)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Decode a URL, a file or the bundled demo to PCM.
+    Decode(DecodeArgs),
+}
+
+/// Sample format of the output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// WAV, 16 bits per sample.
+    Wav,
+    /// Raw interleaved 32-bit floats, little endian.
+    F32le,
+    /// Raw interleaved 16-bit integers, little endian.
+    S16le,
+}
+
+/// Which HLS variant is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Variant {
+    Auto,
+    Index(usize),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DecodeArgs {
+    /// An http(s) URL of a file or of an HLS playlist, a local file, or `demo` for the bundled presentation.
+    pub(crate) source: String,
+
+    /// Where the PCM goes: a file, or `-` for standard output. Without it the PCM is decoded and dropped.
+    #[arg(short, long, value_name = "FILE|-")]
+    pub(crate) output: Option<PathBuf>,
+
+    /// Sample format of the output.
+    #[arg(long, value_enum, default_value = "wav")]
+    pub(crate) format: Format,
+
+    /// Resample to this rate. Default: the rate of the media.
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1000..=768_000))]
+    pub(crate) rate: Option<u32>,
+
+    /// Begin this many seconds into the audio.
+    #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true)]
+    pub(crate) start: Option<Duration>,
+
+    /// Decode this many seconds and end.
+    #[arg(long, value_name = "S", value_parser = seconds, conflicts_with = "seek", allow_negative_numbers = true)]
+    pub(crate) duration: Option<Duration>,
+
+    /// Decode one second at each of these places (seconds, separated by commas), in this order, and end.
+    #[arg(long, value_name = "S,S,…", value_parser = seconds, value_delimiter = ',', allow_negative_numbers = true)]
+    pub(crate) seek: Vec<Duration>,
+
+    /// HLS variant: `auto`, or an index in the order of ascending bandwidth.
+    #[arg(long, value_name = "auto|INDEX", value_parser = variant, default_value = "auto")]
+    pub(crate) variant: Variant,
+
+    /// Keep what was downloaded in this folder, and play from it. Default: a temporary folder, removed at the end.
+    #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
+    pub(crate) cache: Option<PathBuf>,
+
+    /// Keep nothing on disk: memory only.
+    #[arg(long)]
+    pub(crate) no_cache: bool,
+
+    /// Use no network: play what the cache holds.
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Send this header with every request. May be repeated.
+    #[arg(long = "header", value_name = "K: V", value_parser = header)]
+    pub(crate) headers: Vec<(String, String)>,
+
+    /// Consume at this multiple of playback speed, as a player would. Alone it means 1.
+    #[arg(long, value_name = "SPEED", num_args = 0..=1, require_equals = true, default_missing_value = "1",
+          value_parser = speed)]
+    pub(crate) realtime: Option<f64>,
+
+    /// End with one JSON object on standard output (on standard error if the PCM goes to standard output).
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl DecodeArgs {
+    /// Whether the PCM goes to standard output.
+    pub(crate) fn writes_stdout(&self) -> bool {
+        self.output.as_ref().is_some_and(|path| path.as_os_str() == "-")
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let value: f64 = text.trim().parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
+    Duration::try_from_secs_f64(value).map_err(|_| format!("`{text}` is not a time in audio"))
+}
+
+fn variant(text: &str) -> Result<Variant, String> {
+    if text == "auto" {
+        return Ok(Variant::Auto);
+    }
+    text.parse().map(Variant::Index).map_err(|_| format!("`{text}` is neither `auto` nor an index"))
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(format!("`{text}` is not a speed")) }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or_else(|| "a header is `Name: value`".to_owned())?;
+    let name = name.trim();
+    if name.is_empty() {
+        return Err("a header needs a name".to_owned());
+    }
+    Ok((name.to_owned(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(line: &str) -> Result<DecodeArgs, clap::Error> {
+        Cli::try_parse_from(line.split('|')).map(|cli| match cli.command {
+            Command::Decode(args) => args,
+        })
+    }
+
+    #[test]
+    fn the_defaults_decode_and_drop() {
+        let args = decode("kithara|decode|demo").unwrap();
+        assert_eq!(args.variant, Variant::Auto);
+        assert_eq!(args.format, Format::Wav);
+        assert!(args.output.is_none() && args.realtime.is_none() && args.seek.is_empty());
+    }
+
+    #[test]
+    fn every_flag_is_read() {
+        let args = decode(
+            "kithara|decode|http://h/x|--output|-|--format|s16le|--rate|48000|--start|1.5|--seek|3,1.25|--variant|2|--no-cache|--offline|--header|A: b: c|--realtime=4|--json",
+        )
+        .unwrap();
+        assert!(args.writes_stdout() && args.no_cache && args.offline && args.json);
+        assert_eq!(args.rate, Some(48_000));
+        assert_eq!(args.start, Some(Duration::from_millis(1500)));
+        assert_eq!(args.seek, [Duration::from_secs(3), Duration::from_millis(1250)]);
+        assert_eq!(args.variant, Variant::Index(2));
+        assert_eq!(args.headers, [("A".to_owned(), "b: c".to_owned())]);
+        assert_eq!(args.realtime, Some(4.0));
+        assert_eq!(decode("kithara|decode|x|--realtime|--json").unwrap().realtime, Some(1.0));
+    }
+
+    #[test]
+    fn nonsense_is_a_usage_error() {
+        for line in [
+            "kithara|decode",
+            "kithara|decode|x|--start|-1",
+            "kithara|decode|x|--start|nan",
+            "kithara|decode|x|--realtime=0",
+            "kithara|decode|x|--variant|best",
+            "kithara|decode|x|--header|nocolon",
+            "kithara|decode|x|--cache|d|--no-cache",
+            "kithara|decode|x|--rate|0",
+        ] {
+            assert!(decode(line).is_err(), "{line}");
+        }
+    }
+}

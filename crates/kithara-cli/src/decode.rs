@@ -1,0 +1,174 @@
+//! `kithara decode`.
+
+use std::error::Error;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use kithara::decode::PcmChunk;
+use kithara_testkit::usage;
+
+use crate::args::DecodeArgs;
+use crate::output::Output;
+use crate::pace::Pacer;
+use crate::report::Report;
+use crate::stream::{AudioStream, Session};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// PCM that is decoded at each target of `--seek`.
+const SEEK_SPAN: Duration = Duration::from_secs(1);
+
+/// Runs the command.
+pub(crate) async fn run(args: DecodeArgs) -> Result<(), Failure> {
+    let json_to_stderr = args.writes_stdout();
+    let mut output = Output::open(args.output.as_deref(), args.format)
+        .map_err(|error| context("cannot write the output", error))?;
+    let session = Session::prepare(&args).await?;
+
+    let begun = Instant::now();
+    let stream = session.open(&args).await?;
+    let mut run = Run {
+        bar: progress(&args, &stream),
+        pacer: Pacer::new(args.realtime),
+        stream,
+        first_pcm: None,
+        begun,
+        frames: 0,
+    };
+    if args.seek.is_empty() {
+        run.play(&args, &mut output).await?;
+    } else {
+        for target in &args.seek {
+            run.seek_and_play(*target, SEEK_SPAN, &mut output).await?;
+        }
+    }
+    run.bar.finish_and_clear();
+    let spec = run.stream.spec();
+    output.finish(spec.sample_rate, spec.channels).map_err(|error| context("cannot write the output", error))?;
+
+    if args.json {
+        let report = run.report(&session);
+        let line = serde_json::to_string(&report)?;
+        if json_to_stderr {
+            eprintln!("{line}");
+        } else {
+            write_line(&line)?;
+        }
+    }
+    session.close().await;
+    Ok(())
+}
+
+struct Run {
+    stream: AudioStream,
+    pacer: Pacer,
+    bar: ProgressBar,
+    begun: Instant,
+    first_pcm: Option<Duration>,
+    frames: u64,
+}
+
+impl Run {
+    async fn play(&mut self, args: &DecodeArgs, output: &mut Output) -> Result<(), Failure> {
+        if let Some(start) = args.start {
+            self.stream.seek(start).await?;
+        }
+        let limit = args.duration.map_or(u64::MAX, |span| self.stream.spec().frame_at(span));
+        self.take(limit, output).await
+    }
+
+    async fn seek_and_play(&mut self, to: Duration, span: Duration, output: &mut Output) -> Result<(), Failure> {
+        self.stream.seek(to).await?;
+        self.pacer.restart();
+        self.take(self.stream.spec().frame_at(span), output).await
+    }
+
+    /// Writes up to `limit` frames.
+    async fn take(&mut self, limit: u64, output: &mut Output) -> Result<(), Failure> {
+        let mut left = limit;
+        while left > 0 {
+            let Some(chunk) = self.stream.next_chunk().await? else { break };
+            let frames = left.min(chunk.frames() as u64);
+            self.first_pcm.get_or_insert_with(|| self.begun.elapsed());
+            self.write(&chunk, frames, output)?;
+            left -= frames;
+            self.frames += frames;
+            self.bar.set_position(chunk.time().as_secs());
+            self.pacer.arrived(chunk.spec().position_of(frames)).await;
+        }
+        Ok(())
+    }
+
+    fn write(&self, chunk: &PcmChunk, frames: u64, output: &mut Output) -> Result<(), Failure> {
+        let spec = chunk.spec();
+        let samples = usize::try_from(frames)? * usize::from(spec.channels);
+        output
+            .write(spec.sample_rate, spec.channels, &chunk.samples()[..samples])
+            .map_err(|error| context("cannot write the output", error))
+    }
+
+    fn report(&mut self, session: &Session) -> Report {
+        let spec = self.stream.spec();
+        let usage = usage::snapshot();
+        Report {
+            kind: self.stream.kind(),
+            container: self.stream.container(),
+            codec: self.stream.codec(),
+            sample_rate: spec.sample_rate,
+            channels: spec.channels,
+            duration_s: self.stream.duration().map(|duration| duration.as_secs_f64()),
+            frames: self.frames,
+            first_pcm_s: self.first_pcm.map(|first| first.as_secs_f64()),
+            wall_s: self.begun.elapsed().as_secs_f64(),
+            cpu_s: usage.cpu.as_secs_f64(),
+            peak_rss_bytes: usage.peak_rss_bytes,
+            requests: session.transfers().requests(),
+            bytes_downloaded: session.transfers().network_bytes(),
+            cache_hits: self.stream.cache_hits(),
+            variants: self.stream.variants(),
+            switches: self.stream.switches(),
+            stalls: self.pacer.stalls,
+            stall_s: self.pacer.stalled.as_secs_f64(),
+        }
+    }
+}
+
+/// A bar over the seconds of audio, where a person looks and it cannot mix with PCM.
+fn progress(args: &DecodeArgs, stream: &AudioStream) -> ProgressBar {
+    if !std::io::stderr().is_terminal() || !args.seek.is_empty() {
+        return ProgressBar::hidden();
+    }
+    let bar = match stream.duration() {
+        Some(duration) => ProgressBar::new(duration.as_secs()),
+        None => ProgressBar::new_spinner(),
+    };
+    match ProgressStyle::with_template("{bar:40} {pos}/{len} s of audio") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn write_line(line: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+/// An error with what was being done.
+pub(crate) fn context(doing: &'static str, source: impl Into<Failure>) -> Failure {
+    #[derive(Debug)]
+    struct Context(&'static str, Failure);
+    impl std::fmt::Display for Context {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+    impl Error for Context {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&*self.1)
+        }
+    }
+    Box::new(Context(doing, source.into()))
+}

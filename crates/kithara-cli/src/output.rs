@@ -1,0 +1,148 @@
+//! Where PCM goes: WAV, raw floats, raw 16-bit integers, or nowhere.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use crate::args::Format;
+
+/// Size fields of a WAV header whose length cannot be written afterwards: "as much as there is".
+const UNKNOWN: u32 = u32::MAX;
+
+enum Target {
+    File(BufWriter<File>),
+    Stdout(BufWriter<io::Stdout>),
+    Nowhere,
+}
+
+/// A sink of interleaved `f32` samples.
+pub(crate) struct Output {
+    target: Target,
+    format: Format,
+    spec: Option<(u32, u16)>,
+    data_bytes: u64,
+    scratch: Vec<u8>,
+}
+
+impl Output {
+    /// Opens `path` (`-` is standard output); without one the samples are dropped.
+    pub(crate) fn open(path: Option<&Path>, format: Format) -> io::Result<Self> {
+        let target = match path {
+            None => Target::Nowhere,
+            Some(path) if path.as_os_str() == "-" => Target::Stdout(BufWriter::new(io::stdout())),
+            Some(path) => Target::File(BufWriter::new(File::create(path)?)),
+        };
+        Ok(Self { target, format, spec: None, data_bytes: 0, scratch: Vec::new() })
+    }
+
+    /// Writes interleaved samples. The first call fixes rate and channels.
+    pub(crate) fn write(&mut self, sample_rate: u32, channels: u16, samples: &[f32]) -> io::Result<()> {
+        if matches!(self.target, Target::Nowhere) {
+            return Ok(());
+        }
+        self.begin(sample_rate, channels)?;
+        self.scratch.clear();
+        match self.format {
+            Format::F32le => self.scratch.extend(samples.iter().flat_map(|sample| sample.to_le_bytes())),
+            Format::Wav | Format::S16le => {
+                self.scratch.extend(samples.iter().flat_map(|sample| to_i16(*sample).to_le_bytes()));
+            }
+        }
+        self.data_bytes += self.scratch.len() as u64;
+        let scratch = std::mem::take(&mut self.scratch);
+        let written = self.raw(&scratch);
+        self.scratch = scratch;
+        written
+    }
+
+    /// Flushes, and completes the header of a WAV file.
+    pub(crate) fn finish(&mut self, sample_rate: u32, channels: u16) -> io::Result<()> {
+        if matches!(self.target, Target::Nowhere) {
+            return Ok(());
+        }
+        self.begin(sample_rate, channels)?;
+        let data = u32::try_from(self.data_bytes).unwrap_or(UNKNOWN);
+        match &mut self.target {
+            Target::File(file) => {
+                file.flush()?;
+                if self.format == Format::Wav {
+                    file.seek(SeekFrom::Start(0))?;
+                    file.write_all(&wav_header(sample_rate, channels, data))?;
+                    file.flush()?;
+                }
+                Ok(())
+            }
+            Target::Stdout(out) => out.flush(),
+            Target::Nowhere => Ok(()),
+        }
+    }
+
+    fn begin(&mut self, sample_rate: u32, channels: u16) -> io::Result<()> {
+        if self.spec.is_some() {
+            return Ok(());
+        }
+        self.spec = Some((sample_rate, channels));
+        match self.format {
+            Format::Wav => self.raw(&wav_header(sample_rate, channels, UNKNOWN)),
+            Format::F32le | Format::S16le => Ok(()),
+        }
+    }
+
+    fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.target {
+            Target::File(file) => file.write_all(bytes),
+            Target::Stdout(out) => out.write_all(bytes),
+            Target::Nowhere => Ok(()),
+        }
+    }
+}
+
+/// Nearest 16-bit value, clipped: exact for audio that had 16 bits.
+fn to_i16(sample: f32) -> i16 {
+    (sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16
+}
+
+fn wav_header(sample_rate: u32, channels: u16, data: u32) -> [u8; 44] {
+    let block = channels.saturating_mul(2);
+    let mut header = [0; 44];
+    header[0..4].copy_from_slice(b"RIFF");
+    header[4..8].copy_from_slice(&data.saturating_add(36).to_le_bytes());
+    header[8..16].copy_from_slice(b"WAVEfmt ");
+    header[16..20].copy_from_slice(&16u32.to_le_bytes());
+    header[20..22].copy_from_slice(&1u16.to_le_bytes());
+    header[22..24].copy_from_slice(&channels.to_le_bytes());
+    header[24..28].copy_from_slice(&sample_rate.to_le_bytes());
+    header[28..32].copy_from_slice(&sample_rate.saturating_mul(u32::from(block)).to_le_bytes());
+    header[32..34].copy_from_slice(&block.to_le_bytes());
+    header[34..36].copy_from_slice(&16u16.to_le_bytes());
+    header[36..40].copy_from_slice(b"data");
+    header[40..44].copy_from_slice(&data.to_le_bytes());
+    header
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_bit_values_survive_the_way_through_floats() {
+        for value in i16::MIN..=i16::MAX {
+            assert_eq!(to_i16(f32::from(value) / 32_768.0), value);
+        }
+        assert_eq!(to_i16(2.0), i16::MAX);
+        assert_eq!(to_i16(f32::NAN), 0);
+    }
+
+    #[test]
+    fn a_wav_file_states_its_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.wav");
+        let mut output = Output::open(Some(&path), Format::Wav).unwrap();
+        output.write(8000, 2, &[0.0, 0.5, -0.5, 1.0]).unwrap();
+        output.finish(8000, 2).unwrap();
+        let bytes = std::fs::read(path).unwrap();
+        assert_eq!(bytes.len(), 44 + 8);
+        assert_eq!(u32::from_le_bytes(bytes[40..44].try_into().unwrap()), 8);
+        assert_eq!(u32::from_le_bytes(bytes[4..8].try_into().unwrap()), 44);
+    }
+}

@@ -1,0 +1,260 @@
+//! One stream, whatever it is: an HLS presentation, a file over HTTP, a file on disk.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kithara::assets::{AssetSettings, AssetStore, Assets};
+use kithara::decode::{AudioSpec, PcmChunk};
+use kithara::file::{File, FileOptions, FileStream};
+use kithara::hls::{Hls, HlsEvent, HlsOptions, HlsStream, VariantMode};
+use kithara::net::{DefaultNet, HeaderName, HeaderValue, NetSettings, TransferStats, Url};
+use kithara_testkit::Origin;
+use tempfile::TempDir;
+use tokio::sync::broadcast::Receiver;
+
+use crate::args::{DecodeArgs, Variant};
+use crate::decode::context;
+use crate::report::{ReportSwitch, ReportVariant};
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// The bundled presentation.
+const DEMO: &str = "/hls/aac4/master.m3u8";
+
+/// What a stream stands on: the network, the store, and for local playlists and the demo an origin.
+pub(crate) struct Session {
+    source: Source,
+    net: DefaultNet,
+    assets: AssetStore,
+    transfers: Arc<TransferStats>,
+    /// Removed when the session ends.
+    _folder: Option<TempDir>,
+    /// Serves the demo and local playlists on loopback.
+    _origin: Option<Origin>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Hls(Url),
+    /// A URL whose path does not say what it is: a file, unless its first bytes are a playlist's.
+    Unknown(Url),
+    Path(PathBuf),
+}
+
+impl Session {
+    /// Finds out what is to be opened, and makes the network and the store.
+    pub(crate) async fn prepare(args: &DecodeArgs) -> Result<Self, Failure> {
+        let mut origin = None;
+        let source = match Url::parse(&args.source) {
+            _ if args.source == "demo" => Source::Hls(serve(&mut origin, None, DEMO).await?),
+            Ok(url) if matches!(url.scheme(), "http" | "https") && is_playlist(url.path()) => Source::Hls(url),
+            Ok(url) if matches!(url.scheme(), "http" | "https") => Source::Unknown(url),
+            Ok(url) if url.scheme() == "file" => {
+                let path = url.to_file_path().map_err(|()| format!("{url} is no path of this machine"))?;
+                local(path, &mut origin).await?
+            }
+            Ok(url) if !Path::new(&args.source).exists() => {
+                return Err(format!("cannot open {} URLs", url.scheme()).into());
+            }
+            _ => local(PathBuf::from(&args.source), &mut origin).await?,
+        };
+        let transfers = Arc::new(TransferStats::new());
+        let (assets, folder) = store(args)?;
+        let net = network(args, Arc::clone(&transfers))?;
+        Ok(Self { source, net, assets, transfers, _folder: folder, _origin: origin })
+    }
+
+    /// Opens the stream.
+    pub(crate) async fn open(&self, args: &DecodeArgs) -> Result<AudioStream, Failure> {
+        match &self.source {
+            Source::Hls(url) => self.hls(url.clone(), args).await,
+            Source::Path(path) => Ok(AudioStream::File(File::open_path(path, self.file_options(args)).await?)),
+            Source::Unknown(url) => match File::open(url.clone(), self.file_options(args)).await {
+                Ok(file) => Ok(AudioStream::File(file)),
+                Err(error) if error.is_playlist() => self.hls(url.clone(), args).await,
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    async fn hls(&self, url: Url, args: &DecodeArgs) -> Result<AudioStream, Failure> {
+        let mut options = HlsOptions::new(self.net.clone(), self.assets.clone());
+        options.offline = args.offline;
+        options.sample_rate = args.rate;
+        options.variant = match args.variant {
+            Variant::Auto => VariantMode::Auto,
+            Variant::Index(index) => VariantMode::Manual(index),
+        };
+        // Every event of a run is looked at when it is over.
+        options.event_capacity = 1 << 16;
+        let mut stream = Hls::open(url, options).await?;
+        let events = stream.events();
+        Ok(AudioStream::Hls { stream, events })
+    }
+
+    fn file_options(&self, args: &DecodeArgs) -> FileOptions {
+        let mut options = FileOptions::new(self.net.clone(), self.assets.clone());
+        options.offline = args.offline;
+        options.sample_rate = args.rate;
+        options
+    }
+
+    /// Requests and bytes so far.
+    pub(crate) fn transfers(&self) -> &TransferStats {
+        &self.transfers
+    }
+
+    /// Writes the store's indexes.
+    pub(crate) async fn close(self) {
+        if let Err(error) = self.assets.flush().await {
+            tracing::warn!(%error, "the cache's index was not written");
+        }
+    }
+}
+
+fn network(args: &DecodeArgs, transfers: Arc<TransferStats>) -> Result<DefaultNet, Failure> {
+    let mut settings = NetSettings::default().with_observer(transfers);
+    for (name, value) in &args.headers {
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| context("--header", error))?;
+        let value = HeaderValue::from_str(value).map_err(|error| context("--header", error))?;
+        settings = settings.with_header(name, value);
+    }
+    Ok(settings.build())
+}
+
+/// The store that was asked for. A folder that cannot be used is no reason not to play.
+fn store(args: &DecodeArgs) -> Result<(AssetStore, Option<TempDir>), Failure> {
+    let settings = AssetSettings::default();
+    if args.no_cache {
+        return Ok((AssetStore::memory(settings), None));
+    }
+    if let Some(folder) = &args.cache {
+        let (assets, trouble) = AssetStore::disk_or_memory(folder, settings);
+        if let Some(error) = trouble {
+            eprintln!("warning: playing without a cache: {error}");
+        }
+        return Ok((assets, None));
+    }
+    match tempfile::Builder::new().prefix("kithara-").tempdir() {
+        Ok(folder) => Ok((AssetStore::disk_or_memory(folder.path(), settings).0, Some(folder))),
+        Err(_) => Ok((AssetStore::memory(settings), None)),
+    }
+}
+
+/// A file on disk; a playlist is served from its folder, so that it finds what it names.
+async fn local(path: PathBuf, origin: &mut Option<Origin>) -> Result<Source, Failure> {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_playlist(name)) else {
+        return Ok(Source::Path(path));
+    };
+    if !path.is_file() {
+        return Ok(Source::Path(path));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let target = format!("/{name}");
+    Ok(Source::Hls(serve(origin, Some(folder), &target).await?))
+}
+
+async fn serve(origin: &mut Option<Origin>, folder: Option<&Path>, path: &str) -> Result<Url, Failure> {
+    let started = Origin::start().await?;
+    if let Some(folder) = folder {
+        started.serve_folder("", folder);
+    }
+    let url = Url::parse(&started.url(path))?;
+    *origin = Some(started);
+    Ok(url)
+}
+
+fn is_playlist(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    lower.ends_with(".m3u8") || lower.ends_with(".m3u")
+}
+
+/// An open stream.
+pub(crate) enum AudioStream {
+    Hls { stream: HlsStream, events: Receiver<HlsEvent> },
+    File(FileStream),
+}
+
+impl AudioStream {
+    pub(crate) async fn next_chunk(&mut self) -> Result<Option<PcmChunk>, Failure> {
+        Ok(match self {
+            Self::Hls { stream, .. } => stream.next_chunk().await?,
+            Self::File(stream) => stream.next_chunk().await?,
+        })
+    }
+
+    pub(crate) async fn seek(&mut self, to: Duration) -> Result<u64, Failure> {
+        Ok(match self {
+            Self::Hls { stream, .. } => stream.seek(to).await?,
+            Self::File(stream) => stream.seek(to).await?,
+        })
+    }
+
+    pub(crate) fn spec(&self) -> AudioSpec {
+        match self {
+            Self::Hls { stream, .. } => stream.spec(),
+            Self::File(stream) => stream.spec(),
+        }
+    }
+
+    pub(crate) fn duration(&self) -> Option<Duration> {
+        match self {
+            Self::Hls { stream, .. } => stream.duration(),
+            Self::File(stream) => stream.duration(),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Hls { .. } => "hls",
+            Self::File(_) => "file",
+        }
+    }
+
+    pub(crate) fn container(&self) -> Option<String> {
+        match self {
+            Self::Hls { stream, .. } => stream.container(),
+            Self::File(stream) => Some(stream.details().container.to_string()),
+        }
+    }
+
+    pub(crate) fn codec(&self) -> Option<String> {
+        match self {
+            Self::Hls { stream, .. } => stream.codec(),
+            Self::File(stream) => Some(stream.details().codec.to_string()),
+        }
+    }
+
+    pub(crate) fn cache_hits(&self) -> u64 {
+        match self {
+            Self::Hls { stream, .. } => stream.stats().cache_hits,
+            Self::File(stream) => stream.stats().cache_hits,
+        }
+    }
+
+    pub(crate) fn variants(&self) -> Vec<ReportVariant> {
+        let Self::Hls { stream, .. } = self else { return Vec::new() };
+        let variants = stream.variants().iter();
+        variants
+            .map(|variant| ReportVariant {
+                index: variant.index,
+                bandwidth: variant.bandwidth,
+                codecs: variant.codecs.clone(),
+            })
+            .collect()
+    }
+
+    /// The changes of variant that were heard so far.
+    pub(crate) fn switches(&mut self) -> Vec<ReportSwitch> {
+        let Self::Hls { events, .. } = self else { return Vec::new() };
+        let mut switches = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            if let HlsEvent::VariantSwitched { at, from, to, reason } = event {
+                switches.push(ReportSwitch { at_s: at.as_secs_f64(), from, to, reason: reason.to_string() });
+            }
+        }
+        switches
+    }
+}

@@ -1,0 +1,222 @@
+//! The error of this crate.
+
+use std::sync::Arc;
+
+use kithara_assets::AssetsError;
+use kithara_decode::DecodeError;
+use kithara_net::{NetError, RedactedUrl};
+use kithara_storage::StorageError;
+use url::Url;
+
+use crate::playlist::PlaylistError;
+
+/// What was being fetched when an error happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fetching {
+    /// The playlist that was opened.
+    Playlist,
+    /// A variant's media playlist.
+    MediaPlaylist,
+    /// An initialization section (`EXT-X-MAP`).
+    Init,
+    /// A decryption key (`EXT-X-KEY`).
+    Key,
+    /// A media segment, by its index in the media playlist.
+    Segment(usize),
+}
+
+impl Fetching {
+    /// What a request is for, as observers of the network see it.
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Self::Playlist | Self::MediaPlaylist => "playlist",
+            Self::Init => "init",
+            Self::Key => "key",
+            Self::Segment(_) => "segment",
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}
+
+impl std::fmt::Display for Fetching {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Playlist => write!(f, "the playlist"),
+            Self::MediaPlaylist => write!(f, "the media playlist"),
+            Self::Init => write!(f, "the initialization section"),
+            Self::Key => write!(f, "the key"),
+            Self::Segment(index) => write!(f, "segment {index}"),
+        }
+    }
+}
+
+/// Why an HLS stream cannot be opened or goes no further.
+///
+/// URLs are shown without query values and credentials; keys are never shown.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HlsError {
+    /// The network did not deliver.
+    #[error("fetching {what} {}", RedactedUrl(url))]
+    Net {
+        /// What was being fetched.
+        what: Fetching,
+        /// From where.
+        url: Url,
+        /// Why it failed.
+        source: NetError,
+    },
+    /// The body at this URL is not a playlist that can be played.
+    #[error("reading the playlist {}", RedactedUrl(url))]
+    Playlist {
+        /// The playlist.
+        url: Url,
+        /// Where and why.
+        source: PlaylistError,
+    },
+    /// The playlist is well formed and holds nothing to play.
+    #[error("the playlist {} {reason}", RedactedUrl(url))]
+    Empty {
+        /// The playlist.
+        url: Url,
+        /// What is missing.
+        reason: &'static str,
+    },
+    /// The stream is offline (see [`HlsOptions::offline`](crate::HlsOptions::offline)) and the store does not have this.
+    #[error("offline, and {what} {} is not in the cache", RedactedUrl(url))]
+    Offline {
+        /// What was wanted.
+        what: Fetching,
+        /// Its URL.
+        url: Url,
+    },
+    /// The asset store failed.
+    #[error("storing {what} {}", RedactedUrl(url))]
+    Assets {
+        /// What was being stored or read.
+        what: Fetching,
+        /// Its URL.
+        url: Url,
+        /// Why it failed.
+        source: AssetsError,
+    },
+    /// A stored body could not be read.
+    #[error("reading {what} {}", RedactedUrl(url))]
+    Storage {
+        /// What was being read.
+        what: Fetching,
+        /// Its URL.
+        url: Url,
+        /// Why it failed.
+        source: StorageError,
+    },
+    /// A segment could not be decoded.
+    #[error("decoding {what} {}", RedactedUrl(url))]
+    Decode {
+        /// What was being decoded.
+        what: Fetching,
+        /// Its URL.
+        url: Url,
+        /// Why it failed.
+        source: Arc<DecodeError>,
+    },
+    /// The key does not have the length that the method needs.
+    #[error("the key {} has {len} bytes instead of {expected}", RedactedUrl(url))]
+    BadKey {
+        /// Where the key came from.
+        url: Url,
+        /// Its length in bytes.
+        len: usize,
+        /// The right length in bytes.
+        expected: usize,
+    },
+    /// The presentation needs something that Kithara does not do.
+    #[error("unsupported: {what}")]
+    Unsupported {
+        /// The codec, encryption method or feature.
+        what: String,
+    },
+    /// Every variant left the ladder; the source says why the last one did.
+    #[error("no variant of {} can be played ({})", RedactedUrl(url), reasons.join("; "))]
+    NoPlayableVariant {
+        /// The opened playlist.
+        url: Url,
+        /// Why each variant left the ladder.
+        reasons: Vec<String>,
+        /// Why the last one did.
+        source: Option<Arc<HlsError>>,
+    },
+    /// No such variant.
+    #[error("variant {index} does not exist: the presentation has {count}")]
+    NoSuchVariant {
+        /// What was asked for.
+        index: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// The stream's worker ended before its time, which is a defect of this library.
+    #[error("the stream's worker stopped: {reason}")]
+    Worker {
+        /// Its last words.
+        reason: String,
+    },
+}
+
+impl HlsError {
+    /// Whether the same call may succeed later without any change on the caller's side.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Net { source, .. } => source.is_retryable(),
+            Self::Assets { source, .. } => source.is_retryable(),
+            Self::Storage { source, .. } => source.is_retryable(),
+            Self::NoPlayableVariant { source, .. } => source.as_ref().is_some_and(|source| source.is_retryable()),
+            _ => false,
+        }
+    }
+
+    /// Whether this build can never play it: another variant may do, another try will not.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        match self {
+            Self::Decode { source, .. } => matches!(**source, DecodeError::Unsupported(_)),
+            Self::Unsupported { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// An error that was read from the store; one that a failed fetch left there comes back as what it was.
+    pub(crate) fn from_storage(what: Fetching, url: Url, source: StorageError) -> Self {
+        if let StorageError::Source { source, .. } = &source
+            && let Some(net) = source.downcast_ref::<NetError>()
+        {
+            return Self::Net { what, url, source: net.clone() };
+        }
+        Self::Storage { what, url, source }
+    }
+
+    /// The HTTP status behind this error, if a server's answer is the reason.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Net { source, .. } => source.status().map(|status| status.as_u16()),
+            Self::NoPlayableVariant { source, .. } => source.as_ref().and_then(|source| source.status()),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What an HLS stream tells its application while it plays.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::abr::SwitchReason;
+use crate::options::VariantInfo;
+
+/// Something that happened in an HLS stream.
+///
+/// Events are sent over a `tokio::sync::broadcast` channel: a receiver that falls behind loses the oldest and is told
+/// how many. They carry no secrets: URLs in their texts have lost query values and credentials.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum HlsEvent {
+    /// The playlists are known.
+    Opened {
+        /// The audio ladder, by ascending bandwidth.
+        variants: Vec<VariantInfo>,
+        /// Sum of the segments' durations; `None` while the playlist may still grow.
+        duration: Option<Duration>,
+    },
+    /// The playlist has no `EXT-X-ENDLIST`: it may grow, and its end is not known.
+    EndListMissing {
+        /// The media playlist.
+        url: Url,
+    },
+    /// Another variant is heard from this place of the audio on.
+    VariantSwitched {
+        /// Place in the audio.
+        at: Duration,
+        /// The variant before, an index of the ladder.
+        from: usize,
+        /// The variant from here on, an index of the ladder.
+        to: usize,
+        /// Why.
+        reason: SwitchReason,
+    },
+    /// A variant left the ladder, for a while or for good.
+    VariantExcluded {
+        /// An index of the ladder.
+        variant: usize,
+        /// `None`: for good.
+        penalty: Option<Duration>,
+        /// What was wrong with it.
+        error: String,
+    },
+    /// A segment's body begins to be decoded.
+    SegmentStarted {
+        /// An index of the ladder.
+        variant: usize,
+        /// Index in the media playlist.
+        segment: usize,
+        /// Its place on the timeline.
+        start: Duration,
+        /// Its body was in the store already.
+        cached: bool,
+    },
+    /// A segment's body is complete in the store.
+    SegmentStored {
+        /// An index of the ladder.
+        variant: usize,
+        /// Index in the media playlist.
+        segment: usize,
+        /// Bytes that came over the network for it.
+        bytes: u64,
+        /// From the request to the last byte.
+        elapsed: Duration,
+    },
+    /// A part of the audio is silence: `EXT-X-GAP`, or a segment that nobody could deliver.
+    Gap {
+        /// Index in the media playlist.
+        segment: usize,
+        /// Its place on the timeline.
+        start: Duration,
+        /// How much silence stands in its place.
+        duration: Duration,
+        /// What was wrong; `None` where the playlist itself declared the gap.
+        error: Option<String>,
+    },
+    /// The cache cannot be used; playback goes on from memory.
+    CacheUnavailable {
+        /// What was wrong.
+        error: String,
+    },
+    /// The last frame was given out.
+    Ended,
+}

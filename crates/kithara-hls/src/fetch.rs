@@ -1,0 +1,407 @@
+//! Getting bytes: from the store if they are there, from the network into the store if not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kithara_assets::{Assets, AssetsError, KeyPolicy, Processor, ResourceKey};
+use kithara_net::{Body, Net, NetError, NetExt, Request, RetryPolicy};
+use kithara_storage::{Atomic, StorageError, Streaming};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
+use url::Url;
+
+use crate::error::{Fetching, HlsError};
+use crate::options::HlsOptions;
+use crate::playlist::Map;
+use crate::playlists::SegmentPlan;
+use crate::shared::{Counters, Shared};
+
+/// Bodies that are read as a whole (init sections and keys) may have this many bytes.
+const SMALL_BODY_LIMIT: usize = 16 << 20;
+
+/// Bytes of a playlist.
+const PLAYLIST_LIMIT: usize = 16 << 20;
+
+/// A window of a resource: offset and length in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Window {
+    pub(crate) offset: u64,
+    pub(crate) len: u64,
+}
+
+impl Window {
+    /// The window of an init section.
+    pub(crate) fn of(map: &Map) -> Option<Self> {
+        map.byte_range.as_ref().map(|range| Self { offset: range.start, len: range.end - range.start })
+    }
+}
+
+/// A playlist as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct PlaylistText {
+    /// Where it was in the end, after redirects.
+    pub(crate) url: Url,
+    pub(crate) body: Bytes,
+    pub(crate) is_stored: bool,
+}
+
+/// A media segment to be downloaded.
+#[derive(Debug, Clone)]
+pub(crate) struct SegmentFetch {
+    pub(crate) variant: usize,
+    pub(crate) segment: usize,
+    pub(crate) url: Url,
+    /// What is asked for.
+    pub(crate) window: Option<Window>,
+    /// The resource holds the window alone, from its own offset 0: an encrypted part is decrypted by itself.
+    pub(crate) is_part: bool,
+}
+
+impl SegmentFetch {
+    /// The fetch of a planned segment.
+    pub(crate) fn of(plan: &SegmentPlan) -> Self {
+        Self {
+            variant: plan.variant,
+            segment: plan.index,
+            url: plan.url.clone(),
+            window: plan.window,
+            is_part: is_part(plan),
+        }
+    }
+
+    /// Where the bytes stand in the resource, unless they are all of it.
+    fn window_in_resource(&self) -> Option<Window> {
+        self.window.filter(|_| !self.is_part)
+    }
+}
+
+/// Whether a segment is a part of a file that has a resource of its own.
+fn is_part(plan: &SegmentPlan) -> bool {
+    plan.window.is_some() && plan.key.is_some()
+}
+
+/// How a download ended.
+#[derive(Debug)]
+pub(crate) struct FetchOutcome {
+    pub(crate) fetch: SegmentFetch,
+    pub(crate) bytes: u64,
+    pub(crate) elapsed: Duration,
+    pub(crate) is_ok: bool,
+}
+
+/// Starts downloads, owns their tasks, and reads small bodies.
+///
+/// Dropping it aborts every download under way; what arrived stays in the store.
+pub(crate) struct FetchManager<N, A> {
+    net: N,
+    assets: A,
+    root: Url,
+    policy: KeyPolicy,
+    offline: bool,
+    keep_keys: bool,
+    shared: Arc<Shared>,
+    tasks: JoinSet<FetchOutcome>,
+    /// The tasks by what they fetch, so that those which a seek made useless can be stopped.
+    running: Vec<(usize, usize, AbortHandle)>,
+}
+
+impl<N: Net, A: Assets> FetchManager<N, A> {
+    /// Fetches of the presentation opened at `root`.
+    pub(crate) fn new(options: &HlsOptions<N, A>, root: Url, shared: Arc<Shared>) -> Self {
+        Self {
+            net: options.net.clone(),
+            assets: options.assets.clone(),
+            root,
+            policy: options.key_policy.clone(),
+            offline: options.offline,
+            keep_keys: options.store_keys,
+            shared,
+            tasks: JoinSet::new(),
+            running: Vec::new(),
+        }
+    }
+
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// Whether keys may rest in the store.
+    pub(crate) fn keeps_keys(&self) -> bool {
+        self.keep_keys
+    }
+
+    /// Downloads that are under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.running.iter().filter(|(_, _, task)| !task.is_finished()).count()
+    }
+
+    /// The key under which the store keeps what is at `url`.
+    pub(crate) fn key(&self, url: &Url) -> ResourceKey {
+        ResourceKey::from_url(&self.root, url, &self.policy)
+    }
+
+    /// Opens the resource of a segment and, unless its bytes are there, starts to download them.
+    ///
+    /// The second value says that they were there.
+    pub(crate) async fn start(
+        &mut self,
+        fetch: SegmentFetch,
+        key: &ResourceKey,
+    ) -> Result<(A::Streaming, bool), HlsError> {
+        let what = Fetching::Segment(fetch.segment);
+        let opened = self.assets.open_streaming_resource(key).await;
+        let resource = opened.map_err(|source| assets_error(what, &fetch.url, source))?;
+        if is_present(&resource, fetch.window_in_resource()) {
+            Counters::add(&self.shared.counters.cache_hits, 1);
+            return Ok((resource, true));
+        }
+        if self.offline {
+            return Err(HlsError::Offline { what, url: fetch.url });
+        }
+        let (variant, segment) = (fetch.variant, fetch.segment);
+        let download = download(self.net.clone(), resource.clone(), fetch, Arc::clone(&self.shared));
+        self.running.retain(|(_, _, task)| !task.is_finished());
+        self.running.push((variant, segment, self.tasks.spawn(download)));
+        Ok((resource, false))
+    }
+
+    /// Whether every byte of a segment is in the store.
+    pub(crate) async fn is_stored(&self, plan: &SegmentPlan) -> bool {
+        match self.assets.open_streaming_resource(&self.segment_key(plan)).await {
+            Ok(resource) => is_present(&resource, Self::window_in_resource(plan)),
+            Err(_) => false,
+        }
+    }
+
+    /// The decrypting view of a segment's resource.
+    pub(crate) async fn open_processed(
+        &self,
+        key: &ResourceKey,
+        processor: Processor,
+        plan: &SegmentPlan,
+    ) -> Result<A::Streaming, HlsError> {
+        let opened = self.assets.open_processed_resource(key, processor).await;
+        opened.map_err(|source| assets_error(Fetching::Segment(plan.index), &plan.url, source))
+    }
+
+    /// Where a segment stands in its resource, unless it is all of it.
+    pub(crate) fn window_in_resource(plan: &SegmentPlan) -> Option<Window> {
+        plan.window.filter(|_| !is_part(plan))
+    }
+
+    /// The key of a segment's resource: one for each file, and one for each encrypted part of a file.
+    pub(crate) fn segment_key(&self, plan: &SegmentPlan) -> ResourceKey {
+        match plan.window {
+            Some(Window { offset, len }) if is_part(plan) => {
+                ResourceKey::from_url_range(&self.root, &plan.url, offset, len, &self.policy)
+            }
+            _ => self.key(&plan.url),
+        }
+    }
+
+    /// The next download that ends; `None` if none is under way. Cancel-safe.
+    pub(crate) async fn ended(&mut self) -> Option<FetchOutcome> {
+        loop {
+            match self.tasks.join_next().await? {
+                Ok(outcome) => return Some(outcome),
+                Err(error) => tracing::debug!(%error, "a download was cancelled"),
+            }
+        }
+    }
+
+    /// A download that has ended already, without waiting.
+    pub(crate) fn try_ended(&mut self) -> Option<FetchOutcome> {
+        loop {
+            match self.tasks.try_join_next()? {
+                Ok(outcome) => return Some(outcome),
+                Err(error) => tracing::debug!(%error, "a download was cancelled"),
+            }
+        }
+    }
+
+    /// Stops the downloads that `keep` (variant, segment) says no to: what they have stored stays.
+    pub(crate) fn cancel_unless(&mut self, keep: impl Fn(usize, usize) -> bool) {
+        self.running.retain(|(variant, segment, task)| {
+            let stays = keep(*variant, *segment);
+            if !stays {
+                task.abort();
+            }
+            stays && !task.is_finished()
+        });
+    }
+
+    /// The text of a playlist: from the store if it is there and `stored` allows it, else from the network.
+    pub(crate) async fn playlist(
+        &self,
+        what: Fetching,
+        url: &Url,
+        stored: bool,
+    ) -> Result<PlaylistText, HlsError> {
+        if stored && let Some(text) = self.stored_playlist(url).await {
+            Counters::add(&self.shared.counters.cache_hits, 1);
+            return Ok(text);
+        }
+        if self.offline {
+            return Err(HlsError::Offline { what, url: url.clone() });
+        }
+        Counters::add(&self.shared.counters.requests, 1);
+        let request = Request::new(url.clone()).with_tag(what.tag());
+        let answer = self.net.get_bytes(request, PLAYLIST_LIMIT).await;
+        let (head, body) = answer.map_err(|source| HlsError::Net { what, url: url.clone(), source })?;
+        Counters::add(&self.shared.counters.bytes, body.len() as u64);
+        Ok(PlaylistText { url: head.url, body, is_stored: false })
+    }
+
+    /// A playlist of an earlier run, without any request.
+    pub(crate) async fn stored_playlist(&self, url: &Url) -> Option<PlaylistText> {
+        let resource = self.assets.open_atomic_resource(&self.key(url)).await.ok()?;
+        let record = resource.read().await.ok()??;
+        let end = record.iter().position(|byte| *byte == b'\n')?;
+        let final_url = Url::parse(std::str::from_utf8(&record[..end]).ok()?).ok()?;
+        Some(PlaylistText { url: final_url, body: record.slice(end + 1..), is_stored: true })
+    }
+
+    /// Keeps a playlist for the next run, with the URL that redirects led to: its relative URLs are relative to that.
+    pub(crate) async fn store_playlist(&self, url: &Url, text: &PlaylistText) {
+        let mut record = Vec::with_capacity(text.url.as_str().len() + 1 + text.body.len());
+        record.extend_from_slice(text.url.as_str().as_bytes());
+        record.push(b'\n');
+        record.extend_from_slice(&text.body);
+        let stored = match self.assets.open_atomic_resource(&self.key(url)).await {
+            Ok(resource) => resource.write(&record).await.map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = stored {
+            tracing::warn!(error, "a playlist could not be stored");
+        }
+    }
+
+    /// A small body as a whole: from the store, else from the network and then stored.
+    ///
+    /// `store` is false for what must not rest on disk.
+    pub(crate) async fn small(
+        &self,
+        what: Fetching,
+        url: &Url,
+        window: Option<Window>,
+        store: bool,
+    ) -> Result<Bytes, HlsError> {
+        let key = match window {
+            None => self.key(url),
+            Some(Window { offset, len }) => {
+                ResourceKey::from_url_range(&self.root, url, offset, len, &self.policy)
+            }
+        };
+        let opened = self.assets.open_atomic_resource(&key).await;
+        let resource = opened.map_err(|source| assets_error(what, url, source))?;
+        if let Ok(Some(bytes)) = resource.read().await {
+            Counters::add(&self.shared.counters.cache_hits, 1);
+            return Ok(bytes);
+        }
+        let bytes = self.small_from_net(what, url, window).await?;
+        if store && let Err(error) = resource.write(&bytes).await {
+            tracing::warn!(%error, "{what} could not be stored");
+        }
+        Ok(bytes)
+    }
+
+    async fn small_from_net(
+        &self,
+        what: Fetching,
+        url: &Url,
+        window: Option<Window>,
+    ) -> Result<Bytes, HlsError> {
+        if self.offline {
+            return Err(HlsError::Offline { what, url: url.clone() });
+        }
+        let mut request = Request::new(url.clone()).with_tag(what.tag());
+        if let Some(Window { offset, len }) = window {
+            request = request.with_range(offset..offset + len);
+        }
+        Counters::add(&self.shared.counters.requests, 1);
+        let answer = self.net.get_bytes(request, SMALL_BODY_LIMIT).await;
+        let (_, bytes) = answer.map_err(|source| HlsError::Net { what, url: url.clone(), source })?;
+        Counters::add(&self.shared.counters.bytes, bytes.len() as u64);
+        Ok(bytes)
+    }
+}
+
+fn assets_error(what: Fetching, url: &Url, source: AssetsError) -> HlsError {
+    HlsError::Assets { what, url: url.clone(), source }
+}
+
+fn is_present<R: Streaming>(resource: &R, window: Option<Window>) -> bool {
+    match window {
+        Some(Window { offset, len }) => resource.available_at(offset) >= len,
+        None => resource.len().is_some(),
+    }
+}
+
+/// Downloads one segment into its resource. A failure is left in the resource, where its readers meet it.
+async fn download<N: Net, R: Streaming>(
+    net: N,
+    resource: R,
+    fetch: SegmentFetch,
+    shared: Arc<Shared>,
+) -> FetchOutcome {
+    let begun = Instant::now();
+    let mut bytes = 0;
+    let result = transfer(&net, &resource, &fetch, &shared, &mut bytes).await;
+    if let Err(error) = &result {
+        tracing::debug!(segment = fetch.segment, variant = fetch.variant, %error, "a segment failed");
+        resource.fail(error.clone());
+    }
+    FetchOutcome { fetch, bytes, elapsed: begun.elapsed(), is_ok: result.is_ok() }
+}
+
+async fn transfer<N: Net, R: Streaming>(
+    net: &N,
+    resource: &R,
+    fetch: &SegmentFetch,
+    shared: &Shared,
+    received: &mut u64,
+) -> Result<(), StorageError> {
+    let _claim = resource.claim().await?;
+    if is_present(resource, fetch.window_in_resource()) {
+        return Ok(());
+    }
+    let mut request = Request::new(fetch.url.clone()).with_tag("segment");
+    if let Some(Window { offset, len }) = fetch.window {
+        request = request.with_range(offset..offset + len);
+    }
+    if fetch.window_in_resource().is_none() && !resource.available().is_empty() {
+        // What an earlier try left is a segment at most: asking for all of it again never splices two versions.
+        resource.reset().await?;
+    }
+    Counters::add(&shared.counters.requests, 1);
+    let meter = shared.meter.begin();
+    let mut response = net.open_resuming(request, RetryPolicy::default()).await.map_err(net_failure)?;
+    let total = response.head.total_len;
+    if let Some(len) = if fetch.is_part { fetch.window.map(|window| window.len) } else { total } {
+        resource.set_expected_len(len);
+    }
+    let mut offset = fetch.window_in_resource().map_or(0, |window| window.offset);
+    while let Some(chunk) = response.body.next_chunk().await.map_err(net_failure)? {
+        meter.received(chunk.len());
+        Counters::add(&shared.counters.bytes, chunk.len() as u64);
+        *received += chunk.len() as u64;
+        resource.write_at(offset, &chunk).await?;
+        offset += chunk.len() as u64;
+    }
+    drop(meter);
+    match fetch.window_in_resource() {
+        None => resource.commit(offset).await,
+        // One of many parts of a file: the file is complete once the last of them is there.
+        Some(_) => match total {
+            Some(total) if resource.available_at(0) >= total => resource.commit(total).await,
+            _ => Ok(()),
+        },
+    }
+}
+
+/// A failure of the network, as the resource's readers meet it.
+fn net_failure(error: NetError) -> StorageError {
+    let retryable = error.is_retryable();
+    StorageError::source(error, retryable)
+}

@@ -1,0 +1,150 @@
+//! Opening a presentation.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kithara_assets::{AssetStore, Assets};
+use kithara_bufpool::{BytePool, PoolSettings, SamplePool};
+use kithara_decode::{AudioSpec, PcmChunk, PcmReader, PcmSource, SegmentDecoderSettings};
+use kithara_net::{DefaultNet, Net};
+use tokio::sync::broadcast;
+use url::Url;
+
+use crate::abr::{AbrController, VariantMode};
+use crate::error::HlsError;
+use crate::events::HlsEvent;
+use crate::fetch::FetchManager;
+use crate::options::{HlsOptions, VariantInfo};
+use crate::pcm::HlsPcm;
+use crate::playlists::PlaylistManager;
+use crate::shared::{HlsStats, Shared};
+use crate::worker::{HLS_CHUNK_CHANNEL_CAPACITY, HlsSourceAdapter, HlsWorkerSource, Parts};
+
+/// Opens HLS presentations (RFC 8216).
+#[derive(Debug)]
+pub struct Hls;
+
+impl Hls {
+    /// Opens the presentation at `url`, a master or a media playlist, and decodes its first PCM.
+    ///
+    /// Needs a tokio runtime, current-thread or multi-thread, with time and I/O enabled: the downloads run there, in
+    /// tasks that the stream owns. Decoding happens wherever the stream is read.
+    ///
+    /// Dropping the future cancels everything it has begun; what was downloaded stays in the store.
+    ///
+    /// # Errors
+    /// [`HlsError`]: the playlist cannot be had or is none, nothing in it can be decoded here, or its first segment
+    /// fails from every variant.
+    pub async fn open<N: Net, A: Assets>(url: Url, options: HlsOptions<N, A>) -> Result<HlsStream<A>, HlsError> {
+        let shared = Arc::new(Shared::new(options.event_capacity));
+        let events = shared.events.subscribe();
+        let fetches = FetchManager::new(&options, url.clone(), Arc::clone(&shared));
+        let mut playlists = PlaylistManager::open(url, &fetches, &options, Arc::clone(&shared)).await?;
+        let variants = playlists.variants();
+        check(options.variant, &variants)?;
+        playlists.load_stored(&fetches).await;
+        let mut abr = AbrController::new(options.abr, &playlists.bandwidths(), options.variant);
+        let first = playlists.load_first(&mut abr, &fetches).await?;
+        let duration = playlists.duration(first);
+        shared.emit(HlsEvent::Opened { variants: variants.clone(), duration });
+
+        let start = options.start.or_else(|| playlists.start(first)).unwrap_or(Duration::ZERO);
+        let (look_ahead, audio) = (options.look_ahead, options.audio);
+        let parts = Parts { playlists, fetches, abr, shared: Arc::clone(&shared), look_ahead, audio };
+        let worker = kithara_worker::spawn_async(HlsWorkerSource::new(parts), HLS_CHUNK_CHANNEL_CAPACITY);
+        let mut settings = SegmentDecoderSettings::new(SamplePool::new(PoolSettings::default()));
+        settings.sample_rate = options.sample_rate;
+        let bytes = BytePool::new(PoolSettings::default());
+        let adapter = HlsSourceAdapter::new(worker);
+        let mut pcm = HlsPcm::open(adapter, settings, bytes, Arc::clone(&shared), duration).await?;
+        if !start.is_zero() {
+            pcm.seek(start).await?;
+        }
+        Ok(HlsStream { pcm: PcmReader::new(pcm), events: Some(events), shared, variants, _assets: options.assets })
+    }
+}
+
+/// An open presentation: PCM, events and statistics.
+///
+/// Dropping it stops its downloads and its worker.
+pub struct HlsStream<A: Assets = AssetStore> {
+    pcm: PcmReader<HlsPcm<A::Streaming>>,
+    events: Option<broadcast::Receiver<HlsEvent>>,
+    shared: Arc<Shared>,
+    variants: Vec<VariantInfo>,
+    /// The store outlives what is read from it.
+    _assets: A,
+}
+
+impl<A: Assets> HlsStream<A> {
+    /// Rate and channels of the PCM.
+    pub fn spec(&self) -> AudioSpec {
+        self.pcm.spec()
+    }
+
+    /// Length of the presentation by its playlist; `None` while it may still grow.
+    pub fn duration(&self) -> Option<Duration> {
+        self.pcm.duration()
+    }
+
+    /// The audio ladder, by ascending bandwidth.
+    pub fn variants(&self) -> &[VariantInfo] {
+        &self.variants
+    }
+
+    /// The next PCM, with its position in frames; `None` at the end. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`HlsError`]; the stream can be sought and read again after one.
+    pub async fn next_chunk(&mut self) -> Result<Option<PcmChunk>, HlsError> {
+        self.pcm.next_chunk().await
+    }
+
+    /// Moves to `to`, at most to the end: the next PCM begins at exactly the returned frame.
+    ///
+    /// # Errors
+    /// [`HlsError`].
+    pub async fn seek(&mut self, to: Duration) -> Result<u64, HlsError> {
+        self.pcm.seek(to).await
+    }
+
+    /// Locks the variant, or lets the throughput decide again, from the next segment on.
+    ///
+    /// # Errors
+    /// [`HlsError::NoSuchVariant`].
+    pub fn set_variant(&mut self, mode: VariantMode) -> Result<(), HlsError> {
+        check(mode, &self.variants)?;
+        self.pcm.get_mut().set_mode(mode);
+        Ok(())
+    }
+
+    /// Every face of the PCM: async, blocking, by chunk, by sample, as an iterator.
+    pub fn pcm(&mut self) -> &mut PcmReader<HlsPcm<A::Streaming>> {
+        &mut self.pcm
+    }
+
+    /// What happens from now on; the first call also gets what happened while the stream was being opened.
+    pub fn events(&mut self) -> broadcast::Receiver<HlsEvent> {
+        self.events.take().unwrap_or_else(|| self.shared.events.subscribe())
+    }
+
+    /// What the stream has done so far.
+    pub fn stats(&self) -> HlsStats {
+        self.shared.stats()
+    }
+}
+
+fn check(mode: VariantMode, variants: &[VariantInfo]) -> Result<(), HlsError> {
+    match mode {
+        VariantMode::Manual(index) if index >= variants.len() => {
+            Err(HlsError::NoSuchVariant { index, count: variants.len() })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl Default for HlsOptions<DefaultNet, AssetStore> {
+    fn default() -> Self {
+        Self::new(DefaultNet::default(), AssetStore::memory(kithara_assets::AssetSettings::default()))
+    }
+}

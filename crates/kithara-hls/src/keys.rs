@@ -1,0 +1,59 @@
+//! Decryption keys (`EXT-X-KEY`), fetched once for each URL and kept in memory.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use kithara_assets::{Assets, Processor};
+use kithara_net::Net;
+use parking_lot::Mutex;
+use url::Url;
+
+use crate::error::{Fetching, HlsError};
+use crate::fetch::FetchManager;
+use crate::playlist::KeyInfo;
+
+/// Keys that were fetched. Never printed, and stored on disk only if the application asks.
+#[derive(Default)]
+pub(crate) struct KeyStore {
+    keys: Mutex<HashMap<Url, Bytes>>,
+}
+
+impl KeyStore {
+    /// Forgets every key: a reloaded playlist may name others, or the same URL may give another.
+    pub(crate) fn clear(&self) {
+        self.keys.lock().clear();
+    }
+
+    /// What decrypts a resource under `key`; `None` without one.
+    pub(crate) async fn processor<N: Net, A: Assets>(
+        &self,
+        fetches: &FetchManager<N, A>,
+        key: Option<&KeyInfo>,
+        media_sequence: u64,
+    ) -> Result<Option<Processor>, HlsError> {
+        let Some(key) = key else { return Ok(None) };
+        if let Some(what) = key.unsupported() {
+            return Err(HlsError::Unsupported { what });
+        }
+        let bytes = self.fetch(fetches, key).await?;
+        let expected = key.method.key_len().unwrap_or(bytes.len());
+        let bad = || HlsError::BadKey { url: key.uri.clone(), len: bytes.len(), expected };
+        if bytes.len() != expected {
+            return Err(bad());
+        }
+        Processor::aes_cbc(&bytes, key.iv_for(media_sequence)).map(Some).ok_or_else(bad)
+    }
+
+    async fn fetch<N: Net, A: Assets>(
+        &self,
+        fetches: &FetchManager<N, A>,
+        key: &KeyInfo,
+    ) -> Result<Bytes, HlsError> {
+        if let Some(bytes) = self.keys.lock().get(&key.uri) {
+            return Ok(bytes.clone());
+        }
+        let bytes = fetches.small(Fetching::Key, &key.uri, None, fetches.keeps_keys()).await?;
+        self.keys.lock().insert(key.uri.clone(), bytes.clone());
+        Ok(bytes)
+    }
+}

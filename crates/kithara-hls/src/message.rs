@@ -1,0 +1,101 @@
+//! What the worker sends to the reader: one message for each segment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use url::Url;
+
+use crate::abr::SwitchReason;
+use crate::body::SegmentBody;
+use crate::error::HlsError;
+
+/// One segment, in the order of the timeline.
+///
+/// A message is a handle: queued, it holds no media bytes but the init section, which all messages of a variant share.
+#[derive(Debug, Clone)]
+pub struct HlsMessage<R> {
+    /// Index in the ladder.
+    pub variant: usize,
+    /// Why this variant was chosen.
+    pub reason: SwitchReason,
+    /// Index in the media playlist.
+    pub segment: usize,
+    /// Whether it is the first of the presentation.
+    pub is_first: bool,
+    /// Its place on the timeline: the sum of the durations before it.
+    pub start: Duration,
+    /// Its duration by the playlist.
+    pub duration: Duration,
+    /// Number of its discontinuity domain: timestamps go on inside of one.
+    pub discontinuity_sequence: u64,
+    /// Where it comes from.
+    pub url: Url,
+    /// `EXT-X-MAP`, if there is one.
+    pub init: Option<Bytes>,
+    /// Its content.
+    pub content: Content<R>,
+}
+
+/// What a message brings.
+#[derive(Debug, Clone)]
+pub enum Content<R> {
+    /// A body, to be read while it arrives.
+    Body {
+        /// The window of the stored resource.
+        body: SegmentBody<R>,
+        /// It was complete in the store before it was asked for.
+        cached: bool,
+    },
+    /// Nothing: silence of the segment's duration.
+    Gap {
+        /// Why, where the playlist itself did not declare it.
+        error: Option<String>,
+    },
+}
+
+/// What the reader tells the worker.
+#[derive(Debug, Clone)]
+pub enum HlsCommand {
+    /// Go on from the segment that holds this place of the timeline.
+    Seek {
+        /// Place on the timeline.
+        to: Duration,
+    },
+    /// This segment of this variant could not be delivered or decoded: bring it from elsewhere.
+    Failed {
+        /// Index in the media playlist.
+        segment: usize,
+        /// Index in the ladder.
+        variant: usize,
+        /// Where to go on: the reader's place, less what the codec needs to get going.
+        resume_at: Duration,
+        /// What was wrong.
+        failure: Failure,
+    },
+    /// Change the variant mode; segments from `from` on are chosen anew.
+    SetMode {
+        /// The new mode.
+        mode: crate::VariantMode,
+        /// Place on the timeline of the first segment that may change.
+        from: Duration,
+    },
+}
+
+/// How a segment failed, as far as the remedy depends on it.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// HTTP status of a server's refusal.
+    pub status: Option<u16>,
+    /// The variant can never be decoded here.
+    pub is_unsupported: bool,
+    /// What happened.
+    pub error: Arc<HlsError>,
+}
+
+impl Failure {
+    /// Reads from `error` what the remedy depends on.
+    pub(crate) fn new(error: HlsError) -> Self {
+        Self { status: error.status(), is_unsupported: error.is_unsupported(), error: Arc::new(error) }
+    }
+}

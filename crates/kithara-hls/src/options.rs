@@ -1,0 +1,91 @@
+//! How an HLS stream is opened.
+
+use std::time::Duration;
+
+use kithara_assets::{AssetStore, KeyPolicy};
+use kithara_net::DefaultNet;
+
+use crate::abr::{AbrSettings, VariantMode};
+use crate::playlist::AudioPreference;
+
+/// How far the stream fetches ahead of its reader. Whichever bound is reached first holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LookAhead {
+    /// Segments. Default 8.
+    pub segments: usize,
+    /// Seconds of audio. Default 40 s: with 4-s segments the count rules, with 10-s segments this does, so that a
+    /// bitrate decision is heard within this time.
+    pub duration: Duration,
+    /// Bytes, by the variants' bandwidth. Default 8 MiB: four FLAC segments of 2 MB.
+    pub bytes: u64,
+    /// Segments that are on the way at the same moment. Default 4. Fewer are used while the network gives less than
+    /// that many times the variant's bandwidth, so that the next segment never waits behind a later one.
+    pub parallel: usize,
+}
+
+impl Default for LookAhead {
+    fn default() -> Self {
+        Self { segments: 8, duration: Duration::from_secs(40), bytes: 8 << 20, parallel: 4 }
+    }
+}
+
+/// Settings of [`Hls::open`](crate::Hls::open).
+#[derive(Debug, Clone)]
+pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
+    /// The network stack. Share one between streams to share its connections.
+    pub net: N,
+    /// The store. Default: in memory, bounded, gone with the stream.
+    pub assets: A,
+    /// How URLs become keys of the store.
+    pub key_policy: KeyPolicy,
+    /// Variant choice. Default [`VariantMode::Auto`].
+    pub variant: VariantMode,
+    /// Settings of the bitrate decisions.
+    pub abr: AbrSettings,
+    /// Which audio rendition is wanted, where the presentation offers several.
+    pub audio: AudioPreference,
+    /// Look-ahead bounds.
+    pub look_ahead: LookAhead,
+    /// Output sample rate in Hz. Default `None`: the rate of the first segment.
+    pub sample_rate: Option<u32>,
+    /// Where playback begins. Default `None`: the playlist's `EXT-X-START`, else its beginning.
+    pub start: Option<Duration>,
+    /// Never use the network: play what the store holds. Default `false`.
+    pub offline: bool,
+    /// Keep decryption keys in the store, which offline playback of encrypted presentations needs. Default `false`.
+    pub store_keys: bool,
+    /// Events that a slow receiver may be behind before it loses the oldest. Default 256.
+    pub event_capacity: usize,
+}
+
+impl<N, A> HlsOptions<N, A> {
+    /// Settings over this network and this store, with the defaults for everything else.
+    pub fn new(net: N, assets: A) -> Self {
+        Self {
+            net,
+            assets,
+            key_policy: KeyPolicy::default(),
+            variant: VariantMode::Auto,
+            abr: AbrSettings::default(),
+            audio: AudioPreference::default(),
+            look_ahead: LookAhead::default(),
+            sample_rate: None,
+            start: None,
+            offline: false,
+            store_keys: false,
+            event_capacity: 256,
+        }
+    }
+}
+
+/// A variant of the ladder, as an application shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VariantInfo {
+    /// Index in the ladder, by ascending bandwidth.
+    pub index: usize,
+    /// Bits per second; 0 where the opened URL was a media playlist, which does not tell.
+    pub bandwidth: u64,
+    /// The `CODECS` attribute, if there was one.
+    pub codecs: Option<String>,
+}

@@ -1,0 +1,272 @@
+//! The reader's side: messages to PCM, wherever the application pulls.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kithara_bufpool::BytePool;
+use kithara_decode::{
+    AudioSpec, DecodeError, PcmChunk, PcmSource, SegmentDecoder, SegmentDecoderSettings, SegmentStart,
+};
+use kithara_storage::{StorageError, Streaming};
+
+use crate::body::SegmentBody;
+use crate::error::{Fetching, HlsError};
+use crate::events::HlsEvent;
+use crate::message::{Content, Failure, HlsMessage};
+use crate::abr::VariantMode;
+use crate::shared::{Counters, Shared};
+use crate::worker::HlsSourceAdapter;
+
+/// Attempts to get one segment from elsewhere before its failure is the stream's. Each excludes what failed, so the
+/// worker ends them by itself sooner; this bounds a worker that cannot.
+const MAX_RECOVERIES: u32 = 32;
+
+/// Decodes the segments of one stream. It owns no thread and no task: decoding happens in the caller's poll.
+pub struct HlsPcm<R: Streaming> {
+    adapter: HlsSourceAdapter<R>,
+    decoder: SegmentDecoder,
+    bytes: BytePool,
+    shared: Arc<Shared>,
+    state: State<R>,
+    spec: AudioSpec,
+    duration: Option<Duration>,
+    /// The next frame to give out.
+    position: u64,
+    last_variant: Option<usize>,
+    /// Discontinuity domain of the segment that was fed last.
+    domain: Option<u64>,
+    recoveries: u32,
+    /// PCM that `open` decoded to learn the format.
+    first: Option<PcmChunk>,
+}
+
+enum State<R> {
+    /// The next message is wanted.
+    Between,
+    /// A body is being read.
+    Reading { message: HlsMessage<R>, body: SegmentBody<R>, position: u64 },
+    /// A segment is fed completely, and its last PCM is being taken.
+    Draining,
+    /// The presentation is fed completely.
+    Finishing,
+    /// The last PCM was given out.
+    Ended,
+}
+
+impl<R: Streaming> HlsPcm<R> {
+    /// Decodes up to the first PCM, so that the format is known.
+    pub(crate) async fn open(
+        adapter: HlsSourceAdapter<R>,
+        settings: SegmentDecoderSettings,
+        bytes: BytePool,
+        shared: Arc<Shared>,
+        duration: Option<Duration>,
+    ) -> Result<Self, HlsError> {
+        let mut pcm = Self {
+            adapter,
+            decoder: SegmentDecoder::new(settings),
+            bytes,
+            shared,
+            state: State::Between,
+            spec: AudioSpec::new(1, 1),
+            duration,
+            position: 0,
+            last_variant: None,
+            domain: None,
+            recoveries: 0,
+            first: None,
+        };
+        pcm.first = pcm.pull().await?;
+        match pcm.first.as_ref().map(PcmChunk::spec).or_else(|| pcm.decoder.spec()) {
+            Some(spec) => pcm.spec = spec,
+            None => return Err(HlsError::Unsupported { what: "a presentation without any audio".to_owned() }),
+        }
+        Ok(pcm)
+    }
+
+    /// Changes the variant mode from the next segment on.
+    pub(crate) fn set_mode(&mut self, mode: VariantMode) {
+        let from = match &self.state {
+            State::Reading { message, .. } => message.start + message.duration,
+            _ => self.spec.position_of(self.position),
+        };
+        self.adapter.set_mode(mode, from);
+    }
+
+    /// The decoder, for what it knows about the media.
+    pub(crate) fn decoder(&self) -> &SegmentDecoder {
+        &self.decoder
+    }
+
+    async fn pull(&mut self) -> Result<Option<PcmChunk>, HlsError> {
+        loop {
+            match self.step().await {
+                Ok(Step::Chunk(chunk)) => {
+                    self.recoveries = 0;
+                    return Ok(Some(chunk));
+                }
+                Ok(Step::More) => {}
+                Ok(Step::End) => return Ok(None),
+                Err(error) => self.recover(error)?,
+            }
+        }
+    }
+
+    /// One step of the way from a message to a chunk. Every await is the last thing that a step does before it changes
+    /// state, so that dropping it loses nothing.
+    async fn step(&mut self) -> Result<Step, HlsError> {
+        if let Some(chunk) = self.decoder.next_chunk().map_err(|error| self.decode_error(error))? {
+            return Ok(Step::Chunk(chunk));
+        }
+        match &mut self.state {
+            State::Between => match self.adapter.next().await? {
+                Some(message) => self.begin(message)?,
+                None => {
+                    self.state = State::Finishing;
+                    self.decoder.finish().map_err(|error| self.decode_error(error))?;
+                }
+            },
+            State::Reading { message, body, position } => {
+                match body.read(*position, &self.bytes).await.map_err(|error| storage_error(message, error))? {
+                    Some(data) => {
+                        *position += data.len() as u64;
+                        self.decoder.push(data).map_err(|error| self.decode_error(error))?;
+                    }
+                    None => {
+                        self.decoder.end_segment().map_err(|error| self.decode_error(error))?;
+                        self.state = State::Draining;
+                    }
+                }
+            }
+            State::Draining => self.state = State::Between,
+            State::Finishing => {
+                self.state = State::Ended;
+                self.shared.emit(HlsEvent::Ended);
+            }
+            State::Ended => return Ok(Step::End),
+        }
+        Ok(Step::More)
+    }
+
+    fn begin(&mut self, message: HlsMessage<R>) -> Result<(), HlsError> {
+        self.shared.set_reader(message.start);
+        match message.content.clone() {
+            Content::Gap { error } => {
+                self.decoder.insert_silence(message.duration);
+                Counters::add(&self.shared.counters.gaps, 1);
+                let HlsMessage { segment, start, duration, .. } = message;
+                self.shared.emit(HlsEvent::Gap { segment, start, duration, error });
+                self.state = State::Draining;
+            }
+            Content::Body { body, cached } => {
+                self.announce(&message, cached);
+                let start = SegmentStart {
+                    init: message.init.clone(),
+                    timeline_start: message.start,
+                    duration: message.duration,
+                    is_first: message.is_first,
+                    discontinuity: !message.is_first
+                        && self.domain.is_some_and(|domain| domain != message.discontinuity_sequence),
+                    variant: message.variant,
+                };
+                self.domain = Some(message.discontinuity_sequence);
+                self.state = State::Reading { message, body, position: 0 };
+                self.decoder.begin_segment(start).map_err(|error| self.decode_error(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn announce(&mut self, message: &HlsMessage<R>, cached: bool) {
+        Counters::add(&self.shared.counters.segments, 1);
+        self.shared.variant.store(message.variant, Ordering::Relaxed);
+        if let Some(from) = self.last_variant.replace(message.variant)
+            && from != message.variant
+        {
+            Counters::add(&self.shared.counters.switches, 1);
+            let at = message.start.max(self.spec.position_of(self.position));
+            let (to, reason) = (message.variant, message.reason);
+            self.shared.emit(HlsEvent::VariantSwitched { at, from, to, reason });
+        }
+        let HlsMessage { variant, segment, start, .. } = *message;
+        self.shared.emit(HlsEvent::SegmentStarted { variant, segment, start, cached });
+    }
+
+    /// Asks the worker to bring the failed segment from elsewhere; an error of the worker itself is final.
+    fn recover(&mut self, error: HlsError) -> Result<(), HlsError> {
+        let State::Reading { message, .. } = &self.state else { return Err(error) };
+        self.recoveries += 1;
+        if self.recoveries > MAX_RECOVERIES {
+            return Err(error);
+        }
+        let failure = Failure::new(error);
+        let resume_at = self.spec_position().saturating_sub(self.decoder.preroll()).min(message.start);
+        let (segment, variant) = (message.segment, message.variant);
+        self.decoder.seek(self.position);
+        self.adapter.failed(segment, variant, resume_at, failure);
+        self.state = State::Between;
+        Ok(())
+    }
+
+    fn spec_position(&self) -> Duration {
+        self.spec.position_of(self.position)
+    }
+
+    fn decode_error(&self, source: DecodeError) -> HlsError {
+        match &self.state {
+            State::Reading { message, .. } => HlsError::Decode {
+                what: Fetching::Segment(message.segment),
+                url: message.url.clone(),
+                source: Arc::new(source),
+            },
+            _ => HlsError::Unsupported { what: source.to_string() },
+        }
+    }
+}
+
+enum Step {
+    Chunk(PcmChunk),
+    More,
+    End,
+}
+
+fn storage_error<R>(message: &HlsMessage<R>, source: StorageError) -> HlsError {
+    HlsError::from_storage(Fetching::Segment(message.segment), message.url.clone(), source)
+}
+
+impl<R: Streaming> PcmSource for HlsPcm<R> {
+    type Error = HlsError;
+
+    fn spec(&self) -> AudioSpec {
+        self.spec
+    }
+
+    fn duration(&self) -> Option<Duration> {
+        self.duration
+    }
+
+    async fn next_chunk(&mut self) -> Result<Option<PcmChunk>, HlsError> {
+        let chunk = match self.first.take() {
+            Some(chunk) => Some(chunk),
+            None => self.pull().await?,
+        };
+        if let Some(chunk) = &chunk {
+            self.position = chunk.position() + chunk.frames() as u64;
+            Counters::add(&self.shared.counters.frames, chunk.frames() as u64);
+        }
+        Ok(chunk)
+    }
+
+    async fn seek(&mut self, to: Duration) -> Result<u64, HlsError> {
+        let to = self.duration.map_or(to, |duration| to.min(duration));
+        let frame = self.spec.frame_at(to);
+        self.first = None;
+        self.decoder.seek(frame);
+        self.position = frame;
+        self.recoveries = 0;
+        self.state = State::Between;
+        self.adapter.seek(to.saturating_sub(self.decoder.preroll()));
+        Ok(frame)
+    }
+}

@@ -1,0 +1,60 @@
+//! Lines of a playlist.
+
+use std::borrow::Cow;
+
+/// Lines with their numbers from 1, without terminators (`\n`, `\r\n`, `\r`) and surrounding white space.
+#[derive(Debug, Clone)]
+pub(super) struct Lines<'a> {
+    rest: Option<&'a [u8]>,
+    number: usize,
+}
+
+/// One line.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    pub(super) number: usize,
+    pub(super) text: Cow<'a, str>,
+    /// Bytes as they stand in the file.
+    pub(super) len: usize,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Self {
+        Self { rest: Some(text), number: 0 }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        let text = self.rest.take()?;
+        let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+        let line = match end {
+            Some(end) => {
+                let terminator = if text[end..].starts_with(b"\r\n") { 2 } else { 1 };
+                self.rest = Some(&text[end + terminator..]);
+                &text[..end]
+            }
+            None => text,
+        };
+        self.number += 1;
+        let text = match String::from_utf8_lossy(line) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+        };
+        Some(Line { number: self.number, text, len: line.len() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_terminator_ends_a_line() {
+        let lines: Vec<_> = Lines::new(b"a\nb\r\nc\r\rd \xff\ne").map(|line| (line.number, line.text)).collect();
+        let expected = [(1, "a"), (2, "b"), (3, "c"), (4, ""), (5, "d \u{fffd}"), (6, "e")];
+        assert_eq!(lines, expected.map(|(number, text)| (number, Cow::Borrowed(text))));
+    }
+}

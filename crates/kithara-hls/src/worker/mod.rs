@@ -1,0 +1,8 @@
+//! The two ends of the chunk channel: the planner that fills it, and the adapter that the decoder reads from.
+
+mod adapter;
+mod source;
+
+pub use adapter::{HlsSourceAdapter, MAX_BUFFERED_CHUNKS};
+pub use source::HLS_CHUNK_CHANNEL_CAPACITY;
+pub(crate) use source::{HlsWorkerSource, Parts};

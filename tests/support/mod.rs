@@ -1,0 +1,97 @@
+//! What the cross-crate tests share.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use kithara::assets::{AssetSettings, AssetStore, Assets};
+use kithara::decode::PcmChunk;
+use kithara::file::{File, FileOptions, FileStream};
+use kithara::hls::{Hls, HlsError, HlsOptions, HlsStream, VariantMode};
+use kithara::net::{DefaultNet, NetSettings};
+use kithara_testkit::Origin;
+use kithara_testkit::media::{Fixture, Reference};
+
+/// A network that gives up soon: a test of failures has no time for a player's patience.
+pub fn impatient() -> DefaultNet {
+    let mut settings = NetSettings::default();
+    settings.retry.max_retries = 1;
+    settings.retry.base = Duration::from_millis(1);
+    settings.retry.cap = Duration::from_millis(2);
+    settings.build()
+}
+
+pub fn memory() -> AssetStore {
+    AssetStore::memory(AssetSettings::default())
+}
+
+pub fn hls_options() -> HlsOptions {
+    HlsOptions::new(impatient(), memory())
+}
+
+/// Plays variant `index` alone.
+pub fn locked(index: usize) -> HlsOptions {
+    let mut options = hls_options();
+    options.variant = VariantMode::Manual(index);
+    options
+}
+
+pub async fn open_hls(url: &str, options: HlsOptions) -> Result<HlsStream, HlsError> {
+    Hls::open(url.parse().unwrap(), options).await
+}
+
+pub async fn open_file(url: &str) -> FileStream {
+    File::open(url.parse().unwrap(), FileOptions::new(impatient(), memory())).await.unwrap()
+}
+
+/// Reads chunks by a method of either kind of stream to the end, and checks that they join without a gap.
+macro_rules! read_all {
+    ($stream:expr) => {{
+        let mut samples: Vec<f32> = Vec::new();
+        let mut next = None;
+        while let Some(chunk) = $stream.next_chunk().await.unwrap() {
+            $crate::support::append(&mut samples, &mut next, &chunk);
+        }
+        samples
+    }};
+}
+pub(crate) use read_all;
+
+/// Reads `$frames` frames from where the stream is.
+macro_rules! read_frames {
+    ($stream:expr, $frames:expr) => {{
+        let wanted = $frames * usize::from($stream.spec().channels);
+        let mut samples: Vec<f32> = Vec::new();
+        let mut next = None;
+        while samples.len() < wanted {
+            let Some(chunk) = $stream.next_chunk().await.unwrap() else { break };
+            $crate::support::append(&mut samples, &mut next, &chunk);
+        }
+        samples.truncate(wanted);
+        samples
+    }};
+}
+pub(crate) use read_frames;
+
+pub fn append(samples: &mut Vec<f32>, next: &mut Option<u64>, chunk: &PcmChunk) {
+    if let Some(next) = *next {
+        assert_eq!(chunk.position(), next, "chunks join without a gap");
+    }
+    *next = Some(chunk.position() + chunk.frames() as u64);
+    samples.extend_from_slice(chunk.samples());
+}
+
+/// The whole decode has the reference's frames, and every sample is within the fixture's tolerance.
+pub fn check(fixture: &Fixture, samples: &[f32]) {
+    let frames = samples.len() as u64 / u64::from(fixture.channels);
+    assert_eq!(frames, fixture.frames, "{}: frames", fixture.name);
+    if let Err(mismatch) = fixture.reference.check(samples) {
+        panic!("{}: {mismatch}", fixture.name);
+    }
+}
+
+pub fn path_of(fixture: &Fixture) -> String {
+    format!("/{}", fixture.entry)
+}
+
+#[allow(unused)]
+fn types(_: &Reference, _: &Origin) {}

@@ -137,6 +137,12 @@ impl RangeSet {
     }
 }
 
+impl From<Range<u64>> for RangeSet {
+    fn from(range: Range<u64>) -> Self {
+        Self::from_iter(std::iter::once(range))
+    }
+}
+
 impl FromIterator<Range<u64>> for RangeSet {
     fn from_iter<I: IntoIterator<Item = Range<u64>>>(ranges: I) -> Self {
         let mut set = Self::new();

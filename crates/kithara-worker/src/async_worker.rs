@@ -35,11 +35,17 @@ pub fn spawn_async_on<S: AsyncWorkerSource>(
     handle
 }
 
+type HandleOf<S> = WorkerHandle<
+    <S as AsyncWorkerSource>::Item,
+    <S as AsyncWorkerSource>::Command,
+    <S as AsyncWorkerSource>::Error,
+>;
+
 /// The handle, and the work to be spawned.
 fn prepare<S: AsyncWorkerSource>(
     source: S,
     capacity: usize,
-) -> (WorkerHandle<S::Item, S::Command, S::Error>, impl Future<Output = ()> + Send) {
+) -> (HandleOf<S>, impl Future<Output = ()> + Send) {
     let (producer, consumer) = queue(capacity);
     let (commander, commands) = Commander::new(producer.signals.clone(), S::starts_epoch, None);
     let gone = GoneOnDrop(producer.signals.clone());

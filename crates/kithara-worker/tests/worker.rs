@@ -1,5 +1,7 @@
 //! What a worker promises, for both kinds, on both kinds of runtime.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -87,7 +89,7 @@ impl AsyncWorkerSource for Numbers {
     type Error = String;
 
     async fn fetch_next(&mut self) -> Result<Option<u64>, String> {
-        if self.yields && self.next % 3 == 0 {
+        if self.yields && self.next.is_multiple_of(3) {
             tokio::task::yield_now().await;
         }
         self.fetch()
@@ -203,10 +205,10 @@ fn an_epoch_never_mixes_two_sides_of_a_seek() {
         let mut handle = spawn(Numbers::up_to(u64::MAX), 4);
         let mut last = (0, 0);
         for step in 1..300_u64 {
-            if step % 7 == 0 {
+            if step.is_multiple_of(7) {
                 handle.send_command(Command::LateSeek(step * 1_000_000)).unwrap();
             }
-            if step % 11 == 0 {
+            if step.is_multiple_of(11) {
                 handle.send_command(Command::Seek(step * 1_000_000 + 500_000)).unwrap();
             }
             let item = handle.recv().await.unwrap().unwrap();

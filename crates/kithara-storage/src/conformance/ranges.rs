@@ -45,9 +45,9 @@ pub(super) async fn ranges_coalesce<S: Streaming>(resource: S) {
     for part in (32..64).rev().filter(|part| part % 2 == 1).chain((32..64).filter(|part| part % 2 == 0)) {
         resource.write_at(part * 64, &body[..64]).await.unwrap();
     }
-    assert_eq!(resource.available(), RangeSet::from_iter([0..64 * 64]));
+    assert_eq!(resource.available(), RangeSet::from(0..64 * 64));
     resource.write_at(100, &body[..1000]).await.unwrap();
-    assert_eq!(resource.available(), RangeSet::from_iter([0..64 * 64]));
+    assert_eq!(resource.available(), RangeSet::from(0..64 * 64));
 }
 
 pub(super) async fn a_wait_ends_when_its_range_is_complete<S: Streaming>(resource: S) {

@@ -3,7 +3,7 @@
 mod file;
 mod journal;
 mod paths;
-mod record;
+pub(crate) mod record;
 mod write;
 
 use std::fs::{File, OpenOptions, TryLockError};

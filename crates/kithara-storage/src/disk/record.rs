@@ -133,7 +133,7 @@ mod tests {
 
     fn sample(end: u64) -> Record {
         Record {
-            durable: [0..end / 2].into_iter().collect(),
+            durable: RangeSet::from(0..end / 2),
             written: [0..end, end + 10..end + 20].into_iter().collect(),
             session: Some([7; 16]),
             expected_len: Some(1 << 40),

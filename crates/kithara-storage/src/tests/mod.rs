@@ -1,1 +1,4 @@
 mod backends;
+mod disk;
+#[cfg(target_os = "linux")]
+mod full;

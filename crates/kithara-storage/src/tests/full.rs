@@ -1,0 +1,109 @@
+//! A disk that is full or read-only: a small tmpfs, where the machine lets us mount one.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{
+    Atomic, AtomicResource, RangeSet, ResourceStatus, StorageError, StorageSettings, Streaming, StreamingExt,
+    StreamingResource, block_on,
+};
+
+struct SmallDisk {
+    folder: tempfile::TempDir,
+}
+
+impl SmallDisk {
+    /// 256 KiB.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Self { folder };
+        if disk.run("mount", &["-t", "tmpfs", "-o", "size=256k", "kithara-test"]) {
+            return Some(disk);
+        }
+        eprintln!("SKIPPED: this machine lets nobody mount a small tmpfs");
+        None
+    }
+
+    fn run(&self, command: &str, args: &[&str]) -> bool {
+        let output = Command::new(command).args(args).arg(self.path()).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn song(&self) -> PathBuf {
+        self.path().join("song")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        self.run("umount", &["-l"]);
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_typed_error_and_keeps_what_was_stored() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let resource =
+        StreamingResource::disk(disk.song(), StorageSettings { journal_every: 1, sync_every: 1 }).unwrap();
+    let claim = resource.try_claim().unwrap().unwrap();
+    let chunk = [7; 16 * 1024];
+    let mut at = 0;
+    let error = loop {
+        match block_on(resource.write_at(at, &chunk)) {
+            Ok(()) => at += chunk.len() as u64,
+            Err(error) => break error,
+        }
+    };
+    assert!(error.is_storage_full() && !error.is_retryable(), "{error:?}");
+    assert!(at > 100_000);
+    assert_eq!(resource.available(), RangeSet::from(0..at), "nothing more is announced");
+    let mut buf = [0; 100];
+    assert_eq!(resource.read_at_blocking(at - 100, &mut buf).unwrap(), 100);
+    assert_eq!(buf, [7; 100]);
+    assert!(matches!(resource.status(), ResourceStatus::Open));
+    drop((claim, resource));
+    // Others are none the worse: an object keeps its old content.
+    let object = AtomicResource::disk(disk.path().join("index"));
+    assert!(block_on(object.write(&[1; 300_000])).unwrap_err().is_storage_full());
+    assert_eq!(block_on(object.read()).unwrap(), None);
+    // What was stored is known again, and the download goes on once there is room.
+    let resource = StreamingResource::disk(disk.song(), StorageSettings::default()).unwrap();
+    let known = resource.available().covered();
+    assert!(known > 100_000 && known <= at);
+    let claim = resource.try_claim().unwrap().unwrap();
+    block_on(resource.reset()).unwrap();
+    block_on(resource.write_at(0, &chunk)).unwrap();
+    block_on(resource.commit(chunk.len() as u64)).unwrap();
+    drop(claim);
+}
+
+#[test]
+fn a_read_only_folder_can_be_read() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let resource = StreamingResource::disk(disk.song(), StorageSettings::default()).unwrap();
+    block_on(resource.write_at(0, b"content")).unwrap();
+    block_on(resource.commit(7)).unwrap();
+    drop(resource);
+    let unfinished = disk.path().join("unfinished");
+    let resource = StreamingResource::disk(&unfinished, StorageSettings::default()).unwrap();
+    block_on(resource.write_at(0, b"begun")).unwrap();
+    drop(resource);
+    assert!(disk.run("mount", &["-o", "remount,ro"]));
+
+    let resource = StreamingResource::disk(disk.song(), StorageSettings::default()).unwrap();
+    assert_eq!(block_on(resource.read_to_end(100)).unwrap(), "content");
+    for name in ["unfinished", "new"] {
+        let resource = StreamingResource::disk(disk.path().join(name), StorageSettings::default()).unwrap();
+        assert_eq!(resource.available_at(0), if name == "new" { 0 } else { 5 });
+        let refused = resource.try_claim().map(drop);
+        assert!(matches!(&refused, Err(StorageError::Io { .. })), "{refused:?}");
+        assert!(
+            matches!(block_on(resource.claim()).map(drop), Err(StorageError::Io { .. })),
+            "refused, not stuck"
+        );
+    }
+}

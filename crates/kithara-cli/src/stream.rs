@@ -13,6 +13,7 @@ use kithara::net::{DefaultNet, HeaderName, HeaderValue, NetSettings, TransferSta
 use kithara_testkit::Origin;
 use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::args::{DecodeArgs, Variant};
 use crate::decode::context;
@@ -87,11 +88,9 @@ impl Session {
             Variant::Auto => VariantMode::Auto,
             Variant::Index(index) => VariantMode::Manual(index),
         };
-        // Every event of a run is looked at when it is over.
-        options.event_capacity = 1 << 16;
         let mut stream = Hls::open(url, options).await?;
         let events = stream.events();
-        Ok(AudioStream::Hls { stream, events })
+        Ok(AudioStream::Hls { stream, events, switches: Vec::new() })
     }
 
     fn file_options(&self, args: &DecodeArgs) -> FileOptions {
@@ -173,16 +172,18 @@ fn is_playlist(path: &str) -> bool {
 
 /// An open stream.
 pub(crate) enum AudioStream {
-    Hls { stream: HlsStream, events: Receiver<HlsEvent> },
+    Hls { stream: HlsStream, events: Receiver<HlsEvent>, switches: Vec<ReportSwitch> },
     File(FileStream),
 }
 
 impl AudioStream {
     pub(crate) async fn next_chunk(&mut self) -> Result<Option<PcmChunk>, Failure> {
-        Ok(match self {
+        let chunk = match self {
             Self::Hls { stream, .. } => stream.next_chunk().await?,
             Self::File(stream) => stream.next_chunk().await?,
-        })
+        };
+        self.note_switches();
+        Ok(chunk)
     }
 
     pub(crate) async fn seek(&mut self, to: Duration) -> Result<u64, Failure> {
@@ -246,15 +247,25 @@ impl AudioStream {
             .collect()
     }
 
-    /// The changes of variant that were heard so far.
+    /// The changes of variant that were heard, taken out.
     pub(crate) fn switches(&mut self) -> Vec<ReportSwitch> {
-        let Self::Hls { events, .. } = self else { return Vec::new() };
-        let mut switches = Vec::new();
-        while let Ok(event) = events.try_recv() {
-            if let HlsEvent::VariantSwitched { at, from, to, reason } = event {
-                switches.push(ReportSwitch { at_s: at.as_secs_f64(), from, to, reason: reason.to_string() });
+        self.note_switches();
+        match self {
+            Self::Hls { switches, .. } => std::mem::take(switches),
+            Self::File(_) => Vec::new(),
+        }
+    }
+
+    fn note_switches(&mut self) {
+        let Self::Hls { events, switches, .. } = self else { return };
+        loop {
+            match events.try_recv() {
+                Ok(HlsEvent::VariantSwitched { at, from, to, reason }) => {
+                    switches.push(ReportSwitch { at_s: at.as_secs_f64(), from, to, reason: reason.to_string() });
+                }
+                Ok(_) | Err(TryRecvError::Lagged(_)) => {}
+                Err(_) => break,
             }
         }
-        switches
     }
 }

@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kithara_assets::{Assets, AssetsError, KeyPolicy, Processor, ResourceKey};
-use kithara_net::{Body, Net, NetError, NetExt, Request, RetryPolicy};
+use kithara_net::{
+    Body, ByteRange, Net, NetError, NetExt, Request, ResponseHead, RetryPolicy, Validator,
+};
 use kithara_storage::{Atomic, StorageError, Streaming};
+use parking_lot::Mutex;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use url::Url;
@@ -104,6 +107,8 @@ pub(crate) struct FetchManager<N, A> {
     tasks: JoinSet<FetchOutcome>,
     /// The tasks by what they fetch, so that those which a seek made useless can be stopped.
     running: Vec<(usize, usize, AbortHandle)>,
+    /// Small things on their way to the disk.
+    stores: Mutex<JoinSet<()>>,
 }
 
 impl<N: Net, A: Assets> FetchManager<N, A> {
@@ -119,6 +124,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             shared,
             tasks: JoinSet::new(),
             running: Vec::new(),
+            stores: Mutex::new(JoinSet::new()),
         }
     }
 
@@ -263,18 +269,30 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     }
 
     /// Keeps a playlist for the next run, with the URL that redirects led to: its relative URLs are relative to that.
-    pub(crate) async fn store_playlist(&self, url: &Url, text: &PlaylistText) {
+    /// Nothing waits for the disk.
+    pub(crate) fn store_playlist(&self, url: &Url, text: &PlaylistText) {
         let mut record = Vec::with_capacity(text.url.as_str().len() + 1 + text.body.len());
         record.extend_from_slice(text.url.as_str().as_bytes());
         record.push(b'\n');
         record.extend_from_slice(&text.body);
-        let stored = match self.assets.open_atomic_resource(&self.key(url)).await {
-            Ok(resource) => resource.write(&record).await.map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = stored {
-            tracing::warn!(error, "a playlist could not be stored");
-        }
+        let (assets, key) = (self.assets.clone(), self.key(url));
+        self.store_aside(async move {
+            match assets.open_atomic_resource(&key).await {
+                Ok(resource) => resource.write(&record).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        });
+    }
+
+    /// Stores something small that nothing waits for.
+    fn store_aside(&self, store: impl Future<Output = Result<(), String>> + Send + 'static) {
+        let mut stores = self.stores.lock();
+        while stores.try_join_next().is_some() {}
+        stores.spawn(async move {
+            if let Err(error) = store.await {
+                tracing::warn!(error, "something small could not be stored");
+            }
+        });
     }
 
     /// A small body as a whole: from the store, else from the network and then stored.
@@ -300,8 +318,9 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             return Ok(bytes);
         }
         let bytes = self.small_from_net(what, url, window).await?;
-        if store && let Err(error) = resource.write(&bytes).await {
-            tracing::warn!(%error, "{what} could not be stored");
+        if store {
+            let bytes = bytes.clone();
+            self.store_aside(async move { resource.write(&bytes).await.map_err(|error| error.to_string()) });
         }
         Ok(bytes)
     }
@@ -370,9 +389,11 @@ async fn transfer<N: Net, R: Streaming>(
     if let Some(Window { offset, len }) = fetch.window {
         request = request.with_range(offset..offset + len);
     }
-    if fetch.window_in_resource().is_none() && !resource.available().is_empty() {
-        // What an earlier try left is a segment at most: asking for all of it again never splices two versions.
-        resource.reset().await?;
+    let stored = if fetch.window_in_resource().is_none() { stored_part(resource).await? } else { None };
+    if let Some((len, validator)) = stored {
+        let start = fetch.window.filter(|_| fetch.is_part).map_or(0, |window| window.offset);
+        request.range = Some(ByteRange { start: start + len, end: request.range.and_then(|range| range.end) });
+        request = request.with_if_range(Some(validator));
     }
     Counters::add(&shared.counters.requests, 1);
     let meter = shared.meter.begin();
@@ -381,7 +402,11 @@ async fn transfer<N: Net, R: Streaming>(
     if let Some(len) = if fetch.is_part { fetch.window.map(|window| window.len) } else { total } {
         resource.set_expected_len(len);
     }
-    let mut offset = fetch.window_in_resource().map_or(0, |window| window.offset);
+    let mut offset = match fetch.window {
+        Some(window) if !fetch.is_part => window.offset,
+        // From where it was asked for, or from the beginning of an entity that is another one by now.
+        _ => continue_at(resource, &response.head, fetch).await?,
+    };
     while let Some(chunk) = response.body.next_chunk().await.map_err(net_failure)? {
         meter.received(chunk.len());
         Counters::add(&shared.counters.bytes, chunk.len() as u64);
@@ -398,6 +423,37 @@ async fn transfer<N: Net, R: Streaming>(
             _ => Ok(()),
         },
     }
+}
+
+/// What an earlier try left of a resource, if the version that it belongs to is known; else it is thrown away.
+async fn stored_part<R: Streaming>(resource: &R) -> Result<Option<(u64, Validator)>, StorageError> {
+    let len = resource.available_at(0);
+    match resource.tag().and_then(|tag| validator_of(&tag)) {
+        Some(validator) if len > 0 => Ok(Some((len, validator))),
+        _ if resource.available().is_empty() => Ok(None),
+        _ => resource.reset().await.map(|()| None),
+    }
+}
+
+/// Where in the resource the answer's first byte belongs.
+async fn continue_at<R: Streaming>(
+    resource: &R,
+    head: &ResponseHead,
+    fetch: &SegmentFetch,
+) -> Result<u64, StorageError> {
+    let start = fetch.window.map_or(0, |window| window.offset);
+    let offset = head.body_offset.saturating_sub(start);
+    if offset != resource.available_at(0) {
+        resource.reset().await?;
+    }
+    let tag = head.validator.as_ref().filter(|validator| validator.is_strong());
+    resource.set_tag(tag.and_then(Validator::to_header).map(|header| Bytes::copy_from_slice(header.as_bytes())));
+    Ok(offset)
+}
+
+fn validator_of(tag: &[u8]) -> Option<Validator> {
+    let text = std::str::from_utf8(tag).ok()?;
+    if text.starts_with('"') { Validator::etag(text) } else { Some(Validator::LastModified(text.to_owned())) }
 }
 
 /// A failure of the network, as the resource's readers meet it.

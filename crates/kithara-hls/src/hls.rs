@@ -128,6 +128,16 @@ impl<A: Assets> HlsStream<A> {
         self.events.take().unwrap_or_else(|| self.shared.events.subscribe())
     }
 
+    /// Short name of the container that is being decoded: `fmp4`, `mpegts`, `adts`, `mp3`.
+    pub fn container(&self) -> Option<&'static str> {
+        self.pcm.get_ref().container()
+    }
+
+    /// Short name of the codec that is being decoded: `aac`, `flac`, `mp3`, …
+    pub fn codec(&self) -> Option<&'static str> {
+        self.pcm.get_ref().codec()
+    }
+
     /// What the stream has done so far.
     pub fn stats(&self) -> HlsStats {
         self.shared.stats()

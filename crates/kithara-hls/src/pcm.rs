@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kithara_bufpool::BytePool;
+use kithara_decode::demux::{Codec, Container};
 use kithara_decode::{
     AudioSpec, DecodeError, PcmChunk, PcmSource, SegmentDecoder, SegmentDecoderSettings, SegmentStart,
 };
@@ -47,7 +48,7 @@ enum State<R> {
     /// A body is being read.
     Reading { message: HlsMessage<R>, body: SegmentBody<R>, position: u64 },
     /// A segment is fed completely, and its last PCM is being taken.
-    Draining,
+    Draining(HlsMessage<R>),
     /// The presentation is fed completely.
     Finishing,
     /// The last PCM was given out.
@@ -94,9 +95,30 @@ impl<R: Streaming> HlsPcm<R> {
         self.adapter.set_mode(mode, from);
     }
 
-    /// The decoder, for what it knows about the media.
-    pub(crate) fn decoder(&self) -> &SegmentDecoder {
-        &self.decoder
+    /// Short name of the container that is being decoded.
+    pub(crate) fn container(&self) -> Option<&'static str> {
+        Some(match self.decoder.container()? {
+            Container::Fmp4 => "fmp4",
+            Container::MpegTs => "mpegts",
+            Container::Adts => "adts",
+            Container::MpegAudio => "mp3",
+            _ => "other",
+        })
+    }
+
+    /// Short name of the codec that is being decoded.
+    pub(crate) fn codec(&self) -> Option<&'static str> {
+        Some(match self.decoder.track()?.codec {
+            codec if codec.is_aac() => "aac",
+            Codec::Mp3 => "mp3",
+            Codec::Mp2 => "mp2",
+            Codec::Mp1 => "mp1",
+            Codec::Flac => "flac",
+            Codec::Alac => "alac",
+            Codec::Opus => "opus",
+            Codec::Vorbis => "vorbis",
+            _ => "other",
+        })
     }
 
     async fn pull(&mut self) -> Result<Option<PcmChunk>, HlsError> {
@@ -134,12 +156,13 @@ impl<R: Streaming> HlsPcm<R> {
                         self.decoder.push(data).map_err(|error| self.decode_error(error))?;
                     }
                     None => {
+                        let message = message.clone();
                         self.decoder.end_segment().map_err(|error| self.decode_error(error))?;
-                        self.state = State::Draining;
+                        self.state = State::Draining(message);
                     }
                 }
             }
-            State::Draining => self.state = State::Between,
+            State::Draining(_) => self.state = State::Between,
             State::Finishing => {
                 self.state = State::Ended;
                 self.shared.emit(HlsEvent::Ended);
@@ -157,7 +180,7 @@ impl<R: Streaming> HlsPcm<R> {
                 Counters::add(&self.shared.counters.gaps, 1);
                 let HlsMessage { segment, start, duration, .. } = message;
                 self.shared.emit(HlsEvent::Gap { segment, start, duration, error });
-                self.state = State::Draining;
+                self.state = State::Draining(message);
             }
             Content::Body { body, cached } => {
                 self.announce(&message, cached);
@@ -195,7 +218,7 @@ impl<R: Streaming> HlsPcm<R> {
 
     /// Asks the worker to bring the failed segment from elsewhere; an error of the worker itself is final.
     fn recover(&mut self, error: HlsError) -> Result<(), HlsError> {
-        let State::Reading { message, .. } = &self.state else { return Err(error) };
+        let (State::Reading { message, .. } | State::Draining(message)) = &self.state else { return Err(error) };
         self.recoveries += 1;
         if self.recoveries > MAX_RECOVERIES {
             return Err(error);
@@ -215,7 +238,7 @@ impl<R: Streaming> HlsPcm<R> {
 
     fn decode_error(&self, source: DecodeError) -> HlsError {
         match &self.state {
-            State::Reading { message, .. } => HlsError::Decode {
+            State::Reading { message, .. } | State::Draining(message) => HlsError::Decode {
                 what: Fetching::Segment(message.segment),
                 url: message.url.clone(),
                 source: Arc::new(source),

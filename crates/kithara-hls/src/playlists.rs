@@ -393,7 +393,7 @@ async fn load<N: Net, A: Assets>(
     let text = fetches.playlist(what, url, stored).await?;
     let playlist = parse(&text.body, &text.url, variables)?;
     if !text.is_stored && !matches!(&playlist, Playlist::Media(media) if !media.end_list) {
-        fetches.store_playlist(url, &text).await;
+        fetches.store_playlist(url, &text);
     }
     Ok((playlist, text.url))
 }

@@ -3,11 +3,25 @@
 //! A segment's *nominal* place is the sum of the `EXTINF` durations before it. What the media itself says
 //! ([`Timeline::correct`]) moves the places from there on. Variants are aligned by time and by discontinuity sequence,
 //! never by media sequence number.
+//!
+//! # How corrections spread
+//! A correction pins the drift (real place less nominal place) of one variant at one place. It holds until the next
+//! pin of that variant. A variant that was not measured as far moves along with the one that was measured last: where
+//! `EXTINF` is rounded, it is rounded in all variants alike, and after an hour the nominal places of them all are the
+//! same seconds off.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::playlist::MediaPlaylist;
+
+/// A place that lies so little before a segment's end counts as the next segment's beginning: durations in playlists
+/// are rounded.
+const TOLERANCE: i64 = 20_000_000;
+
+/// Drifts that differ by less are one.
+const SAME_DRIFT: i64 = 1_000_000;
 
 /// One segment's place on the timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +51,11 @@ impl SegmentRef {
 
 /// Where every segment of every known variant stands in time.
 #[derive(Debug, Default)]
-pub struct Timeline {}
+pub struct Timeline {
+    tracks: BTreeMap<usize, Track>,
+    /// The variant that was corrected last.
+    reference: Option<usize>,
+}
 
 impl Timeline {
     /// A timeline without variants.
@@ -48,65 +66,222 @@ impl Timeline {
 
     /// Brings in a variant's playlist, or its reloaded successor: segments that both have keep their places.
     pub fn insert(&mut self, variant: usize, playlist: Arc<MediaPlaylist>) {
-        let _ = (variant, playlist);
-        todo!()
+        let (base, pins) = match self.tracks.remove(&variant) {
+            Some(old) => (old.base_of_successor(&playlist), old.pins),
+            None if playlist.is_complete() => (0, BTreeMap::new()),
+            None => {
+                let known = self.tracks.values().next();
+                (known.map_or(0, |known| known.base_of_sibling(&playlist)), BTreeMap::new())
+            }
+        };
+        self.tracks.insert(variant, Track { playlist, base, pins });
     }
 
     /// The playlist of a variant, if it is known.
     #[must_use]
     pub fn playlist(&self, variant: usize) -> Option<&Arc<MediaPlaylist>> {
-        let _ = variant;
-        todo!()
+        self.tracks.get(&variant).map(|track| &track.playlist)
     }
 
     /// The segment of `variant` that holds `position`: the first for a position before all of them, the last for one
     /// at or after the end; `None` if the variant is unknown or has no segment.
     #[must_use]
     pub fn segment_at(&self, variant: usize, position: Duration) -> Option<SegmentRef> {
-        let _ = (variant, position);
-        todo!()
+        self.segment(variant, self.index_at(variant, nanos(position))?)
     }
 
     /// A segment by its index; `None` past the end.
     #[must_use]
     pub fn segment(&self, variant: usize, segment: usize) -> Option<SegmentRef> {
-        let _ = (variant, segment);
-        todo!()
+        let playlist = self.playlist(variant)?;
+        let start = self.start_of(variant, segment)?;
+        Some(SegmentRef {
+            variant,
+            segment,
+            start,
+            duration: self.start_of(variant, segment + 1)?.saturating_sub(start),
+            discontinuity_sequence: playlist.discontinuity_sequence_of(segment)?,
+            media_sequence: playlist.media_sequence.saturating_add(segment as u64),
+        })
     }
 
     /// Where a segment begins; for the index after the last one, where the variant ends.
     #[must_use]
     pub fn start_of(&self, variant: usize, segment: usize) -> Option<Duration> {
-        let _ = (variant, segment);
-        todo!()
+        self.place(variant, segment).map(|place| Duration::from_nanos(u64::try_from(place).unwrap_or(0)))
     }
 
     /// Where to go on in variant `to` instead of with `segment` of variant `from`: the segment of `to` that holds
     /// that segment's beginning.
+    ///
+    /// Where both variants show the beginning of the segment's discontinuity domain, time is counted from there.
     #[must_use]
     pub fn aligned(&self, from: usize, segment: usize, to: usize) -> Option<SegmentRef> {
-        let _ = (from, segment, to);
-        todo!()
+        let place = self.place(from, segment)?;
+        if from == to {
+            return self.segment(to, segment);
+        }
+        let (source, target) = (self.playlist(from)?, self.playlist(to)?);
+        let number = source.discontinuity_sequence_of(segment)?;
+        let domains = visible_domain(source, number).zip(visible_domain(target, number));
+        let Some((source, target)) = domains else {
+            return self.segment(to, self.index_at(to, place.saturating_add(TOLERANCE))?);
+        };
+        let since = place.saturating_sub(self.place(from, source.start)?);
+        let place = self.place(to, target.start)?.saturating_add(since);
+        let index = self.index_at(to, place.saturating_add(TOLERANCE))?;
+        // Past the domain's end in the other variant: what it has next.
+        let last = self.playlist(to)?.len().saturating_sub(1);
+        self.segment(to, index.clamp(target.start, target.end).min(last))
     }
 
     /// Tells where a segment's media really begins and how long it really is. Segments after it move with it.
     ///
     /// A measure that contradicts the ones around it is fitted between them.
     pub fn correct(&mut self, variant: usize, segment: usize, start: Duration, duration: Duration) {
-        let _ = (variant, segment, start, duration);
-        todo!()
+        let Some(track) = self.tracks.get_mut(&variant) else { return };
+        let Some(from) = track.nominal(segment) else { return };
+        let Some(to) = track.nominal(segment + 1) else { return };
+        let before = track.pins.range(..from).next_back().map_or(i64::MIN, |(at, drift)| at.saturating_add(*drift));
+        let after = track.pins.range(to.saturating_add(1)..).next();
+        let after = after.map_or(i64::MAX, |(at, drift)| at.saturating_add(*drift));
+        let start = nanos(start).clamp(before, after.max(before));
+        let end = start.saturating_add(nanos(duration)).min(after).max(start);
+        track.pin(from, start);
+        track.pin(to, end);
+        self.reference = Some(variant);
     }
 
     /// Where a variant ends.
     #[must_use]
     pub fn duration_of(&self, variant: usize) -> Option<Duration> {
-        let _ = variant;
-        todo!()
+        self.start_of(variant, self.playlist(variant)?.len())
     }
 
     /// Where the longest known variant ends; `None` while no variant is known.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
-        todo!()
+        self.tracks.keys().filter_map(|variant| self.duration_of(*variant)).max()
+    }
+
+    /// Nanoseconds of the beginning of a segment, corrected.
+    fn place(&self, variant: usize, segment: usize) -> Option<i64> {
+        let track = self.tracks.get(&variant)?;
+        let nominal = track.nominal(segment)?;
+        let (measured_at, own) = track.drift(nominal);
+        let reference = self.reference.filter(|reference| *reference != variant);
+        let moved = reference.and_then(|reference| self.tracks.get(&reference)).map_or(0, |reference| {
+            reference.drift(nominal).1.saturating_sub(measured_at.map_or(0, |at| reference.drift(at).1))
+        });
+        let place = nominal.saturating_add(own).saturating_add(moved);
+        let next = track.pins.range(nominal.saturating_add(1)..).next();
+        Some(next.map_or(place, |(at, drift)| place.min(at.saturating_add(*drift))))
+    }
+
+    fn index_at(&self, variant: usize, place: i64) -> Option<usize> {
+        let len = self.playlist(variant)?.len();
+        // Places ascend: halve until the last segment that begins at or before the place is left.
+        let (mut first, mut after) = (0, len);
+        while first < after {
+            let middle = first + (after - first) / 2;
+            if self.place(variant, middle)? <= place {
+                first = middle + 1;
+            } else {
+                after = middle;
+            }
+        }
+        (len > 0).then(|| first.saturating_sub(1))
     }
 }
+
+/// One variant's playlist and what was measured of it. Places are nanoseconds; they can be negative in a live
+/// playlist that shows more of the past than the one that was there first.
+#[derive(Debug)]
+struct Track {
+    playlist: Arc<MediaPlaylist>,
+    /// Nominal place of the playlist's first segment.
+    base: i64,
+    /// Nominal place → drift.
+    pins: BTreeMap<i64, i64>,
+}
+
+impl Track {
+    fn nominal(&self, segment: usize) -> Option<i64> {
+        self.playlist.start_of(segment).map(|start| self.base.saturating_add(nanos(start)))
+    }
+
+    /// The last pin at or before a nominal place: where it is, and the drift from there on.
+    fn drift(&self, nominal: i64) -> (Option<i64>, i64) {
+        self.pins.range(..=nominal).next_back().map_or((None, 0), |(at, drift)| (Some(*at), *drift))
+    }
+
+    fn pin(&mut self, nominal: i64, real: i64) {
+        let drift = real.saturating_sub(nominal);
+        // Of a run of equal drifts the two ends are enough.
+        let mut before = self.pins.range(..nominal).rev().map(|(at, drift)| (*at, *drift));
+        if let (Some((middle, one)), Some((_, other))) = (before.next(), before.next()) {
+            let is_same = |known: i64| known.abs_diff(drift) <= SAME_DRIFT.unsigned_abs();
+            if is_same(one) && is_same(other) {
+                self.pins.remove(&middle);
+            }
+        }
+        self.pins.insert(nominal, drift);
+    }
+
+    /// Where the first segment of this playlist's reloaded successor stands.
+    fn base_of_successor(&self, successor: &MediaPlaylist) -> i64 {
+        let old = &self.playlist;
+        let since_base = |start: Option<Duration>| nanos(start.unwrap_or_default());
+        if let Some(index) = old.index_of(successor.media_sequence) {
+            return self.base.saturating_add(since_base(old.start_of(index)));
+        }
+        if let Some(index) = successor.index_of(old.media_sequence) {
+            return self.base.saturating_sub(since_base(successor.start_of(index)));
+        }
+        let missed = successor.media_sequence.checked_sub(old.media_sequence.saturating_add(old.len() as u64));
+        let Some(missed) = missed else { return self.base };
+        let missed = i64::try_from(missed).unwrap_or(i64::MAX).saturating_mul(nanos(successor.target_duration));
+        self.base.saturating_add(nanos(old.duration())).saturating_add(missed)
+    }
+
+    /// Where the first segment of another variant's live playlist stands: by the wall clock, or else by a
+    /// discontinuity that both show, or else so that both end together.
+    fn base_of_sibling(&self, sibling: &MediaPlaylist) -> i64 {
+        if let (Some(own), Some(other)) = (self.playlist.date_time_of(0), sibling.date_time_of(0)) {
+            return self.base.saturating_add(difference(other, own));
+        }
+        let first = self.playlist.discontinuity_sequence_of(0).max(sibling.discontinuity_sequence_of(0));
+        let shared = first.and_then(|first| {
+            (first..=first.saturating_add(1)).find_map(|number| {
+                let own = visible_domain(&self.playlist, number)?.start;
+                let other = visible_domain(sibling, number)?.start;
+                Some(self.nominal(own)?.saturating_sub(nanos(sibling.start_of(other)?)))
+            })
+        });
+        shared.unwrap_or_else(|| {
+            let end = self.base.saturating_add(nanos(self.playlist.duration()));
+            end.saturating_sub(nanos(sibling.duration()))
+        })
+    }
+}
+
+/// The segments of a discontinuity domain whose very beginning is in the list.
+fn visible_domain(playlist: &MediaPlaylist, sequence: u64) -> Option<std::ops::Range<usize>> {
+    let domain = playlist.discontinuity_domain(sequence);
+    let begins_here = domain.start > 0 || playlist.is_complete() || playlist.begins_with_discontinuity();
+    (!domain.is_empty() && begins_here).then_some(domain)
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn difference(later: SystemTime, earlier: SystemTime) -> i64 {
+    match later.duration_since(earlier) {
+        Ok(duration) => nanos(duration),
+        Err(error) => -nanos(error.duration()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,36 @@ impl Processor {
         ProcessorId(hasher.finalize().into())
     }
 
+    /// The processor of `METHOD=AES-128` or `METHOD=AES-256`, by the length of the key; `None` for another length.
+    #[must_use]
+    pub fn aes_cbc(key: &[u8], iv: [u8; 16]) -> Option<Self> {
+        match key.len() {
+            16 => key.try_into().ok().map(|key| Self::Aes128Cbc { key, iv }),
+            32 => key.try_into().ok().map(|key| Self::Aes256Cbc { key, iv }),
+            _ => None,
+        }
+    }
+
+    /// Processes a small body that is in memory as a whole (an encrypted init section).
+    ///
+    /// # Errors
+    /// [`ProcessError`]: its length or its padding is wrong.
+    pub fn process_all(&self, input: &[u8]) -> Result<Vec<u8>, ProcessError> {
+        let chunks = self.clone().into_chunks();
+        let unit = chunks.unit().max(1);
+        if input.is_empty() || !input.len().is_multiple_of(unit) {
+            return Err(ProcessError::Length { len: input.len() as u64, unit });
+        }
+        let mut output = input.to_vec();
+        chunks.process(0, &[], &mut output)?;
+        if chunks.trims_end() {
+            let last = output.len() - unit;
+            let kept = chunks.last_unit(&output[last..])?;
+            output.truncate(last + kept.min(unit));
+        }
+        Ok(output)
+    }
+
     pub(super) fn into_chunks(self) -> Arc<dyn ChunkProcessor> {
         match self {
             Self::Aes128Cbc { key, iv } => Arc::new(aes::Cbc::<::aes::Aes128>::new(&key.into(), iv)),

@@ -339,6 +339,15 @@ impl SegmentDecoder {
         self.core.track()
     }
 
+    /// The container of the segment that is being decoded, once its first bytes have told.
+    #[must_use]
+    pub fn container(&self) -> Option<Container> {
+        match &self.feed {
+            Feed::Known(container, _) => Some(*container),
+            _ => None,
+        }
+    }
+
     /// The media time that is frame 0, once learned from the first segment or set.
     #[must_use]
     pub fn anchor(&self) -> Option<Anchor> {

@@ -187,6 +187,12 @@ impl MediaPlaylist {
         sequence.checked_sub(self.discontinuity_sequence).map_or(0..0, |count| self.table.domain(count))
     }
 
+    /// Whether the first segment has an `EXT-X-DISCONTINUITY` before it.
+    #[must_use]
+    pub fn begins_with_discontinuity(&self) -> bool {
+        self.table.record(0).is_some_and(|record| record.discontinuity)
+    }
+
     /// The segment with this media sequence number: for reloads of the same playlist, never across variants.
     #[must_use]
     pub fn index_of(&self, media_sequence: u64) -> Option<usize> {

@@ -324,17 +324,14 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
 
     /// Waits until the reader moves or a download ends.
     async fn wait(&mut self) {
-        let moved = self.parts.shared.moved.notified();
-        if self.parts.fetches.in_flight() == 0 {
-            return moved.await;
-        }
-        tokio::select! {
-            () = moved => {}
-            outcome = self.parts.fetches.ended() => {
-                if let Some(outcome) = outcome {
-                    self.ended(&outcome);
-                }
-            }
+        let Parts { fetches, shared, .. } = &mut self.parts;
+        let outcome = tokio::select! {
+            () = shared.moved.notified() => None,
+            // `None`, no download at all, leaves the reader to be waited for.
+            Some(outcome) = fetches.ended() => Some(outcome),
+        };
+        if let Some(outcome) = outcome {
+            self.ended(&outcome);
         }
     }
 

@@ -155,3 +155,27 @@ fn is_tls(error: &reqwest::Error) -> bool {
     let _: &dyn StdError = error;
     false
 }
+
+#[cfg(all(test, feature = "__tls"))]
+mod tests {
+    use super::*;
+
+    /// The only test of this binary that handshakes, so that the process-wide roots tell who loaded them.
+    #[tokio::test]
+    async fn certificates_are_loaded_for_https_alone_and_once() {
+        let build = || Transport::build(&HttpSettings::default(), Duration::from_secs(5)).unwrap();
+        let (first, second) = (build(), build());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        let http = Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap();
+        let error = first.send(&http, HeaderMap::new()).await.err().unwrap();
+        assert!(matches!(error, NetError::Connect { .. }));
+        assert!(!first.verifier.is_loaded(), "http loads nothing");
+
+        let https = Url::parse(&format!("https://127.0.0.1:{port}/")).unwrap();
+        let _ = first.send(&https, HeaderMap::new()).await;
+        assert!(first.verifier.is_loaded());
+        assert!(second.verifier.is_loaded(), "shared in the process");
+    }
+}

@@ -17,7 +17,7 @@ mod source;
 pub use ahead::{DecodeAhead, DecodeAheadSettings, PCM_CHANNEL_CAPACITY};
 pub use codec::{CodecDecoder, Decoded, interleave_f32, interleave_f32_scalar};
 pub use error::DecodeError;
-pub use media::{ByteSource, DecodeOptions, MediaDecoder, MediaDetails, Tags};
+pub use media::{ByteSource, DecodeOptions, Interrupter, MediaDecoder, MediaDetails, Tags};
 pub use pcm::{AudioSpec, PcmChunk};
 pub use reader::{BlockingError, PcmReader};
 pub use resample::ResamplerProcessor;

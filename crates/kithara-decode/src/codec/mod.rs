@@ -8,7 +8,10 @@ mod sbr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
+};
+use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::packet::PacketRef;
@@ -19,7 +22,7 @@ use crate::demux::{Codec, TrackInfo};
 
 pub use decoded::Decoded;
 pub use interleave::{interleave_f32, interleave_f32_scalar};
-pub(crate) use params::{codec_name, parameters_of};
+pub(crate) use params::{codec_name, parameters_of, plain_parameters};
 use sbr::SbrWatch;
 
 /// Why one packet gave no PCM.
@@ -149,6 +152,17 @@ fn registry() -> &'static CodecRegistry {
         symphonia::default::register_enabled_codecs(&mut registry);
         registry
     })
+}
+
+/// [`preroll_packets`] in frames, for a codec whose packets may be of any length.
+pub(crate) fn preroll_of(codec: AudioCodecId) -> u64 {
+    match codec {
+        CODEC_ID_AAC => 2 * 1024,
+        CODEC_ID_VORBIS => 2 * 4096,
+        CODEC_ID_MP3 => 12 * 1152,
+        CODEC_ID_OPUS => 3840,
+        _ => 0,
+    }
 }
 
 /// Frames of output that a codec needs behind it before what it gives is what straight playback gives.

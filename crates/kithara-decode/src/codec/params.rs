@@ -60,6 +60,16 @@ pub(super) fn same(a: &AudioCodecParameters, b: &AudioCodecParameters) -> bool {
     shape(a) == shape(b) && (a.codec == id::CODEC_ID_AAC || a.extra_data == b.extra_data)
 }
 
+/// Parameters of a codec that needs nothing but its shape.
+pub(crate) fn plain_parameters(codec: AudioCodecId, sample_rate: u32, channels: u16) -> AudioCodecParameters {
+    let mut params = AudioCodecParameters::new();
+    params.for_codec(codec).with_sample_rate(sample_rate);
+    if let Some(channels) = channel_map(channels) {
+        params.with_channels(channels);
+    }
+    params
+}
+
 fn channel_map(count: u16) -> Option<Channels> {
     match count {
         0 => None,

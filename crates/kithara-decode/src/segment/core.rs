@@ -136,7 +136,7 @@ impl Core {
                 self.bad_packets += 1;
                 tracing::debug!(%what, "a packet could not be decoded");
                 if self.bad_packets > self.max_bad_packets {
-                    return Err(too_many(self.bad_packets, what));
+                    return Err(DecodeError::too_many(self.bad_packets, what));
                 }
                 let spec = self
                     .spec
@@ -175,14 +175,6 @@ impl Core {
                 codec.reset();
             }
         }
-    }
-}
-
-fn too_many(count: u32, last: String) -> DecodeError {
-    if last.starts_with("unsupported") {
-        DecodeError::Unsupported(last)
-    } else {
-        DecodeError::TooManyBadPackets { count, last }
     }
 }
 

@@ -1,0 +1,329 @@
+//! [`MediaDecoder`]: one progressive file to PCM.
+
+use std::time::Duration;
+
+use kithara_bufpool::SamplePool;
+use kithara_stream::MediaInfo;
+
+use super::backend::{Backend, Event, Opened, Packet, Stream};
+use super::details::{MediaDetails, Tags};
+use super::format::{self, Format};
+use super::framed::FramedFile;
+use super::source::{ByteSource, Interrupter, Window};
+use super::symphonia_file::SymphoniaFile;
+use super::{flac, mp4, wav};
+use crate::codec::{CodecDecoder, PacketError, preroll_of};
+use crate::output::Output;
+use crate::resample::rescale;
+use crate::{AudioSpec, DecodeError, PcmChunk};
+
+/// How a [`MediaDecoder`] is to decode.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct DecodeOptions {
+    /// Where the sample buffers of the chunks come from.
+    pub pool: SamplePool,
+    /// Output rate in Hz. Default `None`: the rate of the media.
+    pub sample_rate: Option<u32>,
+    /// Output channels. Default `None`: those of the media.
+    pub channels: Option<u16>,
+    /// Trim encoder delay and padding, as the reference decoder does. Default `true`.
+    pub gapless: bool,
+    /// Bytes of leading garbage that are searched for the start of the media. Default 1 MiB.
+    pub probe_budget: u64,
+    /// Packets in a row that may fail to decode (each is replaced by silence) before it is an error. Default 64.
+    pub max_bad_packets: u32,
+}
+
+impl DecodeOptions {
+    /// Options with `pool` and the defaults for everything else.
+    #[must_use]
+    pub fn new(pool: SamplePool) -> Self {
+        Self {
+            pool,
+            sample_rate: None,
+            channels: None,
+            gapless: true,
+            probe_budget: 1 << 20,
+            max_bad_packets: 64,
+        }
+    }
+}
+
+/// Decodes one progressive file. Blocking: every call may read the source.
+pub struct MediaDecoder {
+    backend: Box<dyn Backend>,
+    codec: CodecDecoder,
+    output: Output,
+    details: MediaDetails,
+    spec: AudioSpec,
+    stream: Stream,
+    /// Position of the next frame at the media's rate. `None`: the next packet says where it stands.
+    next: Option<i64>,
+    /// What packets decoded to last.
+    input: AudioSpec,
+    /// Frames before the current stream of a chain.
+    chain_start: i64,
+    is_ended: bool,
+    bad_packets: u32,
+    max_bad_packets: u32,
+    interrupter: Option<Interrupter>,
+}
+
+impl std::fmt::Debug for MediaDecoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MediaDecoder")
+            .field("details", &self.details)
+            .field("spec", &self.spec)
+            .finish_non_exhaustive()
+    }
+}
+
+impl MediaDecoder {
+    /// Finds the format from the bytes (`hint` only settles doubts) and prepares to decode.
+    ///
+    /// Reads the source from its start, and nothing at its end, except for an MP4 file whose index stands there.
+    ///
+    /// # Errors
+    /// The source cannot be read, is not media, or is media that this build cannot decode.
+    pub fn open(
+        source: impl ByteSource + 'static,
+        hint: &MediaInfo,
+        options: DecodeOptions,
+    ) -> Result<Self, DecodeError> {
+        let interrupter = source.interrupter();
+        let opened = open_backend(Window::new(Box::new(source)), hint, &options)?;
+        let Opened { backend, codec, mut stream } = opened;
+        if stream.sample_rate == 0 || stream.channels == 0 {
+            return Err(DecodeError::Malformed("audio without a rate or channels".into()));
+        }
+        if !options.gapless {
+            (stream.end, stream.total) = (None, None);
+        }
+        let input = AudioSpec::new(stream.sample_rate, stream.channels);
+        let mut output = Output::new(options.pool, options.sample_rate, options.channels);
+        let spec = output.learn_spec(input);
+        let details = details_of(&stream, &codec, spec);
+        Ok(Self {
+            backend,
+            codec,
+            output,
+            details,
+            spec,
+            stream,
+            next: None,
+            input,
+            chain_start: 0,
+            is_ended: false,
+            bad_packets: 0,
+            max_bad_packets: options.max_bad_packets,
+            interrupter,
+        })
+    }
+
+    /// Rate and channels of the output.
+    #[must_use]
+    pub fn spec(&self) -> AudioSpec {
+        self.spec
+    }
+
+    /// What the media says about itself.
+    #[must_use]
+    pub fn details(&self) -> &MediaDetails {
+        &self.details
+    }
+
+    /// Takes out what makes a blocked call of this decoder fail at once, from another thread, if its source can be
+    /// interrupted. A [`seek`](Self::seek) works again after it.
+    pub fn take_interrupter(&mut self) -> Option<Interrupter> {
+        self.interrupter.take()
+    }
+
+    /// The next chunk; `None` at the end.
+    ///
+    /// # Errors
+    /// The source cannot be read, or the media is damaged beyond what can be skipped.
+    pub fn next_chunk(&mut self) -> Result<Option<PcmChunk>, DecodeError> {
+        loop {
+            if let Some(chunk) = self.output.next_chunk(self.is_ended) {
+                return Ok(Some(chunk));
+            }
+            if self.is_ended {
+                return Ok(None);
+            }
+            if !self.decode_packet()? {
+                self.is_ended = true;
+                self.output.end_run()?;
+            }
+        }
+    }
+
+    /// Decodes one packet; `false` at the end.
+    fn decode_packet(&mut self) -> Result<bool, DecodeError> {
+        match self.backend.next()? {
+            Event::End => Ok(false),
+            Event::NewStream(params) => {
+                self.codec = CodecDecoder::for_params(params)?;
+                self.chain_start = self.next.unwrap_or(self.chain_start);
+                self.next = None;
+                Ok(true)
+            }
+            Event::Packet(packet) => {
+                let taking = Taking {
+                    codec: &mut self.codec,
+                    output: &mut self.output,
+                    next: &mut self.next,
+                    input: &mut self.input,
+                    bad_packets: &mut self.bad_packets,
+                    max_bad_packets: self.max_bad_packets,
+                    chain_start: self.chain_start,
+                    end: self.stream.end,
+                };
+                taking.take(&packet)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Moves to `frame` (output rate): the next chunk begins exactly there, or playback is at its end if `frame` lies
+    /// behind it. Returns the frame.
+    ///
+    /// # Errors
+    /// The source cannot be read or moved.
+    pub fn seek(&mut self, frame: u64) -> Result<u64, DecodeError> {
+        self.backend.resume();
+        let frame = self.details.total_frames.map_or(frame, |total| frame.min(total));
+        let rate = self.stream.sample_rate;
+        let target = (u128::from(frame) * u128::from(rate) / u128::from(self.spec.sample_rate)) as u64;
+        let surplus = self.stream.preroll + self.output.warm_up(rate);
+        let start = i64::try_from(target).unwrap_or(i64::MAX).saturating_sub_unsigned(surplus);
+        self.output.seek(frame);
+        self.codec.reset();
+        self.next = None;
+        self.bad_packets = 0;
+        self.chain_start = 0;
+        self.is_ended = true;
+        let found = self.backend.seek(start)?;
+        self.is_ended = !found;
+        Ok(frame)
+    }
+}
+
+/// The parts of the decoder that taking a packet needs while the backend is borrowed.
+struct Taking<'a> {
+    codec: &'a mut CodecDecoder,
+    output: &'a mut Output,
+    next: &'a mut Option<i64>,
+    input: &'a mut AudioSpec,
+    bad_packets: &'a mut u32,
+    max_bad_packets: u32,
+    chain_start: i64,
+    end: Option<u64>,
+}
+
+impl Taking<'_> {
+    fn take(self, packet: &Packet<'_>) -> Result<(), DecodeError> {
+        let position = self.next.unwrap_or(packet.position.saturating_add(self.chain_start));
+        match self.codec.decode(packet.data) {
+            Ok(decoded) => {
+                *self.bad_packets = 0;
+                let frames = decoded.frames();
+                if frames == 0 {
+                    return Ok(());
+                }
+                *self.input = decoded.spec();
+                let kept = frames.saturating_sub(usize::try_from(packet.trim_end).unwrap_or(usize::MAX));
+                let kept = kept.min(left_before(self.end, position));
+                self.output.write(&decoded, 0..kept, position)?;
+                *self.next = Some(position.saturating_add_unsigned(frames as u64));
+                Ok(())
+            }
+            Err(PacketError::Bad(what)) => {
+                *self.bad_packets += 1;
+                tracing::debug!(%what, "a packet could not be decoded");
+                if *self.bad_packets > self.max_bad_packets {
+                    return Err(DecodeError::too_many(*self.bad_packets, what));
+                }
+                let frames = packet.frames.min(left_before(self.end, position) as u64);
+                self.output.write_silence(*self.input, frames, position)?;
+                *self.next = Some(position.saturating_add_unsigned(packet.frames));
+                Ok(())
+            }
+            Err(PacketError::Fatal(error)) => Err(error),
+        }
+    }
+}
+
+/// Frames between `position` and the end.
+fn left_before(end: Option<u64>, position: i64) -> usize {
+    let Some(end) = end else { return usize::MAX };
+    let left = i128::from(end) - i128::from(position);
+    usize::try_from(left.max(0)).unwrap_or(usize::MAX)
+}
+
+fn open_backend(
+    mut window: Window,
+    hint: &MediaInfo,
+    options: &DecodeOptions,
+) -> Result<Opened, DecodeError> {
+    let mut tags = Tags::default();
+    let format = format::find(&mut window, hint, options.probe_budget, &mut tags)?;
+    match format {
+        Format::Framed(kind, header) => FramedFile::open(window, kind, header, tags),
+        Format::Mp4 => mp4::open(window),
+        Format::Flac => flac::open(window, tags),
+        Format::Wav => wav::open(window),
+        Format::MpegTs => Err(DecodeError::Unsupported("MPEG-TS as a progressive file".into())),
+        Format::Ogg | Format::Aiff | Format::Caf | Format::Matroska => {
+            let tail = window.offset();
+            let (file, track) = SymphoniaFile::open(format, window, Vec::new(), tail, false)?;
+            let container = match format {
+                Format::Ogg => "ogg",
+                Format::Aiff => "aiff",
+                Format::Caf => "caf",
+                _ => "matroska",
+            };
+            opened_by_symphonia(container, file, track)
+        }
+    }
+}
+
+/// Joins what Symphonia says about a track to what the decoder wants to know.
+pub(super) fn opened_by_symphonia(
+    container: &'static str,
+    file: SymphoniaFile,
+    track: super::symphonia_file::SymphoniaTrack,
+) -> Result<Opened, DecodeError> {
+    let params = track.params;
+    let stream = Stream {
+        container,
+        sample_rate: params.sample_rate.unwrap_or(0),
+        channels: params
+            .channels
+            .as_ref()
+            .and_then(|channels| u16::try_from(channels.count()).ok())
+            .unwrap_or(0),
+        bits_per_sample: params.bits_per_sample,
+        end: None,
+        total: track.frames,
+        estimate: None,
+        preroll: preroll_of(params.codec),
+        tags: track.tags,
+    };
+    let codec = CodecDecoder::for_params(params)?;
+    Ok(Opened { backend: Box::new(file), codec, stream })
+}
+
+fn details_of(stream: &Stream, codec: &CodecDecoder, spec: AudioSpec) -> MediaDetails {
+    let duration = stream.total.map(|total| AudioSpec::new(stream.sample_rate, 1).position_of(total));
+    MediaDetails {
+        container: stream.container,
+        codec: codec.name(),
+        sample_rate: stream.sample_rate,
+        channels: stream.channels,
+        total_frames: stream.total.map(|total| rescale(total, spec.sample_rate, stream.sample_rate)),
+        duration: duration.or(stream.estimate).filter(|duration| *duration > Duration::ZERO),
+        bits_per_sample: stream.bits_per_sample,
+        tags: stream.tags.clone(),
+    }
+}

@@ -1,0 +1,307 @@
+//! MP3 and ADTS files: frames one behind the other, with tags around them and perhaps damage between.
+
+use std::io;
+use std::time::Duration;
+
+use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
+
+use super::backend::{Backend, Event, Opened, Packet, Stream};
+use super::details::Tags;
+use super::header::{HEADER_LEN, Header, Kind};
+use super::source::Window;
+use super::xing::XingTag;
+use crate::DecodeError;
+use crate::codec::{CodecDecoder, plain_parameters, preroll_packets};
+use crate::demux::Codec;
+
+/// Packets between two entries of the index.
+const INDEX_STEP: u64 = 64;
+/// Longest frame: the ADTS length field.
+const MAX_FRAME: usize = 8191;
+/// Following headers that must agree before a frame behind damage is believed.
+const CONFIRMATIONS: usize = 3;
+
+pub(super) struct FramedFile {
+    kind: Kind,
+    window: Window,
+    /// What every frame must agree with.
+    reference: Header,
+    /// Offset of the first packet.
+    first: u64,
+    /// Number of the next packet.
+    number: u64,
+    /// Offsets of the packets 0, 64, 128, … as far as they were passed without a break.
+    index: Vec<u64>,
+    /// Frames that the codec gives before frame 0.
+    delay: i64,
+    /// Bytes per packet on average, of files of one constant bit rate: as a fraction.
+    constant: Option<(u64, u64)>,
+    /// A tag says that the bit rate varies.
+    is_variable: bool,
+    current: usize,
+}
+
+/// Whether frames of `kind` follow each other from the window's position on: `needed` headers, or fewer up to the end of
+/// the source.
+pub(super) fn confirm(window: &mut Window, kind: Kind, needed: usize) -> io::Result<Option<Header>> {
+    let Some(first) = kind.parse(window.peek(HEADER_LEN)?) else { return Ok(None) };
+    let mut at = first.len;
+    for _ in 0..needed {
+        let data = window.peek(at + HEADER_LEN)?;
+        match data.get(at..) {
+            // The frame itself is cut off: no proof of anything.
+            None => return Ok(None),
+            // At the end, or before a tag at the end.
+            Some(rest) if rest.is_empty() || rest.starts_with(b"TAG") || rest.starts_with(b"APETAGEX") => {
+                break;
+            }
+            Some(rest) => match kind.parse(rest) {
+                Some(header) if header.agrees(&first) => at += header.len,
+                _ => return Ok(None),
+            },
+        }
+    }
+    Ok(Some(first))
+}
+
+impl FramedFile {
+    /// Opens the file whose first frame stands at the window's position.
+    pub(super) fn open(
+        mut window: Window,
+        kind: Kind,
+        first: Header,
+        tags: Tags,
+    ) -> Result<Opened, DecodeError> {
+        let tag = match kind {
+            Kind::MpegAudio => XingTag::parse(&first, window.peek(first.len)?),
+            Kind::Adts => None,
+        };
+        let mut reference = first;
+        if tag.is_some() {
+            window.consume(first.len);
+            // The tag frame may differ from the audio in what does not matter to a decoder.
+            if let Some(header) = kind.parse(window.peek(HEADER_LEN)?).filter(|header| header.agrees(&first))
+            {
+                reference = header;
+            }
+        }
+        let is_variable = tag.is_some_and(|tag| !tag.is_constant);
+        let tag = tag.unwrap_or_default();
+        let (start, _) = tag.trim.unwrap_or((0, 0));
+        let codec = CodecDecoder::for_params(parameters(kind, &reference)?)?;
+        let constant = (kind == Kind::MpegAudio && tag.is_constant).then(|| average(&reference));
+        let mut file = Self {
+            kind,
+            first: window.offset(),
+            window,
+            reference,
+            number: 0,
+            index: Vec::new(),
+            delay: i64::from(start),
+            constant,
+            is_variable,
+            current: 0,
+        };
+        let end = tag.end(reference.frames);
+        let estimate = end.is_none().then(|| file.estimate()).flatten();
+        let preroll = u64::from(preroll_packets(file.codec())) * u64::from(reference.frames);
+        let stream = Stream {
+            container: if kind == Kind::Adts { "adts" } else { "mp3" },
+            sample_rate: reference.sample_rate,
+            channels: reference.channels,
+            bits_per_sample: None,
+            end: tag.trim.and(end),
+            total: end,
+            estimate,
+            preroll,
+            tags,
+        };
+        Ok(Opened { backend: Box::new(file), codec, stream })
+    }
+
+    fn codec(&self) -> Codec {
+        match (self.kind, self.reference.layer) {
+            (Kind::Adts, _) => Codec::AacLc,
+            (Kind::MpegAudio, 1) => Codec::Mp1,
+            (Kind::MpegAudio, 2) => Codec::Mp2,
+            (Kind::MpegAudio, _) => Codec::Mp3,
+        }
+    }
+
+    /// The length by the size of the file and the bit rate of what is at hand.
+    fn estimate(&mut self) -> Option<Duration> {
+        let bytes = self.window.source().byte_len()?.checked_sub(self.first)?;
+        let data = self.window.available();
+        let (mut at, mut frames) = (0, 0u64);
+        while let Some(header) = data.get(at..).and_then(|rest| self.kind.parse(rest)) {
+            at += header.len;
+            frames += u64::from(header.frames);
+        }
+        if at == 0 {
+            return None;
+        }
+        let total = u128::from(bytes) * u128::from(frames) / at as u128;
+        let seconds = total as f64 / f64::from(self.reference.sample_rate);
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
+    /// Makes the window begin with a whole frame; `None` at the end.
+    fn find(&mut self) -> Result<Option<Header>, DecodeError> {
+        self.window.consume(std::mem::take(&mut self.current));
+        let data = self.window.peek(HEADER_LEN)?;
+        if let Some(header) = self.kind.parse(data).filter(|header| header.agrees(&self.reference)) {
+            let whole = self.window.peek(header.len)?.len() >= header.len;
+            return Ok(whole.then_some(header));
+        }
+        self.resync()
+    }
+
+    /// Looks for the next frames behind damage or a tag.
+    fn resync(&mut self) -> Result<Option<Header>, DecodeError> {
+        loop {
+            let data = self.window.peek(MAX_FRAME)?;
+            if data.len() < HEADER_LEN {
+                return Ok(None);
+            }
+            if let Some(len) = crate::demux::id3::tag_len(data) {
+                self.window.move_to(self.window.offset().saturating_add(len))?;
+                continue;
+            }
+            match data.iter().position(|&byte| byte == 0xFF) {
+                None => {
+                    let len = data.len();
+                    self.window.consume(len);
+                    continue;
+                }
+                Some(at) => self.window.consume(at),
+            }
+            if let Some(header) = confirm(&mut self.window, self.kind, CONFIRMATIONS)?
+                && header.agrees(&self.reference)
+            {
+                return Ok(Some(header));
+            }
+            self.window.consume(1);
+        }
+    }
+
+    /// Notes where the packet at the window's position stands.
+    fn note(&mut self, header: &Header) {
+        if self.number == self.index.len() as u64 * INDEX_STEP {
+            self.index.push(self.window.offset());
+        }
+        if self.number == 0 && !self.is_variable && self.kind == Kind::MpegAudio {
+            self.constant = Some(average(header));
+        }
+        if self.constant.is_some() && header.bitrate != self.reference.bitrate {
+            self.constant = None;
+        }
+    }
+
+    /// Steps to packet `target` by reading headers. `false` at the end.
+    fn walk(&mut self, target: u64) -> Result<bool, DecodeError> {
+        while self.number < target {
+            let Some(header) = self.find()? else { return Ok(false) };
+            self.note(&header);
+            self.number += 1;
+            self.current = header.len;
+        }
+        Ok(true)
+    }
+
+    /// Goes to the last place before packet `target` whose number is known.
+    fn rewind(&mut self, target: u64) -> Result<(), DecodeError> {
+        let entry = (target / INDEX_STEP).min((self.index.len() as u64).saturating_sub(1));
+        let offset = self.index.get(entry as usize).copied().unwrap_or(self.first);
+        if self.number <= target && self.number >= entry * INDEX_STEP {
+            return Ok(());
+        }
+        self.current = 0;
+        self.window.move_to(offset)?;
+        self.number = if self.index.is_empty() { 0 } else { entry * INDEX_STEP };
+        Ok(())
+    }
+
+    /// In a file of constant bit rate the number of a packet follows from its offset. `false` when it does not.
+    fn jump(&mut self, target: u64) -> Result<bool, DecodeError> {
+        let known = self.index.len() as u64 * INDEX_STEP;
+        let Some((bytes, packets)) =
+            self.constant.filter(|_| target > known && self.window.source().is_seekable())
+        else {
+            return Ok(false);
+        };
+        let back = (self.window.offset(), self.number);
+        let guess = self.first + (u128::from(target) * u128::from(bytes) / u128::from(packets)) as u64;
+        self.current = 0;
+        self.window.move_to(guess.saturating_sub(4))?;
+        for _ in 0..MAX_FRAME {
+            if let Some(header) = confirm(&mut self.window, self.kind, CONFIRMATIONS)?
+                && header.agrees(&self.reference)
+            {
+                let distance = u128::from(self.window.offset() - self.first) * u128::from(packets);
+                let number = (distance + u128::from(bytes) / 2) / u128::from(bytes);
+                let drift = distance.abs_diff(number * u128::from(bytes));
+                // Padding keeps a frame within a byte (layer I: four) of its exact place.
+                if header.bitrate == self.reference.bitrate && drift <= 4 * u128::from(packets) {
+                    self.number = number as u64;
+                    if self.number <= target {
+                        return Ok(true);
+                    }
+                }
+                break;
+            }
+            if self.window.available().is_empty() {
+                break;
+            }
+            self.window.consume(1);
+        }
+        self.constant = None;
+        self.window.move_to(back.0)?;
+        self.number = back.1;
+        Ok(false)
+    }
+}
+
+impl Backend for FramedFile {
+    fn next(&mut self) -> Result<Event<'_>, DecodeError> {
+        let Some(header) = self.find()? else { return Ok(Event::End) };
+        self.note(&header);
+        let position =
+            i64::try_from(self.number * u64::from(self.reference.frames)).unwrap_or(i64::MAX) - self.delay;
+        self.number += 1;
+        self.current = header.len;
+        let data = &self.window.available()[header.skip..header.len];
+        Ok(Event::Packet(Packet { data, position, frames: u64::from(header.frames), trim_end: 0 }))
+    }
+
+    fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
+        let frame = frame.saturating_add(self.delay).max(0).unsigned_abs();
+        let target = frame / u64::from(self.reference.frames);
+        self.rewind(target)?;
+        self.jump(target)?;
+        self.walk(target)
+    }
+
+    fn resume(&mut self) {
+        self.window.source_mut().resume();
+    }
+}
+
+/// Bytes and packets of as many packets as make whole bytes, at the frame's bit rate.
+fn average(header: &Header) -> (u64, u64) {
+    (u64::from(header.frames) / 8 * u64::from(header.bitrate), u64::from(header.sample_rate))
+}
+
+fn parameters(kind: Kind, header: &Header) -> Result<AudioCodecParameters, DecodeError> {
+    let id = match (kind, header.layer) {
+        (Kind::Adts, 2) if header.channels == 0 => {
+            return Err(DecodeError::Unsupported("AAC with its channels in a program config element".into()));
+        }
+        (Kind::Adts, 2) => CODEC_ID_AAC,
+        (Kind::Adts, other) => return Err(DecodeError::Unsupported(Codec::AacOther(other).to_string())),
+        (Kind::MpegAudio, 1) => CODEC_ID_MP1,
+        (Kind::MpegAudio, 2) => CODEC_ID_MP2,
+        (Kind::MpegAudio, _) => CODEC_ID_MP3,
+    };
+    Ok(plain_parameters(id, header.sample_rate, header.channels))
+}

@@ -1,0 +1,177 @@
+//! Bytes of a progressive file.
+
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
+use kithara_stream::{Source, SyncReader};
+
+/// Calls a thread that is blocked in a read of a [`ByteSource`] back.
+pub type Interrupter = Box<dyn Fn() + Send + Sync>;
+
+/// Bytes that can be read and moved about in, whose length may be known.
+///
+/// Reads may give less than asked for; they give 0 only at the end.
+pub trait ByteSource: Read + Seek + Send + Sync {
+    /// Total length in bytes, if known now. May become known later.
+    fn byte_len(&self) -> Option<u64>;
+
+    /// Whether seeking works. Default `true`.
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    /// What makes a blocked read, and each one until [`resume`](Self::resume), fail at once, from another thread. Default
+    /// `None`: reads never block for long.
+    fn interrupter(&self) -> Option<Interrupter> {
+        None
+    }
+
+    /// Ends an interruption.
+    fn resume(&mut self) {}
+}
+
+impl<T: AsRef<[u8]> + Send + Sync> ByteSource for Cursor<T> {
+    fn byte_len(&self) -> Option<u64> {
+        Some(self.get_ref().as_ref().len() as u64)
+    }
+}
+
+impl ByteSource for std::fs::File {
+    fn byte_len(&self) -> Option<u64> {
+        self.metadata().ok().map(|meta| meta.len())
+    }
+}
+
+impl<S: Source> ByteSource for SyncReader<S> {
+    fn byte_len(&self) -> Option<u64> {
+        SyncReader::byte_len(self)
+    }
+
+    fn is_seekable(&self) -> bool {
+        SyncReader::is_seekable(self)
+    }
+
+    fn interrupter(&self) -> Option<Interrupter> {
+        let handle = self.cancel_handle();
+        Some(Box::new(move || handle.interrupt()))
+    }
+
+    fn resume(&mut self) {
+        self.cancel_handle().resume();
+    }
+}
+
+impl<S: ByteSource + ?Sized> ByteSource for Box<S> {
+    fn byte_len(&self) -> Option<u64> {
+        (**self).byte_len()
+    }
+
+    fn is_seekable(&self) -> bool {
+        (**self).is_seekable()
+    }
+
+    fn interrupter(&self) -> Option<Interrupter> {
+        (**self).interrupter()
+    }
+
+    fn resume(&mut self) {
+        (**self).resume();
+    }
+}
+
+/// Bytes read in one go.
+const STEP: usize = 32 * 1024;
+
+/// A source with the bytes around its position at hand.
+pub(super) struct Window {
+    source: Box<dyn ByteSource>,
+    buffer: Vec<u8>,
+    start: usize,
+    /// Offset in the source of the byte at `start`.
+    offset: u64,
+    at_end: bool,
+}
+
+impl Window {
+    pub(super) fn new(source: Box<dyn ByteSource>) -> Self {
+        Self { source, buffer: Vec::new(), start: 0, offset: 0, at_end: false }
+    }
+
+    pub(super) fn source(&self) -> &dyn ByteSource {
+        &*self.source
+    }
+
+    pub(super) fn source_mut(&mut self) -> &mut dyn ByteSource {
+        &mut *self.source
+    }
+
+    pub(super) fn into_source(self) -> Box<dyn ByteSource> {
+        self.source
+    }
+
+    /// Offset of the next byte.
+    pub(super) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// What is at hand from the position on.
+    pub(super) fn available(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// What is at hand, at least `count` bytes of it unless the source ends before.
+    pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        while self.available().len() < count && !self.at_end {
+            self.read_more()?;
+        }
+        Ok(self.available())
+    }
+
+    fn read_more(&mut self) -> io::Result<()> {
+        if self.start >= STEP {
+            self.buffer.drain(..self.start);
+            self.start = 0;
+        }
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + STEP, 0);
+        let read = loop {
+            match self.source.read(&mut self.buffer[filled..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
+        self.at_end = read? == 0;
+        Ok(())
+    }
+
+    /// Steps over `count` bytes that are at hand.
+    pub(super) fn consume(&mut self, count: usize) {
+        let count = count.min(self.available().len());
+        self.start += count;
+        self.offset += count as u64;
+    }
+
+    /// Moves to `offset`; reads and drops what is between where the source cannot seek.
+    pub(super) fn move_to(&mut self, offset: u64) -> io::Result<()> {
+        let ahead = offset.checked_sub(self.offset);
+        if let Some(ahead) =
+            ahead.and_then(|ahead| usize::try_from(ahead).ok()).filter(|&n| n <= self.available().len())
+        {
+            self.consume(ahead);
+            return Ok(());
+        }
+        if self.source.is_seekable() {
+            self.source.seek(SeekFrom::Start(offset))?;
+            self.buffer.clear();
+            (self.start, self.offset, self.at_end) = (0, offset, false);
+            return Ok(());
+        }
+        if ahead.is_none() {
+            return Err(io::Error::new(io::ErrorKind::Unsupported, "this source cannot be rewound"));
+        }
+        while self.offset < offset && !self.peek(1)?.is_empty() {
+            self.consume(usize::try_from(offset - self.offset).unwrap_or(usize::MAX));
+        }
+        Ok(())
+    }
+}

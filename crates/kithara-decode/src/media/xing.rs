@@ -1,0 +1,75 @@
+//! The tag frame that MP3 encoders put in front: Xing, Info or VBRI, and the LAME extension.
+
+use super::header::Header;
+
+/// What the tag says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct XingTag {
+    /// Packets in the file, without this one.
+    pub(super) packets: Option<u64>,
+    /// Bytes of the file from this frame on.
+    pub(super) bytes: Option<u64>,
+    /// Every packet has the same bit rate.
+    pub(super) is_constant: bool,
+    /// Frames to drop at the start (decoder's delay included) and at the end.
+    pub(super) trim: Option<(u32, u32)>,
+}
+
+/// Frames by which an MP3 decoder is behind its encoder.
+const DECODER_DELAY: u32 = 529;
+
+impl XingTag {
+    /// The tag in `frame`, when it is a tag frame.
+    pub(super) fn parse(header: &Header, frame: &[u8]) -> Option<Self> {
+        if header.side_info == 0 {
+            return None;
+        }
+        if let Some(vbri) = frame.get(36..).filter(|rest| rest.starts_with(b"VBRI")) {
+            return Some(Self {
+                bytes: u32_at(vbri, 10).map(u64::from),
+                packets: u32_at(vbri, 14).map(u64::from),
+                ..Self::default()
+            });
+        }
+        let tag = frame.get(4 + header.side_info..)?;
+        let is_constant = tag.starts_with(b"Info");
+        if !is_constant && !tag.starts_with(b"Xing") {
+            return None;
+        }
+        let flags = u32_at(tag, 4)?;
+        let mut at = 8;
+        let mut field = |flag: u32, len: usize| {
+            let found = (flags & flag != 0).then_some(at);
+            at += if found.is_some() { len } else { 0 };
+            found
+        };
+        let packets = field(1, 4).and_then(|at| u32_at(tag, at)).map(u64::from);
+        let bytes = field(2, 4).and_then(|at| u32_at(tag, at)).map(u64::from);
+        field(4, 100);
+        field(8, 4);
+        Some(Self { packets, bytes, is_constant, trim: lame_trim(tag.get(at..).unwrap_or_default()) })
+    }
+
+    /// Frames presented of `packets × frames_per_packet` decoded ones.
+    pub(super) fn end(&self, frames_per_packet: u32) -> Option<u64> {
+        let decoded = self.packets? * u64::from(frames_per_packet);
+        let (start, padding) = self.trim.unwrap_or((0, 0));
+        // The padding counts from the encoder's end: the decoder's delay has moved it out by that much.
+        decoded.checked_sub(u64::from(padding.saturating_sub(DECODER_DELAY)))?.checked_sub(u64::from(start))
+    }
+}
+
+/// Delay and padding of the LAME extension; only from encoders whose values are known to be meant so.
+fn lame_trim(extension: &[u8]) -> Option<(u32, u32)> {
+    let encoder = extension.first_chunk::<4>()?;
+    if ![b"LAME", b"Lavf", b"Lavc"].contains(&encoder) {
+        return None;
+    }
+    let &[a, b, c] = extension.get(21..24)? else { return None };
+    let packed = u32::from_be_bytes([0, a, b, c]);
+    Some(((packed >> 12) + DECODER_DELAY, packed & 0xFFF))
+}
+
+fn u32_at(data: &[u8], at: usize) -> Option<u32> {
+    data.get(at..)?.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes))
+}

@@ -1,8 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+pub mod alloc;
 mod host;
 pub mod media;
 mod origin;
 pub mod pattern;
+pub mod process;
+mod proxy;
+pub mod signal;
+pub mod wav;
 
 pub use origin::{Content, Control, Counters, Cut, Gate, Gone, Origin, Received, Reply, Resource};
+pub use proxy::DelayProxy;

@@ -24,4 +24,5 @@ pub use resource::Resource;
 pub use server::Origin;
 pub use shared::Counters;
 
+pub(crate) use link::Link;
 use shared::Shared;

@@ -1,4 +1,5 @@
 //! The origin does what each script says, byte for byte, on both versions of HTTP.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{net::SocketAddr, time::Duration};
 

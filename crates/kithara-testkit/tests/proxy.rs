@@ -1,0 +1,76 @@
+//! The proxy's line is as long as it says, in virtual time.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::time::Duration;
+
+use kithara_testkit::{Content, Cut, DelayProxy, Origin, Reply, pattern};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::Instant,
+};
+
+const ONE_WAY: Duration = Duration::from_millis(25);
+const SLACK: Duration = Duration::from_millis(4);
+
+async fn first_byte(stream: &mut TcpStream) -> Duration {
+    let start = Instant::now();
+    stream.write_all(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    let mut bytes = Vec::new();
+    stream.read_buf(&mut bytes).await.unwrap();
+    let elapsed = start.elapsed();
+    while !bytes.ends_with(&[pattern::byte(1, 99)]) {
+        stream.read_buf(&mut bytes).await.unwrap();
+    }
+    elapsed
+}
+
+fn near(elapsed: Duration, expected: Duration) {
+    assert!(elapsed >= expected && elapsed < expected + SLACK, "{elapsed:?} for {expected:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_round_trips_on_a_new_connection_and_one_on_an_old() {
+    let origin = Origin::start().await.unwrap();
+    origin.serve("/a", Content::pattern(1, 100));
+    let proxy = DelayProxy::start(origin.address(), ONE_WAY).await.unwrap();
+    let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+    near(first_byte(&mut stream).await, 4 * ONE_WAY);
+    near(first_byte(&mut stream).await, 2 * ONE_WAY);
+    assert!(proxy.url("/a").starts_with(&format!("http://{}/", proxy.address())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bandwidth_and_ends_come_across() {
+    let origin = Origin::start().await.unwrap();
+    origin.serve("/a", Content::pattern(1, 100_000));
+    origin.script("/a", [Reply::ok(), Reply::ok().cut_at(5_000, Cut::Close)]);
+    let proxy = DelayProxy::start(origin.address(), ONE_WAY).await.unwrap();
+    proxy.set_bandwidth(Some(50_000));
+    for (size, seconds) in [(100_000, 2), (5_000, 0)] {
+        let start = Instant::now();
+        let mut stream = TcpStream::connect(proxy.address()).await.unwrap();
+        stream.write_all(b"GET /a HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await.unwrap();
+        assert_eq!(pattern::mismatch(1, 0, &bytes[bytes.len() - size..]), None);
+        assert_eq!(start.elapsed().as_secs(), seconds);
+    }
+    // A server that is not there: the connection ends.
+    let nowhere = DelayProxy::start(([127, 0, 0, 1], 1).into(), ONE_WAY).await.unwrap();
+    let mut stream = TcpStream::connect(nowhere.address()).await.unwrap();
+    assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
+    drop(proxy);
+}
+
+#[test]
+fn runs_on_a_thread_of_its_own() {
+    use std::io::{Read as _, Write as _};
+    let origin = Origin::start_blocking().unwrap();
+    let proxy = DelayProxy::start_blocking(origin.address(), Duration::ZERO).unwrap();
+    let mut stream = std::net::TcpStream::connect(proxy.address()).unwrap();
+    stream.write_all(b"GET /hls/aac4/master.m3u8 HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    assert!(text.contains("#EXTM3U"));
+}

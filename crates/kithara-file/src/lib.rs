@@ -1,1 +1,24 @@
-//! Progressive HTTP playback to PCM
+#![doc = include_str!("../README.md")]
+
+mod download;
+mod engine;
+mod entity;
+mod error;
+mod events;
+mod file;
+mod icy;
+mod options;
+mod plan;
+mod ring;
+mod shared;
+mod source;
+mod stats;
+mod stream;
+
+pub use download::Downloads;
+pub use error::FileError;
+pub use events::FileEvent;
+pub use file::File;
+pub use options::{FileOptions, LookAhead, Validation};
+pub use stats::FileStats;
+pub use stream::{FilePcm, FileStream};

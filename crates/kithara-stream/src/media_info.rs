@@ -37,8 +37,9 @@ fn mime_essence(value: &str) -> Option<String> {
 fn extension_of(path: &str) -> Option<String> {
     let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
     let (stem, extension) = name.rsplit_once('.')?;
-    let sound =
-        !stem.is_empty() && (1..=8).contains(&extension.len()) && extension.bytes().all(|b| b.is_ascii_alphanumeric());
+    let sound = !stem.is_empty()
+        && (1..=8).contains(&extension.len())
+        && extension.bytes().all(|b| b.is_ascii_alphanumeric());
     sound.then(|| extension.to_ascii_lowercase())
 }
 

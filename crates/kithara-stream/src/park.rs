@@ -146,7 +146,11 @@ mod tests {
         let thread = thread::spawn(move || waiting.block_on(future::pending::<()>()));
         handle.cancel();
         assert_eq!(thread.join().unwrap(), Err(ReadStopped::Cancelled));
-        assert_eq!(handle.block_on(future::ready(1)), Err(ReadStopped::Cancelled), "cancelled stays cancelled");
+        assert_eq!(
+            handle.block_on(future::ready(1)),
+            Err(ReadStopped::Cancelled),
+            "cancelled stays cancelled"
+        );
     }
 
     #[test]

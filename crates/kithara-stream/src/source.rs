@@ -21,7 +21,8 @@ pub trait Source: Send + Sync + 'static {
 
     /// Reads bytes at `offset` into `buf`, waiting until there is at least one. Returns how many were read: as many as
     /// are there without waiting, at most `buf.len()`. `Ok(0)` means the true end (or an empty `buf`), nothing else.
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> impl Future<Output = Result<usize, Self::Error>> + Send;
+    fn read_at(&self, offset: u64, buf: &mut [u8])
+    -> impl Future<Output = Result<usize, Self::Error>> + Send;
 
     /// Total length in bytes, if it is known by now.
     fn len(&self) -> Option<u64>;
@@ -56,7 +57,11 @@ impl<S: Source> Source for Arc<S> {
         S::wait_range(self, range)
     }
 
-    fn read_at(&self, offset: u64, buf: &mut [u8]) -> impl Future<Output = Result<usize, Self::Error>> + Send {
+    fn read_at(
+        &self,
+        offset: u64,
+        buf: &mut [u8],
+    ) -> impl Future<Output = Result<usize, Self::Error>> + Send {
         S::read_at(self, offset, buf)
     }
 

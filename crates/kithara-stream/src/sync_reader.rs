@@ -5,11 +5,12 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use kithara_bufpool::BytePool;
-use kithara_worker::{WorkerError, WorkerHandle};
+use kithara_worker::{Fetch, TryRecv, WorkerError, WorkerHandle};
 use tokio::runtime::Handle;
 
 use crate::{
-    ByteChunk, BytePrefetchSource, CancelHandle, MediaInfo, PREFETCH_CHUNK_BYTES, PREFETCH_CHUNKS, PrefetchCommand, Source,
+    ByteChunk, BytePrefetchSource, CancelHandle, MediaInfo, PREFETCH_CHUNK_BYTES, PREFETCH_CHUNKS,
+    PrefetchCommand, Source,
 };
 
 /// How a [`SyncReader`] reads ahead.
@@ -66,7 +67,10 @@ impl<S: Source> SyncReader<S> {
     /// [`io::ErrorKind::Unsupported`] outside a tokio runtime.
     pub fn prefetching(source: S, settings: PrefetchSettings) -> io::Result<Self> {
         if Handle::try_current().is_err() {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, "a prefetching reader needs a tokio runtime"));
+            return Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "a prefetching reader needs a tokio runtime",
+            ));
         }
         let source = Arc::new(source);
         let feed = Feed::Prefetch(Prefetch::start(Arc::clone(&source), settings));
@@ -123,7 +127,10 @@ impl<S: Source> fmt::Debug for SyncReader<S> {
             Feed::Direct { .. } => "direct",
             Feed::Prefetch(_) => "prefetching",
         };
-        f.debug_struct("SyncReader").field("feed", &feed).field("offset", &self.offset).finish_non_exhaustive()
+        f.debug_struct("SyncReader")
+            .field("feed", &feed)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
     }
 }
 
@@ -169,6 +176,8 @@ struct Prefetch<S: Source> {
     next: Option<u64>,
 }
 
+type Received<S> = Result<Option<Fetch<ByteChunk>>, WorkerError<<S as Source>::Error>>;
+
 impl<S: Source> Prefetch<S> {
     fn start(source: Arc<S>, settings: PrefetchSettings) -> Self {
         let PrefetchSettings { chunk_len, chunks, pool } = settings;
@@ -185,26 +194,37 @@ impl<S: Source> Prefetch<S> {
                 return Ok(len);
             }
             self.chunk = None;
-            self.aim(offset);
-            if !self.receive(cancel)? {
-                return Ok(0);
+            if !self.skip_to(offset)? {
+                // A worker that has ended says so, and why, when it is asked for the next chunk.
+                let _ = self.worker.send_command(PrefetchCommand::Seek(offset));
+                self.next = Some(offset);
+            }
+            if self.chunk.is_none() {
+                let received = cancel.block_on(self.worker.recv())?;
+                if !self.took(received)? {
+                    return Ok(0);
+                }
             }
         }
     }
 
-    /// Makes sure that what comes next begins at `offset`, or little enough before it to be read past.
-    fn aim(&mut self, offset: u64) {
-        let near = |next: u64| (next..next + PREFETCH_CHUNK_BYTES as u64).contains(&offset);
-        if !self.next.is_some_and(near) {
-            // A worker that has ended says so, and why, when it is asked for the next chunk.
-            let _ = self.worker.send_command(PrefetchCommand::Seek(offset));
-            self.next = Some(offset);
+    /// Passes over what was read ahead before `offset`. Whether `offset` is in hand now, or comes next.
+    fn skip_to(&mut self, offset: u64) -> io::Result<bool> {
+        while self.next.is_some_and(|next| next < offset) {
+            match self.worker.try_recv() {
+                Ok(TryRecv::Item(fetch)) => self.took(Ok(Some(fetch)))?,
+                Ok(_) | Err(_) => return Ok(false),
+            };
+            if self.chunk.as_ref().is_some_and(|chunk| chunk.from_offset(offset).is_some()) {
+                return Ok(true);
+            }
+            self.chunk = None;
         }
+        Ok(self.next == Some(offset))
     }
 
-    /// Takes the next chunk; `false` at the end.
-    fn receive(&mut self, cancel: &CancelHandle) -> io::Result<bool> {
-        let received = cancel.block_on(self.worker.recv())?;
+    /// Takes what the worker gave; `false` at the end.
+    fn took(&mut self, received: Received<S>) -> io::Result<bool> {
         self.next = None;
         match received {
             Ok(Some(fetch)) => {

@@ -1,0 +1,198 @@
+//! Answers: whether they are of the file that is stored, and what they teach.
+
+use std::time::Duration;
+
+use kithara_net::{Net, NetError, Request, Response, ResponseHead, Sameness, StatusCode};
+use kithara_storage::{Atomic, ResourceStatus, Streaming};
+
+use crate::entity::Entity;
+use crate::stats::Counters;
+use crate::{FileError, FileEvent, Validation};
+
+use super::live::station;
+use super::transfer::Transfer;
+use super::{Engine, Trouble};
+
+impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
+    /// Takes a response into use.
+    pub(super) async fn accept(
+        &mut self,
+        response: Response<N::Body>,
+        start: u64,
+        asked: bool,
+        latency: Duration,
+    ) -> Result<(), Trouble> {
+        let Response { head, body } = response;
+        let (offset, total) = (head.body_offset, head.total_len);
+        self.shared.emit(&FileEvent::Response { offset, total, latency });
+        if !self.checked && head.total_len.is_none() && station(&head).is_some() {
+            return self.begin_live(head, body).await;
+        }
+        if offset > start {
+            return Err(self.nonsense("a later part than asked for"));
+        }
+        self.compare(&head, asked).await?;
+        if asked && head.status == StatusCode::OK && !self.sequential {
+            self.sequential = true;
+            self.shared.emit(&FileEvent::NoRanges);
+        }
+        self.transfer = Some(Transfer::new(&head, body, self.shared.resource.clone()));
+        self.shared.set_ready();
+        Ok(())
+    }
+
+    /// Makes sure that the response is of the version that is stored, or that nothing is stored.
+    async fn compare(&mut self, head: &ResponseHead, asked: bool) -> Result<(), Trouble> {
+        let mut entity = self.shared.entity();
+        let known = self.checked || !self.shared.resource.available().is_empty();
+        if known && changed(&entity, head, asked) {
+            self.replaced().await?;
+            self.learn(Entity::of(head));
+            // A part of the new version is asked for again, from where it is needed.
+            return if head.body_offset == 0 {
+                Ok(())
+            } else {
+                Err(self.passing("another version of the file"))
+            };
+        }
+        if known {
+            entity.total = entity.total.or(head.total_len);
+            entity.confirm(head);
+        } else {
+            entity = Entity::of(head);
+        }
+        self.learn(entity);
+        Ok(())
+    }
+
+    /// Notes which version the stored bytes are of, with them and for the readers.
+    fn learn(&mut self, entity: Entity) {
+        self.checked = true;
+        if let Some(total) = entity.total {
+            self.shared.resource.set_expected_len(total);
+        }
+        self.shared.resource.set_tag(entity.to_bytes());
+        self.shared.set_entity(entity);
+    }
+
+    /// The server has another version: drops what is stored. An error if some of it was given out.
+    async fn replaced(&mut self) -> Result<(), Trouble> {
+        self.disconnect();
+        let delivered = self.shared.was_delivered();
+        if self.claim.is_none() {
+            self.claim().await?;
+        }
+        self.shared.resource.reset().await?;
+        self.record.remove().await?;
+        if delivered {
+            let error = FileError::EntityChanged { url: self.shared.url.clone() };
+            return Err(Trouble { error, permanent: true, earned: false });
+        }
+        self.shared.forget();
+        self.shared.emit(&FileEvent::EntityChanged);
+        Ok(())
+    }
+
+    /// Something that the next request puts right.
+    pub(super) fn passing(&self, what: &'static str) -> Trouble {
+        let error = FileError::Server { url: self.shared.url.clone(), what };
+        Trouble { error, permanent: false, earned: true }
+    }
+
+    /// The request failed.
+    pub(super) async fn refused(&mut self, error: NetError, start: u64) -> Result<(), Trouble> {
+        let NetError::RangeNotSatisfiable { total, .. } = error else { return Err(error.into()) };
+        match (total, self.shared.end()) {
+            // The range begins at or behind the end, which is learned from this.
+            (Some(total), None) if total <= start => {
+                let mut entity = self.shared.entity();
+                entity.total = Some(total);
+                self.learn(entity);
+                self.shared.set_end(total, true);
+                self.shared.set_ready();
+                Ok(())
+            }
+            (Some(total), Some(end)) if total != end => {
+                self.replaced().await?;
+                Err(self.passing("another length of the file"))
+            }
+            (None, None) if self.shared.resource.available_at(0) == start && start > 0 => {
+                self.shared.set_end(start, false);
+                self.shared.set_ready();
+                Ok(())
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    /// Asks the server whether the complete file that is stored is still current, if the options want that.
+    pub(super) async fn validate(&mut self) -> Result<(), Trouble> {
+        let default = match self.settings.validation {
+            Validation::Never => return Ok(()),
+            Validation::WhenStale(lifetime) => Some(lifetime),
+            Validation::Always => None,
+        };
+        let Some(entity) = self.record.read().await?.and_then(|note| Entity::from_bytes(&note)) else {
+            return Ok(());
+        };
+        let fresh = default.is_some_and(|lifetime| !entity.is_stale(lifetime));
+        self.shared.set_entity(entity.clone());
+        if fresh {
+            return Ok(());
+        }
+        let mut request = Request::new(self.settings.url.clone())
+            .with_headers(&self.settings.headers)
+            .with_tag("validate")
+            .without_retry();
+        if let Some(validator) = entity.validator() {
+            request = request.with_if_changed(&validator);
+        }
+        Counters::add(&self.shared.counters.requests, 1);
+        self.shared.emit(&FileEvent::Request { offset: 0 });
+        let net = self.net.clone();
+        match net.open(request).await {
+            Ok(response) => self.validated(entity, response).await,
+            Err(error) => {
+                self.shared.emit(&FileEvent::NotValidated { error: error.into() });
+                Ok(())
+            }
+        }
+    }
+
+    async fn validated(&mut self, mut entity: Entity, response: Response<N::Body>) -> Result<(), Trouble> {
+        let Response { head, body } = response;
+        let same = head.status == StatusCode::NOT_MODIFIED
+            || match entity.compare(&head) {
+                Sameness::Same => true,
+                Sameness::Changed => false,
+                // Nothing tells versions apart but their length.
+                _ => self.committed_len() == head.total_len,
+            };
+        if same {
+            entity.confirm(&head);
+            self.shared.set_entity(entity);
+            return Ok(self.save_record().await?);
+        }
+        self.replaced().await?;
+        self.learn(Entity::of(&head));
+        self.transfer = Some(Transfer::new(&head, body, self.shared.resource.clone()));
+        Ok(())
+    }
+
+    fn committed_len(&self) -> Option<u64> {
+        match self.shared.resource.status() {
+            ResourceStatus::Committed { len } => Some(len),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a response is of another version than `entity`.
+fn changed(entity: &Entity, head: &ResponseHead, asked: bool) -> bool {
+    match entity.compare(head) {
+        Sameness::Same => false,
+        Sameness::Changed => true,
+        // Asked for a part of this very version, the server sends the whole of something that it does not name.
+        Sameness::Unknown => asked && head.status == StatusCode::OK && entity.can_be_continued(),
+    }
+}

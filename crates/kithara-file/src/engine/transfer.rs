@@ -1,0 +1,139 @@
+//! One response that bytes are taken from, and how fast the network is.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use kithara_net::{Body, ResponseHead, StatusCode};
+use kithara_storage::Streaming;
+use kithara_stream::{WriteError, Writer};
+use tokio::time::Instant;
+
+use crate::FileError;
+use crate::plan::TransferView;
+
+/// The body of a response on its way into the resource.
+pub(super) struct Transfer<B, R> {
+    body: B,
+    writer: Writer<R>,
+    first: u64,
+    /// The body goes on to the end of the file: its end is the file's.
+    is_last: bool,
+}
+
+/// What a step brought.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// So many bytes are stored.
+    Wrote(u64),
+    /// The body ended at this offset.
+    End { at: u64, proven: bool, delivered: u64, is_last: bool },
+    /// The body or the store failed.
+    Failed { error: FileError, delivered: u64 },
+}
+
+impl<B: Body, R: Streaming> Transfer<B, R> {
+    pub(super) fn new(head: &ResponseHead, body: B, resource: R) -> Self {
+        let first = head.body_offset;
+        // A part without a total (`bytes 5-9/*`) may be followed by more.
+        let is_last = head.status != StatusCode::PARTIAL_CONTENT;
+        Self { body, writer: Writer::new(resource, first), first, is_last }
+    }
+
+    /// Offset of the next byte that will be stored.
+    pub(super) fn offset(&self) -> u64 {
+        self.writer.offset()
+    }
+
+    pub(super) fn view(&self) -> TransferView {
+        TransferView { offset: self.offset(), delivered: self.offset() - self.first }
+    }
+
+    /// Waits for bytes and stores them. Cancel-safe.
+    pub(super) async fn step(&mut self) -> Step {
+        match self.writer.step(&mut self.body).await {
+            Ok(Some(len)) => Step::Wrote(len),
+            Ok(None) => Step::End {
+                at: self.offset(),
+                proven: self.body.end_is_proven(),
+                delivered: self.offset() - self.first,
+                is_last: self.is_last,
+            },
+            Err(error) => Step::Failed { error: file_error(error), delivered: self.offset() - self.first },
+        }
+    }
+
+    pub(super) fn into_body(self) -> B {
+        self.body
+    }
+}
+
+fn file_error(error: WriteError) -> FileError {
+    match error {
+        WriteError::Storage(error) => error.into(),
+        WriteError::Net(error) => error.into(),
+        other => FileError::Server {
+            url: String::new(),
+            what: if other.is_retryable() { "a passing error" } else { "an error" },
+        },
+    }
+}
+
+/// How fast bytes come, and how long an answer takes: tells when waiting beats asking.
+#[derive(Debug)]
+pub(super) struct Pace {
+    latency: Option<Duration>,
+    /// Bytes and the time that they took, halved now and then so that the past fades.
+    bytes: f64,
+    seconds: f64,
+    last: Option<Instant>,
+    seed: u64,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self { latency: None, bytes: 0.0, seconds: 0.0, last: None, seed: RandomState::new().hash_one(0u8) }
+    }
+}
+
+impl Pace {
+    const LEAST: u64 = 16 * 1024;
+    const MOST: u64 = 1 << 20;
+
+    pub(super) fn opened(&mut self, latency: Duration) {
+        self.latency = Some(latency);
+        self.last = Some(Instant::now());
+    }
+
+    /// Bytes came while they were waited for.
+    pub(super) fn received(&mut self, len: u64) {
+        let now = Instant::now();
+        if let Some(last) = self.last.replace(now) {
+            self.bytes += len as f64;
+            self.seconds += (now - last).as_secs_f64();
+            if self.bytes > 2_000_000.0 {
+                self.bytes /= 2.0;
+                self.seconds /= 2.0;
+            }
+        }
+    }
+
+    /// The time until the next bytes is not the network's.
+    pub(super) fn interrupted(&mut self) {
+        self.last = None;
+    }
+
+    /// Bytes that come within the time that a new request would take.
+    pub(super) fn reach(&self) -> u64 {
+        let Some(latency) = self.latency.filter(|_| self.bytes > 0.0) else { return 4 * Self::LEAST };
+        let rate = self.bytes / self.seconds.max(1e-6);
+        ((rate * latency.as_secs_f64()) as u64).clamp(Self::LEAST, Self::MOST)
+    }
+
+    /// Something between 0 and 1, different in each engine and state. Spreads retries; nothing else depends on it.
+    pub(super) fn jitter(&self) -> f64 {
+        let mixed =
+            self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.bytes.to_bits() ^ self.seconds.to_bits();
+        let mixed = mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        ((mixed >> 11) as f64) / ((1u64 << 53) as f64)
+    }
+}

@@ -1,0 +1,215 @@
+//! [`File`]: from a URL or a path to a stream of PCM.
+
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use kithara_assets::{AssetStore, Assets, ResourceKey};
+use kithara_decode::{ByteSource, DecodeAhead, DecodeAheadSettings, DecodeOptions};
+use kithara_net::{DefaultNet, Net, RedactedUrl, Url};
+use kithara_storage::{ResourceStatus, Streaming};
+use kithara_stream::{MediaInfo, SyncReader};
+use tokio::runtime::Handle;
+use tokio::sync::broadcast;
+
+use crate::download::Download;
+use crate::engine::{Engine, EngineSettings};
+use crate::shared::{ReaderCell, Shared};
+use crate::source::FileSource;
+use crate::stream::{Cached, FileStream, Parts};
+use crate::{FileError, FileEvent, FileOptions};
+
+/// Opens progressive files.
+#[derive(Clone, Copy, Debug)]
+pub struct File;
+
+impl File {
+    /// Opens the file at an `http`, `https` or `file` URL. Returns once the format is known and decoding has begun: after
+    /// the first few kilobytes, not after the file.
+    ///
+    /// Needs a tokio runtime with time and I/O enabled, of any flavour. The stream owns one task (the download, which
+    /// streams of the same URL share) and one thread (the decoder). Dropping the future ends both; what was downloaded
+    /// stays in the store.
+    ///
+    /// # Errors
+    /// The bytes cannot be had, or are no audio that can be decoded here: see [`FileError`].
+    pub async fn open<N: Net, A: Assets>(
+        url: Url,
+        options: FileOptions<N, A>,
+    ) -> Result<FileStream, FileError> {
+        match url.scheme() {
+            "http" | "https" => open_remote(url, options).await,
+            "file" => {
+                let path = url.to_file_path().map_err(|()| invalid(&url, "not a path of this machine"))?;
+                Self::open_path(path, options).await
+            }
+            other => Err(invalid(&url, &format!("the scheme {other} is not one of http, https and file"))),
+        }
+    }
+
+    /// Opens a local file: the same decoder, without store and network.
+    ///
+    /// # Errors
+    /// The file cannot be read, is no regular file, or is no audio that can be decoded here.
+    pub async fn open_path<N, A>(
+        path: impl AsRef<Path>,
+        options: FileOptions<N, A>,
+    ) -> Result<FileStream, FileError> {
+        Handle::try_current().map_err(|_| FileError::NoRuntime)?;
+        let path = path.as_ref().to_owned();
+        let info = MediaInfo::new(None, path.to_str());
+        let (file, len) = open_local(path)?;
+        let (events, receiver) = broadcast::channel(options.event_capacity.max(1));
+        let cell = Arc::new(ReaderCell::new(u64::MAX, events));
+        let decode = decode_options(&options);
+        let ahead = DecodeAhead::open(file, info.clone(), decode, DecodeAheadSettings::default()).await?;
+        let cached = Cached { hit: false, bytes: 0 };
+        let parts = Parts::<kithara_storage::StreamingResource> {
+            cell,
+            receiver,
+            download: None,
+            info,
+            cached,
+            len: Some(len),
+        };
+        Ok(FileStream::new(ahead, parts))
+    }
+}
+
+impl Default for FileOptions<DefaultNet, AssetStore> {
+    /// The default network stack, and a store in memory that is gone with its last stream.
+    fn default() -> Self {
+        Self::new(DefaultNet::default(), AssetStore::memory(kithara_assets::AssetSettings::default()))
+    }
+}
+
+async fn open_remote<N: Net, A: Assets>(
+    url: Url,
+    options: FileOptions<N, A>,
+) -> Result<FileStream, FileError> {
+    Handle::try_current().map_err(|_| FileError::NoRuntime)?;
+    let key = match &options.key {
+        Some(key) => key.clone(),
+        None => ResourceKey::from_url(&url, &url, &options.key_policy),
+    };
+    let resource = options.assets.open_streaming_resource(&key).await?;
+    let record = options.assets.open_atomic_resource(&key.sibling("entity")?).await?;
+    let (events, receiver) = broadcast::channel(options.event_capacity.max(1));
+    let cell = Arc::new(ReaderCell::new(options.look_ahead.bytes, events));
+    let cached = note_cached(&resource, &cell);
+
+    let start = || start(&url, &options, &resource, &record);
+    let mut download = options.downloads.share(&key, start)?;
+    let mut source = attach(&download, &cell, &url);
+    download.shared().wait_ready().await?;
+    if download.shared().is_live() && download.shared().was_delivered() {
+        // Somebody else's endless stream: what it played is gone, so this one begins its own.
+        download = Arc::new(start()?);
+        source = attach(&download, &cell, &url);
+        download.shared().wait_ready().await?;
+    }
+    let info = MediaInfo::new(download.shared().entity().content_type.as_deref(), Some(url.path()));
+    source.set_media_info(info.clone());
+
+    let reader = SyncReader::direct(source);
+    let cancel = reader.cancel_handle();
+    let mut settings = DecodeAheadSettings::default();
+    settings.interrupt = Some(Box::new(move || cancel.cancel()));
+    let ahead = DecodeAhead::open(Bytes(reader), info.clone(), decode_options(&options), settings).await?;
+    let bound = options.look_ahead.bound(download.shared().end(), ahead.details().duration);
+    cell.set_look_ahead(bound);
+    download.shared().poke();
+    let parts = Parts { cell, receiver, download: Some(download), info, cached, len: None };
+    Ok(FileStream::new(ahead, parts))
+}
+
+/// Starts the task that downloads `url` into `resource`.
+fn start<N: Net, A: Assets>(
+    url: &Url,
+    options: &FileOptions<N, A>,
+    resource: &A::Streaming,
+    record: &A::Atomic,
+) -> Result<Download<A::Streaming>, FileError> {
+    let shown = RedactedUrl(url).to_string();
+    let shared = Arc::new(Shared::new(shown, resource.clone(), options.offline));
+    let settings = EngineSettings {
+        url: url.clone(),
+        headers: options.headers.clone(),
+        validation: options.validation,
+        retry: options.retry.clone(),
+        keep_paused: options.keep_paused,
+        fill_holes: options.fill_holes,
+        max_unknown_len: options.max_unknown_len,
+        icy: options.icy,
+        offline: options.offline,
+    };
+    let engine = Engine::new(Arc::clone(&shared), options.net.clone(), record.clone(), settings);
+    // The store outlives what is written to it.
+    let assets = options.assets.clone();
+    Download::start(shared, async move {
+        let _assets = assets;
+        engine.run().await;
+    })
+}
+
+fn attach<R: Streaming>(download: &Arc<Download<R>>, cell: &Arc<ReaderCell>, url: &Url) -> FileSource<R> {
+    download.shared().attach(Arc::clone(cell));
+    FileSource::new(Arc::clone(download), Arc::clone(cell), MediaInfo::new(None, Some(url.path())))
+}
+
+fn note_cached<R: Streaming>(resource: &R, cell: &ReaderCell) -> Cached {
+    let ResourceStatus::Committed { len } = resource.status() else {
+        return Cached { hit: false, bytes: resource.available().covered() };
+    };
+    cell.emit(FileEvent::CacheHit { len });
+    Cached { hit: true, bytes: len }
+}
+
+fn decode_options<N, A>(options: &FileOptions<N, A>) -> DecodeOptions {
+    let mut decode = DecodeOptions::new(options.samples.clone());
+    decode.sample_rate = options.sample_rate;
+    decode.channels = options.channels;
+    decode.gapless = options.gapless;
+    decode
+}
+
+fn invalid(url: &Url, reason: &str) -> FileError {
+    FileError::InvalidUrl { url: RedactedUrl(url).to_string(), reason: reason.to_owned() }
+}
+
+/// Only regular files: a read of a pipe or a device could block for ever, and nothing could call it off.
+fn open_local(path: PathBuf) -> Result<(std::fs::File, u64), FileError> {
+    let look = |path: &Path| {
+        let meta = std::fs::metadata(path)?;
+        if !meta.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok((std::fs::File::open(path)?, meta.len()))
+    };
+    look(&path).map_err(|error| FileError::Open { path, source: Arc::new(error) })
+}
+
+/// A download as the decoder wants it.
+struct Bytes<R: Streaming>(SyncReader<FileSource<R>>);
+
+impl<R: Streaming> Read for Bytes<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl<R: Streaming> Seek for Bytes<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl<R: Streaming> ByteSource for Bytes<R> {
+    fn byte_len(&self) -> Option<u64> {
+        self.0.byte_len()
+    }
+
+    fn is_seekable(&self) -> bool {
+        self.0.is_seekable()
+    }
+}

@@ -1,0 +1,163 @@
+//! How a file is opened.
+
+use std::time::Duration;
+
+use kithara_assets::{AssetStore, KeyPolicy, ResourceKey};
+use kithara_bufpool::{PoolSettings, SamplePool};
+use kithara_net::{DefaultNet, HeaderMap, RetryPolicy};
+
+use crate::Downloads;
+
+/// How far a download runs ahead of its reader. Whichever bound is reached first holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LookAhead {
+    /// Bytes. Default 4 MiB: half a minute of FLAC, and what a phone's cache of a paused track may cost. Use at least
+    /// bitrate × the longest gap in the network that should not be heard.
+    pub bytes: u64,
+    /// Seconds of audio. Default 120 s: 2 MiB at 128 kbit/s. Counts once length and duration are known, and never
+    /// shrinks the bound below 256 KiB, which a probe or a seek needs.
+    pub duration: Duration,
+}
+
+impl LookAhead {
+    /// These bounds.
+    #[must_use]
+    pub const fn new(bytes: u64, duration: Duration) -> Self {
+        Self { bytes, duration }
+    }
+
+    /// No bound: the whole file is downloaded as fast as it comes.
+    #[must_use]
+    pub const fn unbounded() -> Self {
+        Self::new(u64::MAX, Duration::MAX)
+    }
+
+    /// The bound in bytes for a file of `len` bytes that lasts `duration`.
+    pub(crate) fn bound(&self, len: Option<u64>, duration: Option<Duration>) -> u64 {
+        const LEAST: u64 = 256 * 1024;
+        let (Some(len), Some(duration)) = (len, duration.filter(|duration| !duration.is_zero())) else {
+            return self.bytes;
+        };
+        let share = self.duration.as_secs_f64() / duration.as_secs_f64();
+        // Saturates: a bound beyond all files is no bound.
+        let bytes = (len as f64 * share) as u64;
+        self.bytes.min(bytes.max(LEAST))
+    }
+}
+
+impl Default for LookAhead {
+    fn default() -> Self {
+        Self::new(4 << 20, Duration::from_secs(120))
+    }
+}
+
+/// When a stored file is compared with the server's before it plays.
+///
+/// A file that is stored in part is compared by the request for the rest, whatever this says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Validation {
+    /// Never: what is stored whole plays without a request. The default.
+    #[default]
+    Never,
+    /// When the lifetime that the server stated (`Cache-Control: max-age`) has passed; the value is the lifetime where it
+    /// stated none.
+    WhenStale(Duration),
+    /// Each time it is opened.
+    Always,
+}
+
+/// Settings of [`File::open`](crate::File::open). Clones share the network stack, the store and the downloads.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct FileOptions<N = DefaultNet, A = AssetStore> {
+    /// The network stack.
+    pub net: N,
+    /// The store.
+    pub assets: A,
+    /// The downloads that are under way: streams that are opened with clones of one value share them by URL.
+    pub downloads: Downloads,
+    /// How URLs become keys of the store.
+    pub key_policy: KeyPolicy,
+    /// The key of the file itself, instead of what `key_policy` makes of the URL. Default `None`.
+    pub key: Option<ResourceKey>,
+    /// Headers of every request for this file.
+    pub headers: HeaderMap,
+    /// How far to download ahead.
+    pub look_ahead: LookAhead,
+    /// When to compare a stored file with the server's.
+    pub validation: Validation,
+    /// How often a transfer that breaks off is tried again. The budget starts anew whenever bytes arrive.
+    pub retry: RetryPolicy,
+    /// How long a connection is kept while nothing is taken from it; it is opened anew when it is needed again. Default
+    /// 15 s: below the 30 to 60 s after which servers drop it.
+    pub keep_paused: Duration,
+    /// Whether parts that were skipped by a seek are downloaded once everything ahead is there, so that the file can be
+    /// kept. Default `true`.
+    pub fill_holes: bool,
+    /// Never use the network: play what is stored. Default `false`.
+    pub offline: bool,
+    /// Bytes of a body of unknown length that are kept; what comes after them is forgotten as it is played. Default
+    /// 256 MiB.
+    pub max_unknown_len: u64,
+    /// Ask for the titles that radio stations mix into their streams. Default `true`.
+    pub icy: bool,
+    /// Output sample rate in Hz. Default `None`: the rate of the file.
+    pub sample_rate: Option<u32>,
+    /// Output channels. Default `None`: those of the file.
+    pub channels: Option<u16>,
+    /// Trim encoder delay and padding. Default `true`.
+    pub gapless: bool,
+    /// Where sample buffers come from. Default: a pool of this value and its clones.
+    pub samples: SamplePool,
+    /// Events that a slow receiver may be behind before it loses the oldest. Default 256.
+    pub event_capacity: usize,
+}
+
+impl<N, A> FileOptions<N, A> {
+    /// The defaults over this network stack and store.
+    #[must_use]
+    pub fn new(net: N, assets: A) -> Self {
+        Self {
+            net,
+            assets,
+            downloads: Downloads::default(),
+            key_policy: KeyPolicy::default(),
+            key: None,
+            headers: HeaderMap::new(),
+            look_ahead: LookAhead::default(),
+            validation: Validation::default(),
+            retry: RetryPolicy::default(),
+            keep_paused: Duration::from_secs(15),
+            fill_holes: true,
+            offline: false,
+            max_unknown_len: 256 << 20,
+            icy: true,
+            sample_rate: None,
+            channels: None,
+            gapless: true,
+            samples: SamplePool::new(PoolSettings::default()),
+            event_capacity: 256,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::LookAhead;
+
+    #[test]
+    fn the_bound_follows_the_bitrate_within_limits() {
+        let ahead = LookAhead::default();
+        let minutes = |count: u64| Some(Duration::from_secs(count * 60));
+        assert_eq!(ahead.bound(None, minutes(3)), 4 << 20);
+        assert_eq!(ahead.bound(Some(3_000_000), minutes(3)), 2_000_000);
+        assert_eq!(ahead.bound(Some(30_000_000), minutes(3)), 4 << 20);
+        assert_eq!(ahead.bound(Some(100_000), minutes(600)), 256 << 10);
+        assert_eq!(LookAhead::unbounded().bound(Some(1 << 40), minutes(1)), u64::MAX);
+        assert_eq!(ahead.bound(Some(1), Some(Duration::ZERO)), 4 << 20);
+    }
+}

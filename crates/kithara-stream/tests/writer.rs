@@ -1,0 +1,110 @@
+//! `Writer`: bodies into resources.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::time::Duration;
+
+use bytes::Bytes;
+use kithara_net::{Body, MockAnswer, MockNet, MockStep, Net, NetError, Request};
+use kithara_storage::{Streaming, StreamingResource};
+use kithara_stream::{WriteError, Writer};
+use tokio::time::timeout;
+use url::Url;
+
+/// Chunks that are ready at once; `None` is a moment without any.
+struct Ready(VecDeque<Option<Bytes>>);
+
+impl Body for Ready {
+    async fn next_chunk(&mut self) -> Result<Option<Bytes>, NetError> {
+        match self.0.front() {
+            Some(None) => pending().await,
+            _ => Ok(self.0.pop_front().flatten()),
+        }
+    }
+
+    fn end_is_proven(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn small(count: usize, len: usize) -> Ready {
+    Ready((0..count).map(|at| Some(Bytes::from(vec![at as u8; len]))).collect())
+}
+
+#[tokio::test]
+async fn small_chunks_are_put_together_and_long_ones_are_not_held_back() {
+    let resource = StreamingResource::memory();
+    let mut writer = Writer::new(resource.clone(), 5);
+    let mut body = small(100, 1000);
+    assert_eq!(writer.step(&mut body).await.unwrap(), Some(66_000), "what is ready, up to a batch");
+    assert_eq!(writer.step(&mut body).await.unwrap(), Some(34_000));
+    assert_eq!(writer.step(&mut body).await.unwrap(), None);
+    assert_eq!(writer.step(&mut body).await.unwrap(), None, "the end stays the end");
+    assert_eq!((resource.available_at(5), writer.offset()), (100_000, 100_005));
+    let mut read = vec![0; 100_000];
+    let mut done = 0;
+    while done < read.len() {
+        done += resource.read_at(5 + done as u64, &mut read[done..]).await.unwrap();
+    }
+    assert!(read.chunks(1000).enumerate().all(|(at, chunk)| chunk.iter().all(|&byte| byte == at as u8)));
+}
+
+#[tokio::test]
+async fn the_first_bytes_are_readable_before_the_second_come() {
+    let resource = StreamingResource::memory();
+    let mut writer = Writer::new(resource.clone(), 0);
+    let mut body = Ready(VecDeque::from([Some(Bytes::from_static(b"a")), None]));
+    assert_eq!(writer.step(&mut body).await.unwrap(), Some(1));
+    assert_eq!(resource.available_at(0), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_is_dropped_loses_nothing() {
+    let entity = Bytes::from((0..200_000u32).map(|at| (at / 7) as u8).collect::<Vec<_>>());
+    let url = Url::parse("http://mock/a").unwrap();
+    let served = entity.clone();
+    let net = MockNet::new(move |_: &Request| {
+        let mut answer = MockAnswer::ok(Bytes::new());
+        for chunk in served.chunks(3001) {
+            answer = answer
+                .then(MockStep::Data(Bytes::copy_from_slice(chunk)))
+                .then(MockStep::Wait(Duration::from_millis(2)));
+        }
+        answer.chunked()
+    });
+    let mut body = net.open(Request::new(url)).await.unwrap().body;
+    let resource = StreamingResource::memory();
+    let mut writer = Writer::new(resource.clone(), 0);
+    let mut dropped = 0;
+    loop {
+        match timeout(Duration::from_millis(1), writer.step(&mut body)).await {
+            Err(_) => dropped += 1,
+            Ok(step) => {
+                if step.unwrap().is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    assert!(dropped > 50, "{dropped}");
+    resource.commit(entity.len() as u64).await.unwrap();
+    let mut read = vec![0; entity.len()];
+    let mut done = 0;
+    while done < read.len() {
+        done += resource.read_at(done as u64, &mut read[done..]).await.unwrap();
+    }
+    assert!(read == entity);
+}
+
+#[tokio::test]
+async fn what_came_before_a_failure_is_written() {
+    let net = MockNet::new(|_: &Request| {
+        MockAnswer::ok(vec![7; 10_000]).in_chunks(1000).cut(5000, MockStep::Break)
+    });
+    let mut body = net.open(Request::new(Url::parse("http://mock/a").unwrap())).await.unwrap().body;
+    let resource = StreamingResource::memory();
+    let mut writer = Writer::new(resource.clone(), 0);
+    let error = writer.copy(&mut body).await.unwrap_err();
+    assert!(matches!(error, WriteError::Net(_)) && error.is_retryable(), "{error:?}");
+    assert_eq!(resource.available_at(0), 5000);
+}

@@ -123,7 +123,9 @@ impl Timeline {
         }
         let (source, target) = (self.playlist(from)?, self.playlist(to)?);
         let number = source.discontinuity_sequence_of(segment)?;
-        let domains = visible_domain(source, number).zip(visible_domain(target, number));
+        let domains = count_alike(source, target)
+            .then(|| visible_domain(source, number).zip(visible_domain(target, number)))
+            .flatten();
         let Some((source, target)) = domains else {
             return self.segment(to, self.index_at(to, place.saturating_add(TOLERANCE))?);
         };
@@ -142,7 +144,8 @@ impl Timeline {
         let Some(track) = self.tracks.get_mut(&variant) else { return };
         let Some(from) = track.nominal(segment) else { return };
         let Some(to) = track.nominal(segment + 1) else { return };
-        let before = track.pins.range(..from).next_back().map_or(i64::MIN, |(at, drift)| at.saturating_add(*drift));
+        let before =
+            track.pins.range(..from).next_back().map_or(i64::MIN, |(at, drift)| at.saturating_add(*drift));
         let after = track.pins.range(to.saturating_add(1)..).next();
         let after = after.map_or(i64::MAX, |(at, drift)| at.saturating_add(*drift));
         let start = nanos(start).clamp(before, after.max(before));
@@ -238,9 +241,11 @@ impl Track {
         if let Some(index) = successor.index_of(old.media_sequence) {
             return self.base.saturating_sub(since_base(successor.start_of(index)));
         }
-        let missed = successor.media_sequence.checked_sub(old.media_sequence.saturating_add(old.len() as u64));
+        let missed =
+            successor.media_sequence.checked_sub(old.media_sequence.saturating_add(old.len() as u64));
         let Some(missed) = missed else { return self.base };
-        let missed = i64::try_from(missed).unwrap_or(i64::MAX).saturating_mul(nanos(successor.target_duration));
+        let missed =
+            i64::try_from(missed).unwrap_or(i64::MAX).saturating_mul(nanos(successor.target_duration));
         self.base.saturating_add(nanos(old.duration())).saturating_add(missed)
     }
 
@@ -263,6 +268,13 @@ impl Track {
             end.saturating_sub(nanos(sibling.duration()))
         })
     }
+}
+
+/// Whether two playlists number their discontinuity domains from the same beginning. Two complete ones do if their
+/// first segments have the same number: packagers put a discontinuity before the first segment of some variants only.
+fn count_alike(one: &MediaPlaylist, other: &MediaPlaylist) -> bool {
+    !(one.is_complete() && other.is_complete())
+        || one.discontinuity_sequence_of(0) == other.discontinuity_sequence_of(0)
 }
 
 /// The segments of a discontinuity domain whose very beginning is in the list.

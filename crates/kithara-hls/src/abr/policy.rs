@@ -23,7 +23,7 @@ pub struct AbrView<'a> {
     pub buffered: Duration,
     /// Measured throughput, bits per second.
     pub throughput: Option<u64>,
-    /// What may be chosen, by ascending bandwidth; never empty.
+    /// What may be chosen, in the order of the ladder; never empty.
     pub candidates: &'a [Candidate],
     /// What is being fetched, if anything was chosen before and it is still a candidate.
     pub current: Option<Candidate>,
@@ -31,6 +31,18 @@ pub struct AbrView<'a> {
     pub last_switch: Option<Instant>,
     /// Playback ran dry since the last decision.
     pub stalled: bool,
+}
+
+impl AbrView<'_> {
+    /// The best candidate that needs no more than `fraction` of the throughput; the least demanding one if none
+    /// does, or while the throughput is not known.
+    #[must_use]
+    pub fn sustainable(&self, fraction: f64) -> Option<Candidate> {
+        let budget = self.throughput.map_or(0.0, |throughput| throughput as f64 * fraction);
+        let affordable = self.candidates.iter().filter(|candidate| candidate.bandwidth as f64 <= budget);
+        let lowest = || self.candidates.iter().min_by_key(|candidate| candidate.bandwidth);
+        affordable.max_by_key(|candidate| candidate.bandwidth).or_else(lowest).copied()
+    }
 }
 
 /// A segment that is arriving.
@@ -50,7 +62,8 @@ pub struct TransferProgress {
 
 /// A rule that chooses variants.
 pub trait AbrPolicy: Send + Sync + std::fmt::Debug {
-    /// The variant for the next segment, out of `view.candidates`, and why it differs from the current one.
+    /// The variant for the next segment, out of `view.candidates`, and why it differs from the current one. Where
+    /// it is the current one, the reason is not used.
     fn choose(&mut self, view: &AbrView<'_>) -> (usize, SwitchReason);
 
     /// Whether to give up a segment that is arriving too slowly, and to ask for a lower variant's instead.
@@ -58,10 +71,20 @@ pub trait AbrPolicy: Send + Sync + std::fmt::Debug {
 }
 
 /// The default policy: throughput with hysteresis, tempered by the buffer.
+///
+/// - Begin with the least demanding variant, or with what [`AbrSettings::initial_throughput`] carries.
+/// - Go up to the best variant that needs at most [`AbrSettings::up_fraction`] of the throughput, once
+///   [`AbrSettings::up_buffer`] is buffered and [`AbrSettings::up_interval`] has passed since the last switch.
+/// - Go down when the variant needs more than [`AbrSettings::down_fraction`] of the throughput, unless
+///   [`AbrSettings::comfort_buffer`] is buffered.
+/// - When playback ran dry, or is about to with too little throughput, go down at once.
 #[derive(Debug, Clone)]
 pub struct ThroughputPolicy {
     settings: AbrSettings,
 }
+
+/// A transfer is watched for this long before it may be given up.
+const MIN_WATCH: Duration = Duration::from_millis(500);
 
 impl ThroughputPolicy {
     /// The policy with these settings.
@@ -69,16 +92,53 @@ impl ThroughputPolicy {
     pub fn new(settings: AbrSettings) -> Self {
         Self { settings }
     }
+
+    fn may_go_up(&self, view: &AbrView<'_>) -> bool {
+        let since = view.last_switch.map(|at| view.now.saturating_duration_since(at));
+        !view.stalled
+            && view.buffered >= self.settings.up_buffer
+            && since.is_none_or(|since| since >= self.settings.up_interval)
+    }
 }
 
 impl AbrPolicy for ThroughputPolicy {
     fn choose(&mut self, view: &AbrView<'_>) -> (usize, SwitchReason) {
-        let _ = (view, &self.settings);
-        todo!()
+        let settings = &self.settings;
+        let lowest = view.candidates.first().map_or(0, |candidate| candidate.variant);
+        let Some(careful) = view.sustainable(settings.up_fraction) else {
+            return (lowest, SwitchReason::Initial);
+        };
+        let Some(current) = view.current else { return (careful.variant, SwitchReason::Initial) };
+        let is_too_much = view
+            .throughput
+            .is_some_and(|throughput| current.bandwidth as f64 > throughput as f64 * settings.down_fraction);
+        let is_lower = careful.bandwidth < current.bandwidth;
+        if is_lower && (view.stalled || (is_too_much && view.buffered < settings.low_buffer)) {
+            (careful.variant, SwitchReason::BufferLow)
+        } else if is_lower && is_too_much && view.buffered < settings.comfort_buffer {
+            (careful.variant, SwitchReason::ThroughputDown)
+        } else if careful.bandwidth > current.bandwidth && self.may_go_up(view) {
+            (careful.variant, SwitchReason::ThroughputUp)
+        } else {
+            (current.variant, SwitchReason::Initial)
+        }
     }
 
+    /// Gives up when the rest would arrive after the buffer has run dry, and a whole lower segment would be here
+    /// sooner.
     fn abandon(&mut self, view: &AbrView<'_>, transfer: &TransferProgress) -> bool {
-        let _ = (view, transfer);
-        todo!()
+        let is_current = |candidate: &&Candidate| candidate.variant == transfer.variant;
+        let Some(current) = view.candidates.iter().find(is_current) else { return false };
+        if transfer.elapsed < MIN_WATCH || transfer.received >= transfer.total {
+            return false;
+        }
+        let speed = transfer.received as f64 * 8.0 / transfer.elapsed.as_secs_f64();
+        let rest = (transfer.total - transfer.received) as f64 * 8.0;
+        let rest_seconds = rest / speed.max(1.0);
+        let lower =
+            AbrView { throughput: Some(speed as u64), ..*view }.sustainable(self.settings.up_fraction);
+        let Some(lower) = lower.filter(|lower| lower.bandwidth < current.bandwidth) else { return false };
+        let lower_seconds = lower.bandwidth as f64 * transfer.duration.as_secs_f64() / speed.max(1.0);
+        rest_seconds > view.buffered.as_secs_f64() && lower_seconds < rest_seconds
     }
 }

@@ -20,7 +20,11 @@ pub(super) struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// Splits `text`. Spaces around names and values, and unquoted strings, are tolerated.
-    pub(super) fn parse(cx: &mut Context<'_>, tag: &'static str, text: &'a str) -> Result<Self, PlaylistError> {
+    pub(super) fn parse(
+        cx: &mut Context<'_>,
+        tag: &'static str,
+        text: &'a str,
+    ) -> Result<Self, PlaylistError> {
         let mut attributes = Self { tag, list: Vec::new() };
         let mut rest = text.trim();
         while !rest.is_empty() {
@@ -54,7 +58,9 @@ impl<'a> Attributes<'a> {
         if piece.is_empty() {
             return;
         }
-        cx.warn_with(|| format!("{}: a list without quotation marks, or an attribute without a value", self.tag));
+        cx.warn_with(|| {
+            format!("{}: a list without quotation marks, or an attribute without a value", self.tag)
+        });
         if let Some((_, value)) = self.list.last_mut().filter(|(name, _)| *name == "CODECS") {
             value.to_mut().push(',');
             value.to_mut().push_str(piece);

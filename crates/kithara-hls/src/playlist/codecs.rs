@@ -68,12 +68,11 @@ fn kind_of(name: &str) -> CodecKind {
         "ec-3" | "ec+3" => CodecKind::Ec3,
         "ac-4" => CodecKind::Ac4,
         "dtsc" | "dtse" | "dtsh" | "dtsl" | "dtsx" | "dtsy" => CodecKind::Dts,
-        "mhm1" | "mhm2" | "mha1" | "mha2" | "lpcm" | "ipcm" | "fpcm" | "iamf" | "apac" | "mlpa" | "sowt" | "twos" => {
-            CodecKind::OtherAudio
-        }
-        "avc1" | "avc2" | "avc3" | "avc4" | "hvc1" | "hev1" | "dvh1" | "dvhe" | "dvav" | "dva1" | "dav1" | "vp08"
-        | "vp8" | "vp09" | "vp9" | "av01" | "mp4v" | "mjpg" | "jpeg" | "vvc1" | "vvi1" | "s263" | "theora" | "svc1"
-        | "mvc1" => CodecKind::Video,
+        "mhm1" | "mhm2" | "mha1" | "mha2" | "lpcm" | "ipcm" | "fpcm" | "iamf" | "apac" | "mlpa" | "sowt"
+        | "twos" => CodecKind::OtherAudio,
+        "avc1" | "avc2" | "avc3" | "avc4" | "hvc1" | "hev1" | "dvh1" | "dvhe" | "dvav" | "dva1" | "dav1"
+        | "vp08" | "vp8" | "vp09" | "vp9" | "av01" | "mp4v" | "mjpg" | "jpeg" | "vvc1" | "vvi1" | "s263"
+        | "theora" | "svc1" | "mvc1" => CodecKind::Video,
         "stpp" | "wvtt" | "tx3g" | "c608" | "c708" => CodecKind::Text,
         _ => CodecKind::Unknown,
     }
@@ -152,7 +151,10 @@ mod tests {
     fn codec_strings_of_the_wild_are_known() {
         let kinds = |list: &str| Codecs::parse(list).tags.iter().map(|tag| tag.kind).collect::<Vec<_>>();
         assert_eq!(kinds("avc1.4d401e, mp4a.40.2"), [CodecKind::Video, CodecKind::AacLc]);
-        assert_eq!(kinds("mp4a.40.5,mp4a.40.29,mp4a.40.42"), [CodecKind::HeAac, CodecKind::HeAacV2, CodecKind::XheAac]);
+        assert_eq!(
+            kinds("mp4a.40.5,mp4a.40.29,mp4a.40.42"),
+            [CodecKind::HeAac, CodecKind::HeAacV2, CodecKind::XheAac]
+        );
         assert_eq!(kinds("mp4a.40.02,mp4a.40.05"), [CodecKind::AacLc, CodecKind::HeAac]);
         assert_eq!(kinds("mp4a.40.34,mp4a.6B,mp4a.69,mp3"), [CodecKind::Mp3; 4]);
         assert_eq!(kinds("fLaC,flac"), [CodecKind::Flac; 2]);

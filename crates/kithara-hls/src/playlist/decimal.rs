@@ -125,7 +125,9 @@ mod tests {
         assert_eq!(unix("2010-02-19T06:54:23.031"), Some(Duration::from_millis(1_266_562_463_031)));
         assert_eq!(unix("2024-02-29 12:00:00Z"), Some(Duration::from_secs(1_709_208_000)));
         assert!(date_time("1969-12-31T23:59:59Z").is_some_and(|time| time < UNIX_EPOCH));
-        for bad in ["", "now", "2010-13-01T00:00:00Z", "2010-01-01", "2010-01-01T99:00:00Z", "T", "0000-01-01T0:0é"] {
+        for bad in
+            ["", "now", "2010-13-01T00:00:00Z", "2010-01-01", "2010-01-01T99:00:00Z", "T", "0000-01-01T0:0é"]
+        {
             assert_eq!(date_time(bad), None, "{bad}");
         }
     }

@@ -146,8 +146,9 @@ fn rungs_of(master: &MasterPlaylist, preference: &AudioPreference, variants: &[u
     let rungs = variants.iter().filter_map(|&stream_index| {
         let variant = master.variants.get(stream_index)?;
         let group = variant.audio_group.as_deref();
-        let rendition = group
-            .and_then(|group| *picked.entry(group).or_insert_with(|| pick_rendition(&master.media, group, preference)));
+        let rendition = group.and_then(|group| {
+            *picked.entry(group).or_insert_with(|| pick_rendition(&master.media, group, preference))
+        });
         let media = rendition.and_then(|index| master.media.get(index));
         let separate = media.and_then(|media| media.uri.as_ref());
         Some(LadderVariant {
@@ -174,7 +175,14 @@ fn pick_rendition(media: &[Rendition], group: &str, preference: &AudioPreference
         let wanted = |id: &String| preference.characteristics.contains(id);
         let wanted = rendition.characteristics.iter().filter(|id| wanted(id)).count();
         let is_plain = rendition.characteristics.is_empty();
-        (language_match(rendition, preference), name, wanted, rendition.is_default, rendition.autoselect && is_plain, is_plain)
+        (
+            language_match(rendition, preference),
+            name,
+            wanted,
+            rendition.is_default,
+            rendition.autoselect && is_plain,
+            is_plain,
+        )
     };
     // `max_by_key` gives the last of equals: so from the end.
     of_group.rev().max_by_key(|(_, rendition)| score(rendition)).map(|(index, _)| index)
@@ -226,7 +234,9 @@ fn merge(master: &MasterPlaylist, mut rungs: Vec<LadderVariant>) -> Vec<LadderVa
 /// Whether two rungs are the same content at two places.
 fn are_redundant(master: &MasterPlaylist, one: &LadderVariant, other: &LadderVariant) -> bool {
     fn traits(variant: &VariantStream) -> impl PartialEq + '_ {
-        let VariantStream { bandwidth, average_bandwidth, codecs, resolution, score, stable_id, name, .. } = variant;
+        let VariantStream {
+            bandwidth, average_bandwidth, codecs, resolution, score, stable_id, name, ..
+        } = variant;
         (bandwidth, average_bandwidth, codecs, resolution, score, stable_id, name)
     }
     fn rendition_traits(rendition: &Rendition) -> impl PartialEq + '_ {
@@ -234,6 +244,7 @@ fn are_redundant(master: &MasterPlaylist, one: &LadderVariant, other: &LadderVar
         (name, language, channels, characteristics, stable_id)
     }
     let variant = |rung: &LadderVariant| master.variants.get(rung.stream_index).map(traits);
-    let rendition = |rung: &LadderVariant| rung.rendition.and_then(|index| master.media.get(index)).map(rendition_traits);
+    let rendition =
+        |rung: &LadderVariant| rung.rendition.and_then(|index| master.media.get(index)).map(rendition_traits);
     one.bandwidth > 0 && variant(one) == variant(other) && rendition(one) == rendition(other)
 }

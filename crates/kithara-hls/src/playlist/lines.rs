@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn every_terminator_ends_a_line() {
-        let lines: Vec<_> = Lines::new(b"a\nb\r\nc\r\rd \xff\ne").map(|line| (line.number, line.text)).collect();
+        let lines: Vec<_> =
+            Lines::new(b"a\nb\r\nc\r\rd \xff\ne").map(|line| (line.number, line.text)).collect();
         let expected = [(1, "a"), (2, "b"), (3, "c"), (4, ""), (5, "d \u{fffd}"), (6, "e")];
         assert_eq!(lines, expected.map(|(number, text)| (number, Cow::Borrowed(text))));
     }

@@ -56,7 +56,10 @@ impl MasterBuilder {
             codecs: codecs.as_deref().map(Codecs::parse).unwrap_or_default(),
             resolution: resolution(cx, &attributes),
             has_frame_rate: attributes.raw("FRAME-RATE").is_some(),
-            score: attributes.raw("SCORE").and_then(|score| score.parse().ok()).filter(|score: &f64| score.is_finite()),
+            score: attributes
+                .raw("SCORE")
+                .and_then(|score| score.parse().ok())
+                .filter(|score: &f64| score.is_finite()),
             audio_group: attributes.string(cx, "AUDIO")?,
             video_group: attributes.string(cx, "VIDEO")?,
             stable_id: attributes.string(cx, "STABLE-VARIANT-ID")?,
@@ -96,7 +99,11 @@ impl MasterBuilder {
             uri: attributes.url(cx, "URI")?,
             is_default,
             autoselect: is_default || attributes.yes("AUTOSELECT"),
-            characteristics: characteristics.split(',').map(|id| id.trim().to_owned()).filter(|id| !id.is_empty()).collect(),
+            characteristics: characteristics
+                .split(',')
+                .map(|id| id.trim().to_owned())
+                .filter(|id| !id.is_empty())
+                .collect(),
             channels: channels.and_then(|channels| channels.split('/').next()?.trim().parse().ok()),
             stable_id: attributes.string(cx, "STABLE-RENDITION-ID")?,
             line: cx.line,
@@ -137,7 +144,8 @@ impl MasterBuilder {
         }
         for variant in &mut playlist.variants {
             let group = variant.audio_group.as_deref();
-            if group.is_some_and(|group| !playlist.media.iter().any(|rendition| rendition.group_id == group)) {
+            if group.is_some_and(|group| !playlist.media.iter().any(|rendition| rendition.group_id == group))
+            {
                 cx.line = variant.line;
                 cx.warn("EXT-X-STREAM-INF names an AUDIO group that does not exist");
                 variant.audio_group = None;

@@ -144,7 +144,11 @@ impl MediaPlaylist {
             discontinuity: record.discontinuity,
             discontinuity_sequence: self.discontinuity_sequence + u64::from(record.discontinuities),
             gap: record.gap,
-            program_date_time: self.table.date_time(index).filter(|(of, _)| *of == index).map(|(_, date)| date),
+            program_date_time: self
+                .table
+                .date_time(index)
+                .filter(|(of, _)| *of == index)
+                .map(|(_, date)| date),
             media_sequence: self.media_sequence + index as u64,
             bitrate: self.table.bitrate(index),
         })

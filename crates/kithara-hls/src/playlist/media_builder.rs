@@ -81,7 +81,9 @@ impl MediaBuilder {
             Tag::PlaylistType => self.playlist_type(cx, value),
             Tag::LowLatency => self.header.low_latency = true,
             Tag::Skip => return Err(unsupported(cx, "EXT-X-SKIP, a playlist delta")),
-            Tag::IFramesOnly => return Err(unsupported(cx, "EXT-X-I-FRAMES-ONLY, a playlist of video stills")),
+            Tag::IFramesOnly => {
+                return Err(unsupported(cx, "EXT-X-I-FRAMES-ONLY, a playlist of video stills"));
+            }
             _ => {}
         }
         Ok(())
@@ -288,7 +290,8 @@ impl MediaBuilder {
         if self.next.inf.is_some() {
             cx.warn("the last EXTINF has no URI and is ignored: the playlist may be cut short");
         }
-        let rounded = Duration::from_secs(self.longest.as_secs() + u64::from(self.longest.subsec_millis() >= 500));
+        let rounded =
+            Duration::from_secs(self.longest.as_secs() + u64::from(self.longest.subsec_millis() >= 500));
         match header.target_duration {
             None => cx.warn("EXT-X-TARGETDURATION is missing"),
             Some(target) if rounded > target => cx.warn("a segment is longer than EXT-X-TARGETDURATION"),
@@ -349,7 +352,9 @@ fn nanos(duration: Duration) -> u64 {
 
 /// Whether a URI is nothing but a path of ordinary characters, which every base with a path resolves.
 fn is_plain(cx: &Context<'_>, uri: &str) -> bool {
-    let ordinary = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~' | b'=' | b'&' | b'?' | b'%');
+    let ordinary = |byte: u8| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'~' | b'=' | b'&' | b'?' | b'%')
+    };
     !cx.base.cannot_be_a_base()
         && uri.bytes().all(|byte| ordinary(byte) || byte == b'/')
         && !uri.starts_with("//")
@@ -362,12 +367,18 @@ fn byte_range(cx: &Context<'_>, tag: &'static str, text: &str) -> Result<(u64, O
         None => (text, None),
     };
     let number = |text: &str| {
-        decimal::integer(text.trim().trim_matches('"')).ok_or_else(|| cx.malformed(tag, "the byte range is not numbers"))
+        decimal::integer(text.trim().trim_matches('"'))
+            .ok_or_else(|| cx.malformed(tag, "the byte range is not numbers"))
     };
     Ok((number(len)?, offset.map(number).transpose()?))
 }
 
-fn resolve_range(cx: &Context<'_>, tag: &'static str, start: u64, len: u64) -> Result<Range<u64>, PlaylistError> {
+fn resolve_range(
+    cx: &Context<'_>,
+    tag: &'static str,
+    start: u64,
+    len: u64,
+) -> Result<Range<u64>, PlaylistError> {
     if len == 0 {
         return Err(cx.malformed(tag, "a byte range of no length"));
     }

@@ -126,7 +126,10 @@ pub(super) fn find(line: &str) -> Option<(&'static TagInfo, &str)> {
 #[cfg(test)]
 pub(super) const ATTRIBUTES: &[(&str, &[(&str, Support)])] = &[
     ("EXT-X-START", &[("TIME-OFFSET", Supported), ("PRECISE", Supported)]),
-    ("EXT-X-DEFINE", &[("NAME", Supported), ("VALUE", Supported), ("IMPORT", Supported), ("QUERYPARAM", Supported)]),
+    (
+        "EXT-X-DEFINE",
+        &[("NAME", Supported), ("VALUE", Supported), ("IMPORT", Supported), ("QUERYPARAM", Supported)],
+    ),
     (
         "EXT-X-STREAM-INF",
         &[

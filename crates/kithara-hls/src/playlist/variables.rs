@@ -56,7 +56,11 @@ pub(super) fn define(cx: &mut Context<'_>, text: &str) -> Result<(), PlaylistErr
         },
         [None, Some(name), None] => match cx.imported.and_then(|imported| imported.get(name)) {
             Some(value) => (name, value.to_owned()),
-            None => return Err(cx.malformed(TAG, "the imported variable is not defined by a multivariant playlist")),
+            None => {
+                return Err(
+                    cx.malformed(TAG, "the imported variable is not defined by a multivariant playlist")
+                );
+            }
         },
         [None, None, Some(name)] => match query_parameter(cx.base.query().unwrap_or(""), name) {
             Some(value) if !value.is_empty() => (name, value),

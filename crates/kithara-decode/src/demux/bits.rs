@@ -69,16 +69,8 @@ impl<'a> Bits<'a> {
         Self { data, at: 0 }
     }
 
-    pub(super) fn starting_at(data: &'a [u8], bit: usize) -> Self {
-        Self { data, at: bit }
-    }
-
     pub(super) fn left(&self) -> usize {
         (self.data.len() * 8).saturating_sub(self.at)
-    }
-
-    pub(super) fn position(&self) -> usize {
-        self.at
     }
 
     /// Up to 32 bits.

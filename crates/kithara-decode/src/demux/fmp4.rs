@@ -55,7 +55,8 @@ impl Fmp4Demuxer {
     }
 
     fn malformed(&self, what: &'static str) -> DemuxError {
-        DemuxError::Malformed { container: Container::Fmp4, what, offset: self.walk.min(self.queue.end()) }
+        let offset = if self.walk == u64::MAX { self.segment_start } else { self.walk };
+        DemuxError::Malformed { container: Container::Fmp4, what, offset }
     }
 
     /// The end of what belongs to the segment and has arrived.
@@ -75,7 +76,10 @@ impl Fmp4Demuxer {
                 if sample.offset < self.queue.start() {
                     return Err(self.malformed("sample data lies before its index"));
                 }
-                if sample.offset.saturating_add(sample.size.into()) <= self.limit() {
+                // Boxes are read up to the one that holds the sample before it is given out, whether its bytes are there
+                // or not: so the outcome does not depend on how the bytes were cut.
+                let end = sample.offset.saturating_add(sample.size.into());
+                if end <= self.limit() && end <= self.walk {
                     self.described.select(sample.description, self.walk)?;
                     self.consume(&sample);
                     return Ok(Some(sample));

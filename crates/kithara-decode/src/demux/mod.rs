@@ -51,6 +51,8 @@ mod packed;
 mod packet;
 mod queue;
 mod sniff;
+#[cfg(test)]
+mod tests;
 mod track;
 mod ts;
 

@@ -148,6 +148,10 @@ fn at_start(data: &[u8], is_end: bool) -> Sniff {
             None => is_open = true,
         }
     }
+    // The demuxer names what is wrong with it.
+    if !is_open && MpegAudio::is_unsupported(data) {
+        return Sniff::Found(Container::MpegAudio);
+    }
     if is_open { Sniff::NeedMore } else { Sniff::Unknown }
 }
 
@@ -155,7 +159,7 @@ fn behind_garbage(data: &[u8], is_end: bool) -> Sniff {
     for start in 1..data.len() {
         let rest = &data[start..];
         let found = match rest[0] {
-            0x47 if ts_packets(rest, 5, false) == Some(true) => Container::MpegTs,
+            ts::SYNC if begins_packets(rest) => Container::MpegTs,
             0xFF if frames::<Adts>(rest, 4, false) == Some(true) => Container::Adts,
             0xFF if frames::<MpegAudio>(rest, 4, false) == Some(true) => Container::MpegAudio,
             _ => continue,
@@ -163,6 +167,11 @@ fn behind_garbage(data: &[u8], is_end: bool) -> Sniff {
         return Sniff::Found(found);
     }
     if is_end { Sniff::Unknown } else { Sniff::NeedMore }
+}
+
+/// Whether a sync byte at the start is followed by four at the distance of one of the packet sizes.
+fn begins_packets(data: &[u8]) -> bool {
+    ts::PACKET_LAYOUTS.iter().any(|&(size, _)| (1..=4).all(|index| data.get(index * size) == Some(&ts::SYNC)))
 }
 
 /// Whether `wanted` sync bytes stand at the distance of one of the packet sizes. `None`: not yet to be told.
@@ -186,7 +195,7 @@ fn frames<F: Format>(data: &[u8], wanted: usize, is_end: bool) -> Option<bool> {
     let Some(head) = data.get(..F::HEADER_LEN) else {
         return if is_end { Some(false) } else { None };
     };
-    let Some(first) = F::parse(head) else { return Some(F::is_unsupported(head)) };
+    let Some(first) = F::parse(head) else { return Some(false) };
     let mut at = F::frame_len(&first);
     for _ in 0..wanted {
         match data.get(at..at + F::HEADER_LEN) {

@@ -49,8 +49,6 @@ struct Run {
     is_absolute: bool,
     /// The time of the first sample, for the first run behind a `tfdt`.
     decode_time: Option<i64>,
-    /// Smallest start of this run and all that follow.
-    lowest: i64,
 }
 
 /// Which fields an entry of a run has.
@@ -200,13 +198,8 @@ impl Fragment {
         Ok(next)
     }
 
-    /// After runs were added or moved: their lowest starts, and the position of the first.
+    /// After runs were added or moved: the position of the first.
     fn settle(&mut self) {
-        let mut lowest = i64::MAX;
-        for run in self.runs.iter_mut().rev() {
-            lowest = lowest.min(run.start);
-            run.lowest = lowest;
-        }
         self.run = 0;
         self.enter_run();
     }
@@ -265,8 +258,13 @@ impl Fragment {
         loop {
             let Some(run) = self.runs.get(self.run).copied() else { return Ok(None) };
             if self.entry >= run.count {
+                let end = self.offset;
                 self.run += 1;
                 self.enter_run();
+                // So every byte is given out once at most.
+                if self.run < self.runs.len() && self.offset < end {
+                    return Err("track runs overlap");
+                }
                 continue;
             }
             if !run.layout.has_size && !run.layout.has_duration && run.defaults.size == 0 {
@@ -313,8 +311,7 @@ impl Fragment {
     /// The first byte that is still needed; `None` when there is no sample left.
     pub(in super::super) fn keep_from(&self) -> Option<u64> {
         self.runs.get(self.run)?;
-        let later = self.runs.get(self.run + 1).map_or(i64::MAX, |run| run.lowest);
-        Some(u64::try_from(self.offset.min(later)).unwrap_or(0))
+        Some(u64::try_from(self.offset).unwrap_or(0))
     }
 }
 
@@ -357,7 +354,6 @@ fn parse_trun(
     }
     let end = start.checked_add(len).ok_or("data offset")?;
     let entries = data.as_ptr() as usize - moof.as_ptr() as usize;
-    let run =
-        Run { entries, count, layout, defaults, start, is_absolute: false, decode_time: None, lowest: start };
+    let run = Run { entries, count, layout, defaults, start, is_absolute: false, decode_time: None };
     Ok((run, end))
 }

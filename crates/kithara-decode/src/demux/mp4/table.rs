@@ -1,5 +1,7 @@
 //! Sample tables of a movie without fragments, in the compact form of the file.
 
+use std::ops::Range;
+
 use super::super::bits::Fields;
 use super::super::limits;
 use super::boxes::{Boxes, Parsed, full_box};
@@ -110,6 +112,19 @@ impl SampleTable {
         end.min(self.chunks.len()).saturating_sub(first)
     }
 
+    fn bytes_of(&self, samples: Range<u32>) -> u64 {
+        let range = samples.start as usize..samples.end as usize;
+        match &self.sizes {
+            Sizes::Constant(size) => range.len() as u64 * u64::from(*size),
+            Sizes::Narrow(sizes) => {
+                sizes.get(range).unwrap_or_default().iter().map(|&size| u64::from(size)).sum()
+            }
+            Sizes::Wide(sizes) => {
+                sizes.get(range).unwrap_or_default().iter().map(|&size| u64::from(size)).sum()
+            }
+        }
+    }
+
     fn size(&self, sample: u32) -> u32 {
         match &self.sizes {
             Sizes::Constant(size) => *size,
@@ -192,8 +207,7 @@ impl SampleTable {
                 cursor.chunk = group.first_chunk + (left / per_chunk) as u32;
                 cursor.in_chunk = (left % per_chunk) as u32;
                 let first = cursor.sample - cursor.in_chunk;
-                cursor.bytes_in_chunk =
-                    (first..cursor.sample).map(|sample| u64::from(self.size(sample))).sum();
+                cursor.bytes_in_chunk = self.bytes_of(first..cursor.sample);
                 return;
             }
             left -= held;

@@ -9,6 +9,8 @@ use bytes::Bytes;
 
 use super::framing::Located;
 use super::{Container, DemuxError, DemuxedPacket, Demuxer, TrackInfo};
+#[cfg(test)]
+pub(super) use psi::crc32;
 use psi::{AudioKind, AudioStream, SectionReader, parse_pat, parse_pmt};
 use stream::{Stream, scrambled};
 use sync::{Next, PacketReader};

@@ -301,6 +301,24 @@ async fn a_server_that_answers_in_pieces_is_asked_on() {
 }
 
 #[tokio::test]
+async fn a_failure_between_two_pieces_does_not_stop_the_comparing() {
+    let (old, new) = (entity(3000, 0), entity(3000, 1));
+    let piece = |data: &Bytes, start: usize| {
+        MockAnswer::status(206)
+            .with_header(header::CONTENT_RANGE, &format!("bytes {start}-1499/*"))
+            .then(MockStep::Data(data.slice(start..1500)))
+    };
+    let changed = MockAnswer::serve(&new, None, &request().with_range(476..));
+    // A piece; nothing but its end again; then exactly what follows is asked for, and fails.
+    let net = MockNet::script([piece(&old, 0), piece(&old, 476), MockAnswer::status(503), changed]);
+    let mut body = net.open_resuming(request(), policy()).await.unwrap().body;
+    let (bytes, end) = read_all(&mut body).await;
+    assert!(bytes == old[..1500] && is_changed(&end), "{end:?}");
+    let starts: Vec<_> = net.requests().iter().filter_map(|r| r.range.map(|range| range.start)).collect();
+    assert_eq!(starts, [476, 1500, 476]);
+}
+
+#[tokio::test]
 async fn bodies_of_unknown_length_play_and_only_proven_ends_are_proven() {
     let chunked = MockNet::new(|_| MockAnswer::ok(entity(5000, 0)).chunked());
     let mut response = chunked.open_resuming(request(), policy()).await.unwrap();

@@ -22,7 +22,7 @@ use crate::transport::{Transport, check_scheme, headers};
 
 /// The largest body of a redirect or refusal that is read to keep its connection, and the longest time for it.
 const DRAIN_BYTES: u64 = 16 * 1024;
-const DRAIN_TIME: Duration = Duration::from_millis(100);
+const DRAIN_TIME: Duration = Duration::from_millis(250);
 
 /// HTTP/1.1 and HTTP/2 over reqwest and rustls. Clones share connections, cookies and TLS sessions.
 ///

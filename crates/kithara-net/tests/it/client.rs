@@ -188,15 +188,6 @@ async fn nobody_there_is_a_retryable_connect_error() {
 }
 
 #[tokio::test]
-async fn connecting_has_a_limit_of_its_own() {
-    // 192.0.2.0/24 is for documentation (RFC 5737): packets to it go nowhere, or are refused by the host at once.
-    let client = HttpClient::with_connect_timeout(HttpSettings::default(), Duration::from_millis(1));
-    let error = client.open(Request::new(Url::parse("http://192.0.2.1/").unwrap())).await.err().unwrap();
-    assert!(matches!(error, NetError::Timeout { .. } | NetError::Connect { .. }), "{error:?}");
-    assert!(error.is_retryable());
-}
-
-#[tokio::test]
 async fn compressed_media_are_refused() {
     let server = Server::start(|_, _| vec![ok(&["content-encoding: gzip"], b"\x1f\x8b")]).await;
     let error = HttpClient::default().open(Request::new(server.url("/"))).await.err().unwrap();

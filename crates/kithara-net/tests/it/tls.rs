@@ -1,9 +1,10 @@
 //! TLS: verified, lazily, with roots of the application.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kithara_net::{
-    HttpClient, HttpSettings, Net, NetError, NetExt, Request, RootCertificate, Url, VersionSetting,
+    HttpClient, HttpSettings, Net, NetError, NetExt, Phase, Request, RootCertificate, Url, VersionSetting,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -130,4 +131,19 @@ async fn bad_roots_show_as_an_error() {
             HttpClient::new(settings).open(Request::new(server.url("localhost"))).await.err().unwrap();
         assert!(matches!(error, NetError::Tls { .. }), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn connecting_has_a_limit_of_its_own() {
+    // Accepts, and never shakes hands.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("https://{}/", listener.local_addr().unwrap())).unwrap();
+    let limit = Duration::from_millis(50);
+    let client = HttpClient::with_connect_timeout(trusting(true), limit);
+    let error = client.open(Request::new(url)).await.err().unwrap();
+    assert!(
+        matches!(error, NetError::Timeout { phase: Phase::Connect, after, .. } if after == limit),
+        "{error:?}"
+    );
+    assert!(error.is_retryable());
 }

@@ -45,7 +45,7 @@ fn a_program_config_element_gives_the_channels() {
     bits += "00000"; // front: single
     bits += "10000"; // front: pair
     bits += "0000"; // lfe
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits += "0";
     }
     bits += "00000000"; // comment

@@ -69,7 +69,7 @@ fn fragmented_mp4() {
     let got = packets(&run_every_cut(|| Container::Fmp4.demuxer(), &aac_fmp4()));
     assert_eq!(summary(&got), listed(include_str!("media/aac.csv")));
     let whole = media!("aac-absolute.mp4");
-    let got = packets(&run_every_cut(|| Container::Fmp4.demuxer(), &[whole.clone()]));
+    let got = packets(&run_every_cut(|| Container::Fmp4.demuxer(), std::slice::from_ref(&whole)));
     let expected = listed(include_str!("media/aac-absolute.csv"));
     assert_eq!(summary(&got), expected);
     let mut file = Mp4File::open(Cursor::new(whole)).unwrap();

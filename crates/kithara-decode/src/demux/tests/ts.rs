@@ -147,14 +147,14 @@ fn repeated_packets_are_dropped() {
 #[test]
 fn packets_of_192_and_204_bytes_and_garbage_in_front() {
     let plain = two_pes().out;
-    let expected = run(&mut *demuxer(), &[plain.clone()]);
+    let expected = run(&mut *demuxer(), std::slice::from_ref(&plain));
     let mut random = Random(5);
     let mut noise = |len: usize| (0..len).map(|_| random.next() as u8).collect::<Vec<_>>();
     let m2ts: Vec<u8> = plain.chunks(188).flat_map(|packet| [&noise(4), packet].concat()).collect();
     let parity: Vec<u8> = plain.chunks(188).flat_map(|packet| [packet, &noise(16)].concat()).collect();
     let garbage: Vec<u8> = (0..777u32).map(|n| if n % 5 == 0 { 0x47 } else { n as u8 }).collect();
     for layout in [m2ts, parity, plain] {
-        assert_eq!(run_every_cut(demuxer, &[layout.clone()]), expected);
+        assert_eq!(run_every_cut(demuxer, std::slice::from_ref(&layout)), expected);
         assert_eq!(run_every_cut(demuxer, &[[garbage.clone(), layout].concat()]), expected);
     }
 }

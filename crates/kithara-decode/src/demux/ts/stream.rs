@@ -44,7 +44,7 @@ pub(super) struct Stream {
     pes: Pes,
     continuity: Option<u8>,
     /// Payload of the last packet: a repeated packet is dropped.
-    last: Bytes,
+    last: Vec<u8>,
 }
 
 impl Stream {
@@ -61,7 +61,7 @@ impl Stream {
                 framer.set_time_hint(near);
             }
         });
-        Some(Self { pid, kind, framer, pes: Pes::Skipped, continuity: None, last: Bytes::new() })
+        Some(Self { pid, kind, framer, pes: Pes::Skipped, continuity: None, last: Vec::new() })
     }
 
     pub(super) fn advance(&mut self) -> Result<Option<Located>, DemuxError> {
@@ -103,7 +103,7 @@ impl Stream {
 
     fn interrupt(&mut self) {
         self.continuity = None;
-        self.last = Bytes::new();
+        self.last.clear();
     }
 
     /// Bytes were lost: the PES packet at hand is damaged.
@@ -121,8 +121,9 @@ impl Stream {
         is_discontinuity: bool,
     ) -> Option<bool> {
         let last = self.continuity.replace(continuity);
-        let is_repeated = last == Some(continuity) && self.last == payload;
-        self.last = payload.clone();
+        let is_repeated = last == Some(continuity) && self.last == *payload;
+        self.last.clear();
+        self.last.extend_from_slice(payload);
         if is_repeated {
             return None;
         }

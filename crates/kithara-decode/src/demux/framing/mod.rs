@@ -1,15 +1,17 @@
 //! Audio that is a sequence of frames, each with a header that says how long it is: ADTS and MPEG audio.
 
-use std::collections::VecDeque;
+mod clock;
+mod search;
+
 use std::fmt::Debug;
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::id3;
 use super::queue::ByteQueue;
 use super::track::{Gapless, TimestampWrap, TrackInfo};
-use super::{Container, DemuxError, DemuxedPacket, limits};
+use super::{Container, DemuxError, DemuxedPacket};
+use clock::Clock;
 
 /// Timestamps of MPEG-TS and of ID3 tags, units per second.
 pub(super) const TIMESCALE: u32 = 90_000;
@@ -100,18 +102,6 @@ struct Boundary {
     continues: bool,
 }
 
-enum Peek<H> {
-    Header(H),
-    Invalid,
-    NeedsMore,
-}
-
-enum Verdict {
-    Yes,
-    No,
-    NeedsMore,
-}
-
 impl<F: Format> Framer<F> {
     /// A framer for packed audio (frames in a file of their own) or for frames in another container.
     pub(super) fn new(is_packed: bool) -> Self {
@@ -142,11 +132,7 @@ impl<F: Format> Framer<F> {
     /// The first frame that begins in what is pushed from now on has this time. `None`: its time is not known, it
     /// follows the one before.
     pub(super) fn mark(&mut self, timestamp: Option<u64>) {
-        // Only the last mark before a frame counts.
-        while self.clock.marks.get(1).is_some_and(|&(second, _)| second <= self.at) {
-            self.clock.marks.pop_front();
-        }
-        self.clock.marks.push_back((self.queue.end(), timestamp));
+        self.clock.mark(self.queue.end(), timestamp, self.at);
     }
 
     /// The segment ends here; an incomplete frame may go on in the next.
@@ -314,201 +300,5 @@ impl<F: Format> Framer<F> {
                 return Some(Located { offset, len, pts, duration, is_timed, is_discontinuity });
             }
         }
-    }
-
-    /// The header of the frame that begins at `at` (after moving `at` there) and is there in full.
-    fn find_frame(&mut self) -> Result<Option<F::Header>, DemuxError> {
-        let limit = self.limit();
-        while self.is_synced {
-            if self.is_packed {
-                match self.skip_tag(limit) {
-                    Verdict::Yes => continue,
-                    Verdict::No => {}
-                    Verdict::NeedsMore => return Ok(None),
-                }
-            }
-            match (self.peek(self.at, limit), &self.reference) {
-                (Peek::NeedsMore, _) => return Ok(None),
-                (Peek::Header(header), Some(last)) if F::is_same(last, &header) => {
-                    let end = self.at + F::frame_len(&header) as u64;
-                    return Ok((end <= limit).then_some(header));
-                }
-                _ => {
-                    self.is_synced = false;
-                    self.expected = self.at;
-                }
-            }
-        }
-        self.scan(limit)
-    }
-
-    /// Searches for a frame that those behind it confirm.
-    fn scan(&mut self, limit: u64) -> Result<Option<F::Header>, DemuxError> {
-        let mut from = self.at;
-        let mut incomplete = None;
-        loop {
-            let Some(found) = self.queue.find(0xFF, from).filter(|&found| found < limit) else {
-                self.skip_to(incomplete.unwrap_or(limit.max(self.at)))?;
-                return Ok(None);
-            };
-            let header = match self.peek(found, limit) {
-                Peek::Header(header) => header,
-                Peek::Invalid => {
-                    self.check_unsupported(found)?;
-                    from = found + 1;
-                    continue;
-                }
-                Peek::NeedsMore => {
-                    self.skip_to(incomplete.unwrap_or(found))?;
-                    return Ok(None);
-                }
-            };
-            match self.confirm(found, &header, limit) {
-                Verdict::Yes => {
-                    self.skip_to(found)?;
-                    return Ok(Some(header));
-                }
-                Verdict::No => {}
-                Verdict::NeedsMore if self.boundary.is_none() => {
-                    self.skip_to(found)?;
-                    return Ok(None);
-                }
-                // The end is known: a later candidate may prove itself before it.
-                Verdict::NeedsMore => incomplete = incomplete.or(Some(found)),
-            }
-            from = found + 1;
-        }
-    }
-
-    /// A stream that begins with a frame of a form that we do not support is refused rather than searched.
-    fn check_unsupported(&self, offset: u64) -> Result<(), DemuxError> {
-        let mut bytes = [0; 16];
-        let bytes = &mut bytes[..F::HEADER_LEN];
-        let is_first = self.info.is_none() && offset == self.expected;
-        if is_first && self.queue.copy_to(offset, bytes) && F::is_unsupported(bytes) {
-            return Err(DemuxError::Unsupported { container: F::CONTAINER, what: F::UNSUPPORTED });
-        }
-        Ok(())
-    }
-
-    fn skip_to(&mut self, offset: u64) -> Result<(), DemuxError> {
-        if offset > self.at {
-            self.garbage += offset - self.at;
-            self.is_lost |= self.info.is_some();
-            self.at = offset;
-        }
-        if self.garbage > limits::MAX_GARBAGE {
-            let container = F::CONTAINER;
-            return Err(DemuxError::Malformed { container, what: "no frame found", offset: self.at });
-        }
-        Ok(())
-    }
-
-    fn peek(&self, offset: u64, limit: u64) -> Peek<F::Header> {
-        let mut bytes = [0; 16];
-        let bytes = &mut bytes[..F::HEADER_LEN];
-        if offset + bytes.len() as u64 > limit || !self.queue.copy_to(offset, bytes) {
-            return Peek::NeedsMore;
-        }
-        match F::parse(bytes) {
-            Some(header) => Peek::Header(header),
-            None => Peek::Invalid,
-        }
-    }
-
-    fn confirm(&self, offset: u64, first: &F::Header, limit: u64) -> Verdict {
-        let depth = if offset == self.expected { 1 } else { F::RESYNC_DEPTH };
-        let mut at = offset + F::frame_len(first) as u64;
-        for _ in 0..depth {
-            if at > limit {
-                return Verdict::NeedsMore;
-            }
-            match self.peek(at, limit) {
-                Peek::Header(header) if F::is_same(first, &header) => at += F::frame_len(&header) as u64,
-                Peek::Header(_) => return Verdict::No,
-                Peek::Invalid => return if self.is_tag(at) { Verdict::Yes } else { Verdict::No },
-                Peek::NeedsMore if self.boundary.is_none() => return Verdict::NeedsMore,
-                Peek::NeedsMore => {
-                    let mut byte = [0];
-                    let is_open = at == limit || self.queue.copy_to(at, &mut byte) && byte[0] == 0xFF;
-                    return if is_open { Verdict::Yes } else { Verdict::No };
-                }
-            }
-        }
-        Verdict::Yes
-    }
-
-    fn is_tag(&self, offset: u64) -> bool {
-        let start = self.queue.read::<3>(offset);
-        self.is_packed && start.is_some_and(|start| &start == b"ID3" || &start == b"TAG")
-    }
-
-    /// Steps over an ID3v2 tag at `at`.
-    fn skip_tag(&mut self, limit: u64) -> Verdict {
-        let mut bytes = [0; id3::HEADER_LEN];
-        let wanted = (limit.saturating_sub(self.at)).min(bytes.len() as u64) as usize;
-        let available = self.queue.peek(self.at, &mut bytes[..wanted]);
-        let start = &bytes[..available];
-        if available == 0 || !start.starts_with(&b"ID3"[..available.min(3)]) {
-            return Verdict::No;
-        }
-        match id3::tag_len(start) {
-            Some(len) => {
-                self.at += len;
-                self.queue.discard_to(self.at);
-                Verdict::Yes
-            }
-            None if available < id3::HEADER_LEN => Verdict::NeedsMore,
-            None => Verdict::No,
-        }
-    }
-}
-
-/// Counts time between timestamps.
-#[derive(Debug, Default)]
-struct Clock {
-    base: i64,
-    frames: u64,
-    rate: u32,
-    is_timed: bool,
-    /// The first frame that begins at or behind the offset has the timestamp.
-    marks: VecDeque<(u64, Option<u64>)>,
-    hint: Option<i64>,
-}
-
-impl Clock {
-    /// Time, duration and whether the container told the time, of `frames` PCM frames that begin at `offset`.
-    fn tick(&mut self, offset: u64, frames: u32, rate: u32) -> (i64, u64, bool) {
-        if self.rate != rate {
-            self.rebase(self.now());
-            self.rate = rate;
-        }
-        let mut latest = None;
-        while let Some(&(mark, timestamp)) = self.marks.front()
-            && mark <= offset
-        {
-            latest = Some(timestamp);
-            self.marks.pop_front();
-        }
-        if let Some(Some(raw)) = latest {
-            let raw = i64::try_from(raw).unwrap_or(0);
-            let near = if self.is_timed { Some(self.now()) } else { self.hint };
-            self.rebase(near.map_or(raw, |near| WRAP.unroll(raw, near)));
-            self.is_timed = true;
-        }
-        let start = self.now();
-        self.frames += u64::from(frames);
-        let duration = self.now().saturating_sub(start);
-        (start, duration.unsigned_abs(), self.is_timed)
-    }
-
-    fn rebase(&mut self, base: i64) {
-        self.base = base;
-        self.frames = 0;
-    }
-
-    fn now(&self) -> i64 {
-        let ticks = super::track::rescale(self.frames, TIMESCALE, self.rate.max(1));
-        self.base.saturating_add(i64::try_from(ticks).unwrap_or(i64::MAX))
     }
 }

@@ -20,9 +20,9 @@ flac_mp4() { ff -i "$1" -c:a flac -strict -2 -frame_size 1024 -compression_level
 rm -rf hls file ref media.json
 mkdir -p hls file ref
 
-# 34.3 s: neither a multiple of 1024 frames nor of 4 s; then three shorter pieces, each another music.
-python3 synth.py "$tmp/long.wav" 1513301
-python3 synth.py "$tmp/short.wav" 357211 44100 7
+# 33.1 s: neither a multiple of 1024 frames nor of 4 s; then three shorter pieces, each another music.
+python3 synth.py "$tmp/long.wav" 1460301
+python3 synth.py "$tmp/short.wav" 310211 44100 7
 python3 synth.py "$tmp/file.wav" 441301 44100 11
 python3 synth.py "$tmp/bits.wav" 110347 44100 13
 # An AAC track without an edit list sounds 1024 frames (the encoder's delay) late: so does the FLAC variant.
@@ -118,6 +118,14 @@ open("hls/codec-change/index.m3u8", "w").write(head.format(7) +
     f'#EXT-X-MAP:URI="init.mp4"\n#EXTINF:{a(clear[0])},\nseg0.m4s\n#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI="flac.mp4"\n'
     f"#EXTINF:{a(third[0])},\nflac0.m4s\n#EXT-X-ENDLIST\n")
 PY
+
+# Other codecs in fragmented MP4, short. Opus has its own rate.
+ff -i "$tmp/bits.wav" -t 0.9 -c:a alac "${exact[@]}" "$tmp/alac.mp4"
+package fmp4 "$tmp/alac.mp4" hls/alac 0.5
+ff -i "$tmp/bits.wav" -t 1.2 -c:a libmp3lame -b:a 64k "${exact[@]}" "$tmp/mp3.mp4"
+package fmp4 "$tmp/mp3.mp4" hls/mp3-fmp4 0.6
+ff -i "$tmp/bits.wav" -t 1.2 -ar 48000 -c:a libopus -b:a 64k "${exact[@]}" "$tmp/opus.mp4"
+package fmp4 "$tmp/opus.mp4" hls/opus 0.6
 
 # Single files.
 lame --quiet -b 128 --cbr --tt "Kithara" --add-id3v2 "$tmp/file.wav" file/cbr.mp3

@@ -126,6 +126,9 @@ for part, names in (("aac", ("init.mp4", "seg0.m4s")), ("flac", ("flac.mp4", "fl
             out.write(open(f"hls/codec-change/{name}", "rb").read())
 hls("codec-change", "fmp4", "aac+flac", 1e-3, pcm=decode(f"{tmp}/part-aac.mp4") + decode(f"{tmp}/part-flac.mp4"),
     note="the reference is the decode of each side of the discontinuity, one after the other")
+hls("alac", "fmp4", "alac", 0)
+hls("mp3-fmp4", "fmp4", "mp3", 1e-4)
+hls("opus", "fmp4", "opus", 1e-3)
 single("cbr.mp3", "mp3", "mp3", 1e-4, "audio/mpeg")
 single("vbr.mp3", "mp3", "mp3", 1e-4, "audio/mpeg")
 single("faststart.m4a", "mp4", "aac", 1e-3, "audio/mp4")

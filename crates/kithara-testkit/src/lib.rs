@@ -3,6 +3,7 @@
 pub mod alloc;
 mod host;
 pub mod media;
+pub mod odd;
 mod origin;
 pub mod pattern;
 pub mod process;

@@ -154,9 +154,13 @@ fn clicks(samples: &[f32], found: &mut Vec<Fault>) {
             (at..(at + 3).min(jumps.len())).max_by(|&a, &b| jumps[a].total_cmp(&jumps[b])).unwrap_or(at);
         let before = &jumps[peak.saturating_sub(AROUND)..peak.saturating_sub(2)];
         let after = &jumps[(peak + 3).min(jumps.len())..(peak + AROUND).min(jumps.len())];
-        let around = before.iter().chain(after).fold(0.0_f32, |max, jump| max.max(*jump));
-        if !before.is_empty() && !after.is_empty() && jumps[peak] > 4.0 * around {
-            found.push(Fault::Click { frame: peak as u64 + 1, ratio: jumps[peak] / around.max(1e-9) });
+        // Nearest first: in music the answer is mostly next door.
+        let limit = jumps[peak] / 4.0;
+        let is_alone =
+            !before.iter().rev().any(|jump| *jump >= limit) && !after.iter().any(|jump| *jump >= limit);
+        if !before.is_empty() && !after.is_empty() && is_alone {
+            let around = before.iter().chain(after).fold(1e-9_f32, |max, jump| max.max(*jump));
+            found.push(Fault::Click { frame: peak as u64 + 1, ratio: jumps[peak] / around });
             at = peak + 3;
         } else {
             at += 1;

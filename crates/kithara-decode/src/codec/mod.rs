@@ -85,8 +85,8 @@ impl CodecDecoder {
         }
     }
 
-    /// Decodes one packet. An untrimmed, unpositioned run of frames comes out.
-    pub(crate) fn decode(&mut self, data: &[u8]) -> Result<Decoded<'_>, PacketError> {
+    /// Decodes one packet that should give `frames` frames. What comes out is neither trimmed nor placed.
+    pub(crate) fn decode(&mut self, data: &[u8], frames: u64) -> Result<Decoded<'_>, PacketError> {
         if let Some(watch) = &mut self.sbr
             && watch.sees_sbr(data, &self.params)
         {
@@ -94,7 +94,7 @@ impl CodecDecoder {
                 "HE-AAC (spectral band replication inside AAC-LC packets)".into(),
             )));
         }
-        match decode_caught(&mut self.decoder, data) {
+        match decode_caught(&mut self.decoder, data, frames) {
             Ok(()) => Ok(Decoded::new(self.decoder.last_decoded())),
             Err(Failure::Packet(what)) => Err(PacketError::Bad(what)),
             Err(Failure::Decoder(what)) => {
@@ -118,8 +118,8 @@ enum Failure {
     Decoder(String),
 }
 
-fn decode_caught(decoder: &mut Box<dyn AudioDecoder>, data: &[u8]) -> Result<(), Failure> {
-    let packet = PacketRef::new(0, Timestamp::new(0), Ticks::ZERO, data);
+fn decode_caught(decoder: &mut Box<dyn AudioDecoder>, data: &[u8], frames: u64) -> Result<(), Failure> {
+    let packet = PacketRef::new(0, Timestamp::new(0), Ticks::new(frames), data);
     // A codec that panics on hostile bytes must not take the caller's thread with it.
     match catch_unwind(AssertUnwindSafe(|| decoder.decode_ref(&packet).map(|_| ()))) {
         Ok(Ok(())) => Ok(()),

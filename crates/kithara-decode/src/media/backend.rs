@@ -12,8 +12,9 @@ use crate::codec::CodecDecoder;
 pub(super) struct Packet<'a> {
     pub(super) data: &'a [u8],
     /// Where its first decoded frame stands, in frames at the rate of the media; frame 0 is the first one presented.
-    /// Exact for the packets after an open, a seek and a chain's start; others are counted.
-    pub(super) position: i64,
+    /// Looked at after an open, a seek and a stream's start; behind that, frames are counted. `None`: nobody can tell, and
+    /// the packet is only there to prepare the codec.
+    pub(super) position: Option<i64>,
     /// Frames it should decode to (at least 1), in case that it does not decode.
     pub(super) frames: u64,
     /// Frames of its end that are not to be heard.
@@ -22,7 +23,7 @@ pub(super) struct Packet<'a> {
 
 pub(super) enum Event<'a> {
     Packet(Packet<'a>),
-    /// Another stream follows (chained Ogg): its parameters. Its positions go on from the end of the last one.
+    /// Another stream follows (chained Ogg): its parameters.
     NewStream(AudioCodecParameters),
     End,
 }

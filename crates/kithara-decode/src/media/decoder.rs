@@ -11,7 +11,7 @@ use super::format::{self, Format};
 use super::framed::FramedFile;
 use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
-use super::{flac, mp4, wav};
+use super::{flac, mp4, ogg, wav};
 use crate::codec::{CodecDecoder, PacketError, preroll_of};
 use crate::output::Output;
 use crate::resample::rescale;
@@ -62,8 +62,6 @@ pub struct MediaDecoder {
     next: Option<i64>,
     /// What packets decoded to last.
     input: AudioSpec,
-    /// Frames before the current stream of a chain.
-    chain_start: i64,
     is_ended: bool,
     bad_packets: u32,
     max_bad_packets: u32,
@@ -113,7 +111,6 @@ impl MediaDecoder {
             stream,
             next: None,
             input,
-            chain_start: 0,
             is_ended: false,
             bad_packets: 0,
             max_bad_packets: options.max_bad_packets,
@@ -164,7 +161,6 @@ impl MediaDecoder {
             Event::End => Ok(false),
             Event::NewStream(params) => {
                 self.codec = CodecDecoder::for_params(params)?;
-                self.chain_start = self.next.unwrap_or(self.chain_start);
                 self.next = None;
                 Ok(true)
             }
@@ -176,7 +172,6 @@ impl MediaDecoder {
                     input: &mut self.input,
                     bad_packets: &mut self.bad_packets,
                     max_bad_packets: self.max_bad_packets,
-                    chain_start: self.chain_start,
                     end: self.stream.end,
                 };
                 taking.take(&packet)?;
@@ -201,7 +196,6 @@ impl MediaDecoder {
         self.codec.reset();
         self.next = None;
         self.bad_packets = 0;
-        self.chain_start = 0;
         self.is_ended = true;
         let found = self.backend.seek(start)?;
         self.is_ended = !found;
@@ -217,14 +211,13 @@ struct Taking<'a> {
     input: &'a mut AudioSpec,
     bad_packets: &'a mut u32,
     max_bad_packets: u32,
-    chain_start: i64,
     end: Option<u64>,
 }
 
 impl Taking<'_> {
     fn take(self, packet: &Packet<'_>) -> Result<(), DecodeError> {
-        let position = self.next.unwrap_or(packet.position.saturating_add(self.chain_start));
-        match self.codec.decode(packet.data) {
+        let position = self.next.or(packet.position);
+        match self.codec.decode(packet.data, packet.frames) {
             Ok(decoded) => {
                 *self.bad_packets = 0;
                 let frames = decoded.frames();
@@ -232,6 +225,7 @@ impl Taking<'_> {
                     return Ok(());
                 }
                 *self.input = decoded.spec();
+                let Some(position) = position else { return Ok(()) };
                 let kept = frames.saturating_sub(usize::try_from(packet.trim_end).unwrap_or(usize::MAX));
                 let kept = kept.min(left_before(self.end, position));
                 self.output.write(&decoded, 0..kept, position)?;
@@ -244,6 +238,7 @@ impl Taking<'_> {
                 if *self.bad_packets > self.max_bad_packets {
                     return Err(DecodeError::too_many(*self.bad_packets, what));
                 }
+                let Some(position) = position else { return Ok(()) };
                 let frames = packet.frames.min(left_before(self.end, position) as u64);
                 self.output.write_silence(*self.input, frames, position)?;
                 *self.next = Some(position.saturating_add_unsigned(packet.frames));
@@ -273,12 +268,13 @@ fn open_backend(
         Format::Mp4 => mp4::open(window),
         Format::Flac => flac::open(window, tags),
         Format::Wav => wav::open(window),
+        Format::Ogg => ogg::open(window),
         Format::MpegTs => Err(DecodeError::Unsupported("MPEG-TS as a progressive file".into())),
-        Format::Ogg | Format::Aiff | Format::Caf | Format::Matroska => {
+        Format::Aiff | Format::Caf | Format::Matroska => {
             let tail = window.offset();
-            let (file, track) = SymphoniaFile::open(format, window, Vec::new(), tail, false)?;
+            // A CAF file says the length of its audio only by its own.
+            let (file, track) = SymphoniaFile::open(format, window, Vec::new(), tail, format == Format::Caf)?;
             let container = match format {
-                Format::Ogg => "ogg",
                 Format::Aiff => "aiff",
                 Format::Caf => "caf",
                 _ => "matroska",

@@ -52,6 +52,21 @@ impl Tags {
         set(slot, value);
     }
 
+    /// Takes a block of Vorbis comments: the vendor's name, their count, and the comments.
+    pub(super) fn take_comments(&mut self, block: &[u8]) {
+        fn field(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+            let (len, tail) = rest.split_first_chunk::<4>()?;
+            tail.split_at_checked(u32::from_le_bytes(*len) as usize)
+        }
+        let Some((_, mut rest)) = field(block).and_then(|(_, tail)| tail.split_first_chunk::<4>()) else {
+            return;
+        };
+        while let Some((comment, tail)) = field(rest) {
+            self.take_comment(&String::from_utf8_lossy(comment));
+            rest = tail;
+        }
+    }
+
     /// Takes the text frames of the beginning of an ID3v2 tag.
     pub(super) fn take_id3(&mut self, tag: &[u8]) {
         let Some((header, mut body)) = tag.split_at_checked(10) else { return };

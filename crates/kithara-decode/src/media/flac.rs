@@ -43,7 +43,7 @@ fn read_metadata(window: &mut Window) -> Result<(Vec<u8>, Tags), DecodeError> {
         match kind & 0x7F {
             STREAMINFO if info.is_none() => info = Some(take(window, len)?),
             SEEKTABLE if table.is_none() && len <= MAX_KEPT => table = Some(take(window, len)?),
-            VORBIS_COMMENT if len <= MAX_KEPT => read_comments(&take(window, len)?, &mut tags),
+            VORBIS_COMMENT if len <= MAX_KEPT => tags.take_comments(&take(window, len)?),
             _ => skip(window, len)?,
         }
         if kind & 0x80 != 0 {
@@ -83,27 +83,4 @@ fn rebuild(info: &[u8], table: Option<&[u8]>) -> Vec<u8> {
         block(SEEKTABLE | 0x80, table);
     }
     head
-}
-
-fn read_comments(block: &[u8], tags: &mut Tags) {
-    let mut rest = block;
-    let mut field = || {
-        let (len, tail) = rest.split_first_chunk::<4>()?;
-        let (value, tail) = tail.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        rest = tail;
-        Some(value)
-    };
-    // The vendor's name, whose place the count of comments follows: skip both.
-    let Some(_) = field() else { return };
-    let Some((_, tail)) = rest.split_first_chunk::<4>() else { return };
-    rest = tail;
-    let mut next = || {
-        let (len, tail) = rest.split_first_chunk::<4>()?;
-        let (value, tail) = tail.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        rest = tail;
-        Some(value)
-    };
-    while let Some(comment) = next() {
-        tags.take_comment(&String::from_utf8_lossy(comment));
-    }
 }

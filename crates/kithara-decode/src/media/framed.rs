@@ -271,7 +271,12 @@ impl Backend for FramedFile {
         self.number += 1;
         self.current = header.len;
         let data = &self.window.available()[header.skip..header.len];
-        Ok(Event::Packet(Packet { data, position, frames: u64::from(header.frames), trim_end: 0 }))
+        Ok(Event::Packet(Packet {
+            data,
+            position: Some(position),
+            frames: u64::from(header.frames),
+            trim_end: 0,
+        }))
     }
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {

@@ -8,6 +8,7 @@ mod format;
 mod framed;
 mod header;
 mod mp4;
+mod ogg;
 mod source;
 mod symphonia_file;
 mod view;

@@ -1,5 +1,9 @@
 //! MP4 files, faststart or not, fragmented or not.
 
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
 use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::Tags;
 use super::source::Window;
@@ -25,7 +29,7 @@ pub(super) struct Mp4Backend {
 pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
     let state = ViewState::default();
     let tail = window.offset();
-    let view = View::new(window, Vec::new(), tail, state.clone());
+    let view = View::new(Arc::new(Mutex::new(window)), Arc::default(), tail, state.clone());
     let file = Mp4File::open(view).map_err(|error| convert(error, &state))?;
     let track = file.track().clone();
     let codec = CodecDecoder::for_track(&track)?;
@@ -86,7 +90,12 @@ impl Backend for Mp4Backend {
             .track
             .frames_per_packet
             .map_or_else(|| rescale(packet.duration, self.rate, timescale), u64::from);
-        Ok(Event::Packet(Packet { data: packet.data, position, frames: frames.max(1), trim_end: 0 }))
+        Ok(Event::Packet(Packet {
+            data: packet.data,
+            position: Some(position),
+            frames: frames.max(1),
+            trim_end: 0,
+        }))
     }
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {

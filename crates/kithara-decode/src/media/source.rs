@@ -19,6 +19,12 @@ pub trait ByteSource: Read + Seek + Send + Sync {
         true
     }
 
+    /// Whether a look at the end costs next to nothing, as in a local file. Default `false`: the end is a round trip
+    /// away, and left alone.
+    fn is_end_at_hand(&self) -> bool {
+        false
+    }
+
     /// What makes a blocked read, and each one until [`resume`](Self::resume), fail at once, from another thread. Default
     /// `None`: reads never block for long.
     fn interrupter(&self) -> Option<Interrupter> {
@@ -33,11 +39,19 @@ impl<T: AsRef<[u8]> + Send + Sync> ByteSource for Cursor<T> {
     fn byte_len(&self) -> Option<u64> {
         Some(self.get_ref().as_ref().len() as u64)
     }
+
+    fn is_end_at_hand(&self) -> bool {
+        true
+    }
 }
 
 impl ByteSource for std::fs::File {
     fn byte_len(&self) -> Option<u64> {
         self.metadata().ok().map(|meta| meta.len())
+    }
+
+    fn is_end_at_hand(&self) -> bool {
+        true
     }
 }
 
@@ -67,6 +81,10 @@ impl<S: ByteSource + ?Sized> ByteSource for Box<S> {
 
     fn is_seekable(&self) -> bool {
         (**self).is_seekable()
+    }
+
+    fn is_end_at_hand(&self) -> bool {
+        (**self).is_end_at_hand()
     }
 
     fn interrupter(&self) -> Option<Interrupter> {
@@ -102,10 +120,6 @@ impl Window {
 
     pub(super) fn source_mut(&mut self) -> &mut dyn ByteSource {
         &mut *self.source
-    }
-
-    pub(super) fn into_source(self) -> Box<dyn ByteSource> {
-        self.source
     }
 
     /// Offset of the next byte.

@@ -1,35 +1,59 @@
-//! Containers that Symphonia's format readers take apart: FLAC, Ogg, WAV, AIFF, CAF, Matroska.
+//! Containers that Symphonia's format readers take apart: FLAC, WAV, AIFF, CAF, Matroska.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::errors::{Error as SymphoniaError, SeekErrorKind};
+use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::StandardTag;
 use symphonia::core::packet::Packet as SymphoniaPacket;
 use symphonia::core::units::{TimeBase, Timestamp};
-use symphonia::default::formats::{AiffReader, CafReader, FlacReader, MkvReader, OggReader, WavReader};
+use symphonia::default::formats::{AiffReader, CafReader, FlacReader, MkvReader, WavReader};
 
 use super::backend::{Backend, Event, Packet};
 use super::details::Tags;
 use super::format::Format;
 use super::source::Window;
-use super::view::{View, ViewState};
+use super::view::{SharedWindow, View, ViewState};
 use crate::DecodeError;
 
 /// A reader from Symphonia, its chosen track, and what its source is up to.
 pub(super) struct SymphoniaFile {
+    origin: Origin,
     reader: Box<dyn FormatReader>,
     state: ViewState,
     track: u32,
     time_base: Option<TimeBase>,
     rate: u32,
-    /// Ticks of the track's clock at which frame 0 stands.
-    origin: i64,
     packet: Option<SymphoniaPacket>,
+    /// The packet is still to be given.
+    is_pending: bool,
+    /// Frame 0 of the presentation, in ticks.
+    zero: i64,
     is_ended: bool,
+}
+
+/// What it takes to begin anew.
+struct Origin {
+    format: Format,
+    window: SharedWindow,
+    head: Arc<[u8]>,
+    tail: u64,
+}
+
+impl Origin {
+    fn open(&self, state: &ViewState) -> Result<(Box<dyn FormatReader>, Track), DecodeError> {
+        let view = View::new(Arc::clone(&self.window), Arc::clone(&self.head), self.tail, state.clone());
+        let stream = MediaSourceStream::new(Box::new(view), Default::default());
+        let opened = catch_unwind(AssertUnwindSafe(|| reader_for(self.format, stream)));
+        let reader = settle(opened, state)?;
+        let track = reader.default_track(TrackType::Audio).cloned().ok_or_else(no_audio)?;
+        Ok((reader, track))
+    }
 }
 
 /// What Symphonia says about the track.
@@ -50,27 +74,27 @@ impl SymphoniaFile {
     ) -> Result<(Self, SymphoniaTrack), DecodeError> {
         let state = ViewState::default();
         state.hide_length(!knows_length);
-        let view = View::new(window, head, tail, state.clone());
-        let stream = MediaSourceStream::new(Box::new(view), Default::default());
-        let opened = catch_unwind(AssertUnwindSafe(|| reader_for(format, stream)));
-        let mut reader = settle(opened, &state)?;
+        let origin = Origin { format, window: Arc::new(Mutex::new(window)), head: head.into(), tail };
+        let (mut reader, track) = origin.open(&state)?;
         state.hide_length(false);
-        let track = reader.default_track(TrackType::Audio).cloned().ok_or_else(no_audio)?;
         let params = audio_params(&track).ok_or_else(no_audio)?;
         let tags = read_tags(&mut *reader);
-        let rate = params.sample_rate.unwrap_or(0);
-        let mut file =
-            Self { reader, state, track: 0, time_base: None, rate, origin: 0, packet: None, is_ended: false };
-        file.choose(&track);
+        let mut file = Self {
+            origin,
+            reader,
+            state,
+            track: track.id,
+            time_base: track.time_base,
+            rate: params.sample_rate.unwrap_or(0),
+            packet: None,
+            is_pending: false,
+            zero: 0,
+            is_ended: false,
+        };
+        if file.is_counted_in_frames() {
+            file.zero = track.start_ts.get().saturating_add(i64::from(track.delay.unwrap_or(0)));
+        }
         Ok((file, SymphoniaTrack { params, frames: track.num_frames, tags }))
-    }
-
-    fn choose(&mut self, track: &Track) {
-        self.track = track.id;
-        self.time_base = track.time_base;
-        let delay = i64::from(track.delay.unwrap_or(0));
-        self.origin =
-            if self.is_counted_in_frames() { track.start_ts.get().saturating_add(delay) } else { 0 };
     }
 
     fn is_counted_in_frames(&self) -> bool {
@@ -78,7 +102,7 @@ impl SymphoniaFile {
     }
 
     fn frame_of(&self, ticks: i64) -> i64 {
-        let ticks = ticks.saturating_sub(self.origin);
+        let ticks = ticks.saturating_sub(self.zero);
         match self.time_base.filter(|_| !self.is_counted_in_frames()) {
             None => ticks,
             Some(base) => {
@@ -98,16 +122,7 @@ impl SymphoniaFile {
                 i64::try_from(scaled.div_euclid(denominator)).unwrap_or(0)
             }
         };
-        ticks.saturating_add(self.origin).max(0)
-    }
-
-    /// Another physical stream has begun: its track.
-    fn next_stream(&mut self) -> Result<AudioCodecParameters, DecodeError> {
-        let track = self.reader.default_track(TrackType::Audio).cloned().ok_or_else(no_audio)?;
-        let params = audio_params(&track).ok_or_else(no_audio)?;
-        self.rate = params.sample_rate.unwrap_or(self.rate);
-        self.choose(&track);
-        Ok(params)
+        ticks.saturating_add(self.zero).max(0)
     }
 
     fn read(&mut self) -> Result<Option<SymphoniaPacket>, DecodeError> {
@@ -117,52 +132,94 @@ impl SymphoniaFile {
     }
 }
 
-impl Backend for SymphoniaFile {
-    fn next(&mut self) -> Result<Event<'_>, DecodeError> {
-        if self.is_ended {
-            return Ok(Event::End);
+impl SymphoniaFile {
+    /// Reads the next packet of the track into `packet`. `false` at the end.
+    fn advance(&mut self) -> Result<bool, DecodeError> {
+        if std::mem::take(&mut self.is_pending) {
+            return Ok(true);
         }
-        loop {
-            match self.read() {
-                Ok(Some(packet)) if packet.track_id == self.track => {
+        while !self.is_ended {
+            match self.read()? {
+                Some(packet) if packet.track_id == self.track => {
                     self.packet = Some(packet);
-                    break;
+                    return Ok(true);
                 }
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    self.is_ended = true;
-                    return Ok(Event::End);
-                }
-                Err(DecodeError::Malformed(what)) if what == RESET => {
-                    return self.next_stream().map(Event::NewStream);
-                }
-                Err(error) => return Err(error),
+                Some(_) => {}
+                None => self.is_ended = true,
             }
         }
+        Ok(false)
+    }
+
+    fn position(&self) -> Option<i64> {
+        self.packet.as_ref().map(|packet| self.frame_of(packet.pts.get()))
+    }
+
+    /// Seeks by Symphonia's means. `false` when what comes next does not begin at or before `frame`.
+    fn seek_by_reader(&mut self, frame: i64) -> Result<bool, DecodeError> {
+        let ts = Timestamp::new(self.ticks_of(frame));
+        let to = SeekTo::Timestamp { ts, track_id: self.track };
+        let reader = &mut self.reader;
+        self.is_ended = false;
+        self.is_pending = false;
+        let sought = catch_unwind(AssertUnwindSafe(|| reader.seek(SeekMode::Accurate, to).map(|_| true)));
+        match settle(sought, &self.state) {
+            Ok(true) => {}
+            Err(DecodeError::Io(error)) => return Err(DecodeError::Io(error)),
+            _ => return Ok(false),
+        }
+        self.is_pending = self.advance()?;
+        Ok(self.is_pending && self.position().is_some_and(|position| position <= frame))
+    }
+
+    fn reopen(&mut self) -> Result<(), DecodeError> {
+        let (reader, _) = self.origin.open(&self.state)?;
+        self.reader = reader;
+        (self.is_ended, self.is_pending) = (false, false);
+        Ok(())
+    }
+
+    /// Reads on to the packet that holds `frame`. `false` at the end.
+    fn walk(&mut self, frame: i64) -> Result<bool, DecodeError> {
+        while self.advance()? {
+            let Some(packet) = &self.packet else { break };
+            let end = self.frame_of(packet.pts.get().saturating_add_unsigned(packet.block_dur().get()));
+            if end > frame {
+                self.is_pending = true;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Backend for SymphoniaFile {
+    fn next(&mut self) -> Result<Event<'_>, DecodeError> {
+        if !self.advance()? {
+            return Ok(Event::End);
+        }
         let Some(packet) = &self.packet else { return Ok(Event::End) };
-        let frames =
-            u64::try_from(self.frame_of(self.origin.saturating_add_unsigned(packet.block_dur().get())))
-                .unwrap_or(0);
+        let duration = self.zero.saturating_add_unsigned(packet.block_dur().get());
         Ok(Event::Packet(Packet {
             data: &packet.data,
-            position: self.frame_of(packet.pts.get()),
-            frames: frames.max(1),
+            position: self.position(),
+            frames: u64::try_from(self.frame_of(duration)).unwrap_or(0),
             trim_end: packet.trim_end.get(),
         }))
     }
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
-        let ts = Timestamp::new(self.ticks_of(frame.max(0)));
-        let to = SeekTo::Timestamp { ts, track_id: self.track };
-        let reader = &mut self.reader;
-        let sought = catch_unwind(AssertUnwindSafe(|| match reader.seek(SeekMode::Accurate, to) {
-            Ok(_) => Ok(true),
-            Err(SymphoniaError::SeekError(SeekErrorKind::OutOfRange)) => Ok(false),
-            Err(error) => Err(error),
-        }));
-        let found = settle(sought, &self.state)?;
-        self.is_ended = !found;
-        Ok(found)
+        let frame = frame.max(0);
+        if self.seek_by_reader(frame)? {
+            return Ok(true);
+        }
+        // Some readers cannot go back from the end, or do not go where they were told.
+        self.reopen()?;
+        if self.origin.format != Format::Wav && self.seek_by_reader(frame)? {
+            return Ok(true);
+        }
+        self.reopen()?;
+        self.walk(frame)
     }
 
     fn resume(&mut self) {
@@ -170,11 +227,8 @@ impl Backend for SymphoniaFile {
     }
 }
 
-/// What a reset is called among errors.
-const RESET: &str = "another stream follows";
-
 /// Makes an error of ours out of what Symphonia did: the source's own error before all else.
-fn settle<T: Default2>(
+fn settle<T: AtEnd>(
     outcome: std::thread::Result<Result<T, SymphoniaError>>,
     state: &ViewState,
 ) -> Result<T, DecodeError> {
@@ -188,30 +242,29 @@ fn settle<T: Default2>(
         }
         Ok(Err(SymphoniaError::IoError(error))) => Err(DecodeError::Io(error)),
         Ok(Err(SymphoniaError::Unsupported(what))) => Err(DecodeError::Unsupported(what.into())),
-        Ok(Err(SymphoniaError::ResetRequired)) => Err(DecodeError::Malformed(RESET.into())),
         Ok(Err(error)) => Err(DecodeError::Malformed(error.to_string())),
         Err(_) => Err(DecodeError::Malformed("the format reader panicked".into())),
     }
 }
 
 /// What stands for "the end" where the file ends in the middle.
-trait Default2: Sized {
+trait AtEnd: Sized {
     fn at_end() -> Option<Self>;
 }
 
-impl Default2 for Box<dyn FormatReader> {
+impl AtEnd for Box<dyn FormatReader> {
     fn at_end() -> Option<Self> {
         None
     }
 }
 
-impl Default2 for Option<SymphoniaPacket> {
+impl AtEnd for Option<SymphoniaPacket> {
     fn at_end() -> Option<Self> {
         Some(None)
     }
 }
 
-impl Default2 for bool {
+impl AtEnd for bool {
     fn at_end() -> Option<Self> {
         Some(false)
     }
@@ -224,7 +277,6 @@ fn reader_for(
     let options = FormatOptions::default();
     Ok(match format {
         Format::Flac => Box::new(FlacReader::try_new(stream, options)?),
-        Format::Ogg => Box::new(OggReader::try_new(stream, options)?),
         Format::Wav => Box::new(WavReader::try_new(stream, options)?),
         Format::Aiff => Box::new(AiffReader::try_new(stream, options)?),
         Format::Caf => Box::new(CafReader::try_new(stream, options)?),

@@ -40,37 +40,41 @@ impl ViewState {
     }
 }
 
+/// A window that outlives the format reader that reads through it.
+pub(super) type SharedWindow = Arc<Mutex<Window>>;
+
 /// `head`, and then the source from `tail` on.
 pub(super) struct View {
-    window: Window,
-    head: Vec<u8>,
+    window: SharedWindow,
+    head: Arc<[u8]>,
     tail: u64,
     position: u64,
     state: ViewState,
 }
 
 impl View {
-    pub(super) fn new(window: Window, head: Vec<u8>, tail: u64, state: ViewState) -> Self {
+    pub(super) fn new(window: SharedWindow, head: Arc<[u8]>, tail: u64, state: ViewState) -> Self {
         Self { window, head, tail, position: 0, state }
     }
 
     fn read_source(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut window = self.window.lock();
         if self.state.shared.resume.swap(false, Ordering::Relaxed) {
-            self.window.source_mut().resume();
+            window.source_mut().resume();
         }
         let offset = self.position - self.head.len() as u64 + self.tail;
-        if self.window.offset() != offset {
-            self.window.move_to(offset)?;
+        if window.offset() != offset {
+            window.move_to(offset)?;
         }
-        let data = self.window.peek(1)?;
+        let data = window.peek(1)?;
         let count = data.len().min(buf.len());
         buf[..count].copy_from_slice(&data[..count]);
-        self.window.consume(count);
+        window.consume(count);
         Ok(count)
     }
 
     fn length(&self) -> Option<u64> {
-        Some(self.window.source().byte_len()?.saturating_sub(self.tail) + self.head.len() as u64)
+        Some(self.window.lock().source().byte_len()?.saturating_sub(self.tail) + self.head.len() as u64)
     }
 }
 
@@ -113,7 +117,7 @@ impl Seek for View {
 
 impl MediaSource for View {
     fn is_seekable(&self) -> bool {
-        self.window.source().is_seekable()
+        self.window.lock().source().is_seekable()
     }
 
     fn byte_len(&self) -> Option<u64> {

@@ -106,14 +106,12 @@ impl Core {
         self.prepare(packet.track)?;
         self.heed_loss(packet, segment);
         let Some(codec) = &mut self.codec else { return Ok(()) };
-        let nominal = || {
-            let rate = packet.track.sample_rate;
-            packet
-                .track
-                .frames_per_packet
-                .map_or_else(|| rescale(packet.duration, rate, packet.track.timescale), u64::from)
-        };
-        match codec.decode(packet.data) {
+        let rate = packet.track.sample_rate;
+        let nominal = packet
+            .track
+            .frames_per_packet
+            .map_or_else(|| rescale(packet.duration, rate, packet.track.timescale), u64::from);
+        match codec.decode(packet.data, nominal) {
             Ok(decoded) => {
                 self.bad_packets = 0;
                 let (spec, frames) = (decoded.spec(), decoded.frames());
@@ -141,7 +139,7 @@ impl Core {
                 let spec = self
                     .spec
                     .unwrap_or(AudioSpec::new(packet.track.sample_rate, packet.track.channels.max(1)));
-                let frames = nominal();
+                let frames = nominal;
                 let mut placing = Placing {
                     output: &mut self.output,
                     clock: &mut self.clock,

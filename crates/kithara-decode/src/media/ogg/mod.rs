@@ -1,0 +1,388 @@
+//! Ogg files: Vorbis, FLAC or Opus, also chained, also cut out of a longer stream.
+
+mod mapping;
+mod page;
+
+use self::mapping::{MAX_HEADER, Mapping};
+use self::page::{MAX_PAGE, Page};
+use super::backend::{Backend, Event, Opened, Packet, Stream};
+use super::source::Window;
+use crate::DecodeError;
+use crate::codec::{CodecDecoder, preroll_of};
+
+/// Header pages that are believed.
+const MAX_HEADER_PAGES: usize = 4096;
+/// Longest packet, in bytes.
+const MAX_PACKET: usize = 8 << 20;
+/// Bytes at the end of a file that are searched for its last page.
+const TAIL: u64 = 2 * MAX_PAGE as u64;
+
+/// One link of a chain: a stream with headers of its own.
+#[derive(Clone, Debug)]
+struct Link {
+    serial: u32,
+    mapping: Mapping,
+    /// Offset of the first page of audio.
+    start: u64,
+    /// Granule position of its first frame.
+    origin: i64,
+    /// Frames of the links before it.
+    base: i64,
+}
+
+pub(super) struct OggFile {
+    window: Window,
+    links: Vec<Link>,
+    /// The link that is being read.
+    current: usize,
+    page: Page,
+    /// What is left of `page`: offsets of the pieces in its body.
+    body_at: usize,
+    pieces: std::collections::VecDeque<(usize, bool)>,
+    packet: Vec<u8>,
+    /// A packet is being gathered that began on an earlier page.
+    is_partial: bool,
+    /// Granule position of the next packet's first frame; `None` after a seek, up to the end of the page.
+    granule: Option<i64>,
+    /// The link's last page has been seen: its end.
+    end: Option<i64>,
+    announce: bool,
+    is_first_page: bool,
+}
+
+/// Opens the Ogg file that begins at the window's position.
+pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
+    let mut file = OggFile {
+        window,
+        links: Vec::new(),
+        current: 0,
+        page: Page::default(),
+        body_at: 0,
+        pieces: Default::default(),
+        packet: Vec::new(),
+        is_partial: false,
+        granule: None,
+        end: None,
+        announce: false,
+        is_first_page: true,
+    };
+    if !file.next_page(u64::MAX)? {
+        return Err(DecodeError::Malformed("Ogg without a sound page".into()));
+    }
+    file.read_headers(0)?;
+    file.announce = false;
+    let total = file.total();
+    let Some(link) = file.links.first() else { return Err(no_audio()) };
+    let mapping = link.mapping.clone();
+    let codec = CodecDecoder::for_params(mapping.params())?;
+    let stream = Stream {
+        container: "ogg",
+        sample_rate: mapping.sample_rate,
+        channels: mapping.channels,
+        bits_per_sample: mapping.bits_per_sample,
+        end: None,
+        total,
+        estimate: None,
+        preroll: preroll_of(mapping.params().codec),
+        tags: mapping.tags,
+    };
+    Ok(Opened { backend: Box::new(file), codec, stream })
+}
+
+fn no_audio() -> DecodeError {
+    DecodeError::Unsupported("an Ogg file without Vorbis, FLAC or Opus".into())
+}
+
+impl OggFile {
+    fn next_page(&mut self, limit: u64) -> Result<bool, DecodeError> {
+        Ok(page::read(&mut self.window, &mut self.page, limit)?)
+    }
+
+    /// Reads the headers of the link whose first page has just been read.
+    fn read_headers(&mut self, base: i64) -> Result<(), DecodeError> {
+        let mut chosen: Option<(u32, Mapping)> = None;
+        while self.page.is_first {
+            if chosen.is_none() {
+                chosen = Mapping::detect(&self.page.body).map(|mapping| (self.page.serial, mapping));
+            }
+            if !self.next_page(u64::MAX)? {
+                return Err(DecodeError::Malformed("Ogg ends inside its headers".into()));
+            }
+        }
+        let (serial, mut mapping) = chosen.ok_or_else(no_audio)?;
+        let mut header = Vec::new();
+        for _ in 0..MAX_HEADER_PAGES {
+            if self.page.serial == serial {
+                self.take_headers(&mut mapping, &mut header)?;
+                if !mapping.wants_header() {
+                    // Audio begins on a page of its own.
+                    self.begin_link(serial, mapping, base)?;
+                    return Ok(());
+                }
+            }
+            if !self.next_page(u64::MAX)? || self.page.is_first {
+                break;
+            }
+        }
+        Err(DecodeError::Malformed("Ogg ends inside its headers".into()))
+    }
+
+    fn take_headers(&mut self, mapping: &mut Mapping, header: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let mut at = 0;
+        for (len, is_end) in self.page.pieces() {
+            if !mapping.wants_header() {
+                break;
+            }
+            if header.len() + len > MAX_HEADER {
+                return Err(DecodeError::Malformed("an Ogg header is too long".into()));
+            }
+            header.extend_from_slice(&self.page.body[at..at + len]);
+            at += len;
+            if is_end {
+                mapping.take_header(header);
+                header.clear();
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to read audio: finds out at which granule position it begins.
+    fn begin_link(&mut self, serial: u32, mut mapping: Mapping, base: i64) -> Result<(), DecodeError> {
+        let start = self.window.offset();
+        let mut frames = 0i64;
+        let mut origin = 0;
+        let mut first = true;
+        while self.next_page(u64::MAX)? && !self.page.is_first {
+            if self.page.serial != serial {
+                continue;
+            }
+            let mut at = 0;
+            let mut is_whole = !self.page.is_continued || !first;
+            for (len, is_end) in self.page.pieces() {
+                // A packet over several pages is measured by its beginning.
+                if is_whole {
+                    frames += mapping.frames_of(&self.page.body[at..at + len]) as i64;
+                }
+                is_whole = is_end;
+                at += len;
+            }
+            first = false;
+            if let Some(granule) = self.page.granule {
+                // On a last page the position may be cut short, and says nothing about the beginning.
+                if !self.page.is_last {
+                    origin = (granule - frames).max(0);
+                }
+                break;
+            }
+        }
+        mapping.forget_last_packet();
+        self.window.move_to(start)?;
+        self.links.push(Link { serial, mapping, start, origin, base });
+        self.current = self.links.len() - 1;
+        self.restart(Some(origin));
+        self.announce = true;
+        self.is_first_page = true;
+        Ok(())
+    }
+
+    fn restart(&mut self, granule: Option<i64>) {
+        self.pieces.clear();
+        self.packet.clear();
+        self.is_partial = false;
+        self.granule = granule;
+        self.end = None;
+        if let Some(link) = self.links.get_mut(self.current) {
+            link.mapping.forget_last_packet();
+        }
+    }
+
+    /// Frames in all, where the end of the file is at hand.
+    fn total(&mut self) -> Option<u64> {
+        let len = self.window.source().byte_len().filter(|_| self.window.source().is_end_at_hand())?;
+        let back = self.window.offset();
+        let link = self.links.first()?.clone();
+        let mut last = None;
+        self.window.move_to(len.saturating_sub(TAIL).max(link.start)).ok()?;
+        while let Ok(true) = self.next_page(u64::MAX) {
+            if self.page.serial != link.serial {
+                last = None;
+                break;
+            }
+            last = self.page.granule.or(last);
+        }
+        self.window.move_to(back).ok()?;
+        // On a file of one page nothing is trimmed, and so the end is not what it says.
+        let end = last? - link.origin - i64::from(link.mapping.pre_skip);
+        u64::try_from(end).ok().filter(|_| !self.is_single_page(&link))
+    }
+
+    fn is_single_page(&mut self, link: &Link) -> bool {
+        let back = self.window.offset();
+        let is_single = self.window.move_to(link.start).is_ok()
+            && matches!(self.next_page(u64::MAX), Ok(true))
+            && self.page.is_last;
+        let _ = self.window.move_to(back);
+        is_single
+    }
+
+    /// Reads on to the next page of the current link. `false` at the end of the file or of the link.
+    fn turn_page(&mut self) -> Result<bool, DecodeError> {
+        loop {
+            let expected = self.page.number.wrapping_add(1);
+            if !self.next_page(u64::MAX)? {
+                return Ok(false);
+            }
+            if self.page.is_first {
+                return Ok(false);
+            }
+            let Some(link) = self.links.get(self.current) else { return Ok(false) };
+            if self.page.serial != link.serial {
+                continue;
+            }
+            let is_lost = self.is_partial && (self.page.number != expected || !self.page.is_continued);
+            if is_lost {
+                self.packet.clear();
+                self.is_partial = false;
+            }
+            self.pieces.clear();
+            self.body_at = 0;
+            let skips_head = self.page.is_continued && !self.is_partial;
+            let pieces: Vec<_> = self.page.pieces().collect();
+            self.pieces.extend(pieces);
+            if skips_head && let Some((len, _)) = self.pieces.pop_front() {
+                self.body_at += len;
+            }
+            let is_single = std::mem::take(&mut self.is_first_page) && self.page.is_last;
+            if self.page.is_last && !is_single {
+                self.end = self.page.granule;
+            }
+            return Ok(true);
+        }
+    }
+
+    /// Gathers the next whole packet into `packet`. `false` at the end of the link.
+    fn gather(&mut self) -> Result<bool, DecodeError> {
+        if !self.is_partial {
+            self.packet.clear();
+        }
+        loop {
+            let Some((len, is_end)) = self.pieces.pop_front() else {
+                if !self.turn_page()? {
+                    return Ok(false);
+                }
+                continue;
+            };
+            if self.packet.len() + len > MAX_PACKET {
+                return Err(DecodeError::Malformed("an Ogg packet is too long".into()));
+            }
+            self.packet.extend_from_slice(&self.page.body[self.body_at..self.body_at + len]);
+            self.body_at += len;
+            self.is_partial = !is_end;
+            if is_end {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The last page of the link that ends at or before granule position `target`, or its first one.
+    fn find_page(&mut self, link: &Link, target: i64, len: u64) -> Result<Option<u64>, DecodeError> {
+        let (mut low, mut high) = (link.start, len);
+        let mut best = None;
+        while low < high {
+            let middle = if high - low > 2 * MAX_PAGE as u64 { low + (high - low) / 2 } else { low };
+            self.window.move_to(middle)?;
+            let mut found = None;
+            while self.next_page(high)? && !self.page.is_first {
+                if self.page.serial == link.serial && self.page.granule.is_some() {
+                    found = Some((self.page.offset, self.page.end, self.page.granule.unwrap_or(0)));
+                    break;
+                }
+            }
+            match found {
+                Some((offset, end, granule)) if granule <= target => {
+                    best = Some(offset);
+                    low = end;
+                }
+                _ if middle == low => break,
+                _ => high = middle,
+            }
+        }
+        Ok(best)
+    }
+}
+
+impl Backend for OggFile {
+    fn next(&mut self) -> Result<Event<'_>, DecodeError> {
+        if std::mem::take(&mut self.announce) {
+            let Some(link) = self.links.get(self.current) else { return Ok(Event::End) };
+            return Ok(Event::NewStream(link.mapping.params()));
+        }
+        if !self.gather()? {
+            if !self.page.is_first {
+                return Ok(Event::End);
+            }
+            return self.next_link();
+        }
+        let is_page_end = !self.pieces.iter().any(|&(_, is_end)| is_end);
+        let Some(link) = self.links.get_mut(self.current) else { return Ok(Event::End) };
+        let frames = link.mapping.frames_of(&self.packet);
+        let lead = link.origin + i64::from(link.mapping.pre_skip) - link.base;
+        let granule = self.granule;
+        // Where counting did not begin with the link, it begins with the end of a page.
+        self.granule = match (granule, self.page.granule) {
+            (Some(granule), _) => Some(granule + frames as i64),
+            (None, page) if is_page_end => page,
+            (None, _) => None,
+        };
+        let position = granule.map(|granule| granule - lead);
+        let trim_end = match (self.end, granule) {
+            (Some(end), Some(granule)) => (granule + frames as i64 - end).max(0).unsigned_abs(),
+            _ => 0,
+        };
+        Ok(Event::Packet(Packet { data: &self.packet, position, frames, trim_end }))
+    }
+
+    fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
+        let index = self.links.iter().rposition(|link| link.base <= frame.max(0)).unwrap_or(0);
+        let Some(link) = self.links.get(index).cloned() else { return Ok(false) };
+        self.announce = index != self.current;
+        self.current = index;
+        let target =
+            frame.saturating_sub(link.base).saturating_add(link.origin + i64::from(link.mapping.pre_skip));
+        let len = self.window.source().byte_len().filter(|_| self.window.source().is_seekable());
+        let page = match len {
+            Some(len) if target > link.origin => self.find_page(&link, target, len)?,
+            _ => None,
+        };
+        self.is_first_page = page.is_none();
+        self.window.move_to(page.unwrap_or(link.start))?;
+        self.restart(if page.is_some() { None } else { Some(link.origin) });
+        Ok(true)
+    }
+
+    fn resume(&mut self) {
+        self.window.source_mut().resume();
+    }
+}
+
+impl OggFile {
+    /// Another link begins on the page just read.
+    fn next_link(&mut self) -> Result<Event<'_>, DecodeError> {
+        let known = self.current + 1;
+        let base = match self.links.get(self.current) {
+            Some(link) => {
+                let lead = link.origin + i64::from(link.mapping.pre_skip) - link.base;
+                let reached = self.granule.unwrap_or(link.origin);
+                self.end.map_or(reached, |end| end.min(reached)) - lead
+            }
+            None => 0,
+        };
+        if known < self.links.len() {
+            self.links.truncate(known);
+        }
+        self.read_headers(base)?;
+        self.announce = false;
+        let Some(link) = self.links.get(self.current) else { return Ok(Event::End) };
+        Ok(Event::NewStream(link.mapping.params()))
+    }
+}

@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(fault("a/../../x"), Some(KeyFault::Dots));
         assert_eq!(fault("a/./x"), Some(KeyFault::Dots));
         assert_eq!(fault("a\\..\\x"), Some(KeyFault::Character));
-        assert_eq!(fault("a:stream"), Some(KeyFault::Character));
+        assert_eq!(fault("file:stream"), Some(KeyFault::Character));
         assert_eq!(fault("a\0b"), Some(KeyFault::Character));
         assert_eq!(fault("a\nb"), Some(KeyFault::Character));
         assert_eq!(fault("a./b"), Some(KeyFault::Ending));

@@ -20,7 +20,8 @@ pub(super) struct Turns {
 impl Turns {
     /// The right to work; `None` if another task has it.
     pub(super) fn take(&self) -> Option<Turn<'_>> {
-        (!self.busy.swap(true, Ordering::Acquire)).then_some(Turn(self))
+        // Lazily: a turn that is not given must not be made, for it would end that of another when dropped.
+        (!self.busy.swap(true, Ordering::Acquire)).then(|| Turn(self))
     }
 
     /// A future that ends when a turn ends that had not ended when this was called.

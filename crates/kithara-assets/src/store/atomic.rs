@@ -53,7 +53,14 @@ impl Atomic for BaseAtomic {
         // What is in memory is what the disk could not take: it is newer.
         match (self.backing.shelf.atomic(&self.key), self.on_disk()) {
             (Some(memory), _) => memory.read().await,
-            (None, Some(disk)) => disk.read().await,
+            (None, Some(disk)) => match disk.read().await {
+                // As good as not there: whoever asks fetches it again.
+                Err(error @ StorageError::Io { .. }) => {
+                    self.backing.catalog().note_trouble(&AssetsError::storage(&self.key, error));
+                    Ok(None)
+                }
+                read => read,
+            },
             (None, None) => Ok(None),
         }
     }
@@ -74,7 +81,11 @@ impl Atomic for BaseAtomic {
 
     async fn remove(&self) -> Result<(), StorageError> {
         if let Some(disk) = self.on_disk().filter(|_| self.backing.writable_folder().is_some()) {
-            disk.remove().await?;
+            match disk.remove().await {
+                // What cannot be read is not there, see above.
+                Err(StorageError::Io { .. }) if matches!(disk.read().await, Err(_) | Ok(None)) => {}
+                removed => removed?,
+            }
         }
         self.backing.shelf.take_atomic(&self.key);
         self.backing.catalog().forget(&self.key);

@@ -20,7 +20,13 @@ use crate::{AssetSettings, AssetsError, ResourceKey};
 
 /// The folders that this process has open. Two stores on one folder share everything: the lock would make the second one a
 /// guest, and neither would know of the other's downloads.
-static OPEN: Mutex<Vec<(PathBuf, Weak<Backing>, Weak<Closing>)>> = Mutex::new(Vec::new());
+static OPEN: Mutex<Vec<OpenFolder>> = Mutex::new(Vec::new());
+
+struct OpenFolder {
+    path: PathBuf,
+    backing: Weak<Backing>,
+    closing: Weak<Closing>,
+}
 
 /// A temporary file younger than this may be in use.
 const TEMPORARY_FOR: Duration = Duration::from_secs(600);
@@ -56,6 +62,18 @@ enum Slot {
     Open(Weak<Hold>),
 }
 
+/// How a file was found, compared with what the catalog knew.
+enum Opened {
+    Sound,
+    /// A complete resource has another length than it had.
+    Lost {
+        expected: u64,
+        found: u64,
+    },
+    /// There may be a file, but nothing in it counts.
+    Worthless,
+}
+
 impl Backing {
     pub(super) fn memory(settings: &AssetSettings) -> Arc<Self> {
         let mut state = State::default();
@@ -67,22 +85,26 @@ impl Backing {
         let path = Folder::prepare(path)?;
         // Held while a folder is opened: a second opener would find it locked, by us.
         let mut open = OPEN.lock();
-        open.retain(|(_, _, closing)| closing.strong_count() > 0);
-        if let Some((_, backing, closing)) = open.iter().find(|(known, ..)| *known == path) {
-            if let Some(backing) = backing.upgrade() {
+        open.retain(|folder| folder.closing.strong_count() > 0);
+        if let Some(known) = open.iter().find(|known| known.path == path) {
+            if let Some(backing) = known.backing.upgrade() {
                 backing.catalog.set_limits(limits(backing.catalog.rights(), settings));
                 return Ok(backing);
             }
-            if let Some(closing) = closing.upgrade() {
+            if let Some(closing) = known.closing.upgrade() {
                 // Its last user is gone, and the indexes are being written: a moment.
                 let mut closed = closing.closed.lock();
                 closing.changed.wait_while(&mut closed, |closed| !*closed);
             }
-            open.retain(|(known, ..)| *known != path);
+            open.retain(|known| known.path != path);
         }
         let (folder, catalog) = Folder::open(path.clone(), settings)?;
         let backing = Arc::new(Self::new(catalog, Some(folder)));
-        open.push((path, Arc::downgrade(&backing), Arc::downgrade(&backing.closing)));
+        open.push(OpenFolder {
+            path,
+            backing: Arc::downgrade(&backing),
+            closing: Arc::downgrade(&backing.closing),
+        });
         Ok(backing)
     }
 
@@ -158,30 +180,49 @@ impl Backing {
         let Some(folder) = &self.folder else {
             return Ok(Hold::new(self.clone(), key.clone(), StreamingResource::memory(), Place::Memory));
         };
-        let resource = StreamingResource::disk(key.path_in(&folder.path), folder.storage)?;
-        let lost = self.is_lost(key, &resource);
+        let resource = match StreamingResource::disk(key.path_in(&folder.path), folder.storage) {
+            Ok(resource) => resource,
+            Err(error @ StorageError::Io { .. }) => {
+                self.catalog.note_trouble(&AssetsError::storage(key, error));
+                return Ok(Hold::new(self.clone(), key.clone(), StreamingResource::memory(), Place::Memory));
+            }
+            Err(error) => return Err(error),
+        };
+        let opened = self.compare(key, &resource);
         let hold = Hold::new(self.clone(), key.clone(), resource, Place::Disk);
-        if lost {
-            hold.note_lost();
+        match opened {
+            Opened::Sound => {}
+            Opened::Lost { expected, found } => {
+                tracing::warn!(%key, expected, found, "a stored file has changed its length");
+                hold.note_lost();
+            }
+            Opened::Worthless => hold.note_worthless(),
         }
         Ok(hold)
     }
 
-    /// Compares what is there with what the catalog knows; `true` if a complete resource has changed its length.
-    fn is_lost(&self, key: &ResourceKey, resource: &StreamingResource) -> bool {
+    /// Compares what is there with what the catalog knows, which learns what it does not.
+    fn compare(&self, key: &ResourceKey, resource: &StreamingResource) -> Opened {
         let known = self.catalog.entry(key).filter(|entry| entry.on_disk);
         match (known, resource.status()) {
             (Some(known), ResourceStatus::Committed { len })
                 if known.complete && known.disk != len && self.owns_files() =>
             {
-                tracing::warn!(%key, expected = known.disk, found = len, "a stored file has changed its length");
-                return true;
+                return Opened::Lost { expected: known.disk, found: len };
             }
             (Some(known), ResourceStatus::Committed { len }) if known.complete && known.disk == len => {}
             // Completed without the index hearing of it.
             (_, ResourceStatus::Committed { len }) => self.catalog.completed(key, Place::Disk, len),
             (Some(known), _) => match resource.available().covered() {
-                0 => self.catalog.forget_place(key, Place::Disk),
+                0 => {
+                    if resource.path().is_some_and(files::is_begun) {
+                        // Counted until somebody writes it anew or takes it away.
+                        self.catalog.grown(key, Place::Disk, 0);
+                    } else {
+                        self.catalog.forget_place(key, Place::Disk);
+                    }
+                    return Opened::Worthless;
+                }
                 bytes if bytes != known.disk || known.complete => {
                     self.catalog.grown(key, Place::Disk, bytes);
                 }
@@ -195,7 +236,7 @@ impl Backing {
                 }
             },
         }
-        false
+        Opened::Sound
     }
 
     /// A hold is gone: so is its slot, unless somebody opened the resource anew.
@@ -224,7 +265,7 @@ impl Backing {
         self.catalog.announce_removal(key);
         if let Some(hold) = self.open_hold(key) {
             hold.empty().await?;
-        } else if self.owns_files() {
+        } else if self.owns_files() && (entry.on_disk || !entry.in_memory) {
             self.remove_files(key, false).await?;
         }
         self.shelf.take(key);
@@ -260,6 +301,20 @@ impl Backing {
             Ok(true) => Ok(()),
             Ok(false) => Err(AssetsError::InUse { what: key.to_string() }),
             Err((path, error)) => Err(AssetsError::folder(path, "remove a file of", error)),
+        }
+    }
+
+    /// Takes away the empty file of a resource that was claimed and never written.
+    pub(super) fn sweep(&self, key: &ResourceKey, is_worthless: bool) {
+        let Some(folder) = self.writable_folder() else { return };
+        let path = key.path_in(&folder.path);
+        if let Err(error) = files::remove_empty(&path, is_worthless) {
+            tracing::debug!(%key, %error, "an empty file stays");
+        } else if self.catalog.entry(key).is_some_and(|entry| entry.on_disk) {
+            self.catalog.forget_place(key, Place::Disk);
+        }
+        if !self.catalog.knows_asset(key.asset_root()) {
+            files::prune(&folder.path, &path);
         }
     }
 

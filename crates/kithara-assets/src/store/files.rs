@@ -33,6 +33,24 @@ pub(super) fn remove(path: &Path, is_locked: bool) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Whether there is an unfinished file of the resource at `path`.
+pub(super) fn is_begun(path: &Path) -> bool {
+    with_suffix(path, PART_SUFFIX).exists()
+}
+
+/// Removes the unfinished file of the resource at `path` if nobody writes it and nothing is in it, or nothing that counts
+/// (`is_worthless`).
+pub(super) fn remove_empty(path: &Path, is_worthless: bool) -> io::Result<()> {
+    let part = with_suffix(path, PART_SUFFIX);
+    let Some(file) = open_if_present(&part)? else { return Ok(()) };
+    if file.try_lock().is_err() || !(is_worthless || file.metadata()?.len() == 0) {
+        return Err(io::ErrorKind::ResourceBusy.into());
+    }
+    remove_if_present(&with_suffix(path, MAP_SUFFIX))?;
+    remove_if_present(&part)?;
+    Ok(())
+}
+
 /// Removes the folders of an asset that have become empty, from that of `path` up to below `store`.
 pub(super) fn prune(store: &Path, path: &Path) {
     let mut folder = path.parent();
@@ -46,7 +64,7 @@ pub(super) fn prune(store: &Path, path: &Path) {
 
 fn open_if_present(path: &Path) -> io::Result<Option<File>> {
     match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if is_absence(&error) => Ok(None),
         opened => opened.map(Some),
     }
 }
@@ -54,7 +72,12 @@ fn open_if_present(path: &Path) -> io::Result<Option<File>> {
 pub(super) fn remove_if_present(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) if is_absence(&error) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// There is no such file; nor can there be one, where a folder on the way is none.
+fn is_absence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

@@ -27,6 +27,10 @@ pub(super) struct Hold {
     stored: AtomicU64,
     /// Whether the catalog has to hear of it when the last handle goes.
     unsaved: AtomicBool,
+    /// Whether there may be an unfinished file on disk although nothing is stored in it.
+    claimed: AtomicBool,
+    /// Whether that was so when it was opened.
+    worthless: AtomicBool,
     /// Whether stored bytes of a complete resource are gone, so that it has to start over.
     lost: AtomicBool,
 }
@@ -57,6 +61,8 @@ impl Hold {
             claim: Mutex::default(),
             stored,
             unsaved: AtomicBool::new(false),
+            claimed: AtomicBool::new(false),
+            worthless: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }
     }
@@ -122,6 +128,15 @@ impl Hold {
         self.lost.store(true, Ordering::Release);
     }
 
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// What is in the file, if there is one, does not count.
+    pub(super) fn note_worthless(&self) {
+        self.worthless.store(true, Ordering::Relaxed);
+    }
+
     /// Whoever opens a resource whose bytes have vanished gets it empty.
     pub(super) async fn start_over_if_lost(&self) {
         if !self.lost.swap(false, Ordering::AcqRel) {
@@ -161,12 +176,39 @@ impl Hold {
 
     // ---- claims ----
 
+    /// Called before a claim is taken, which makes and locks a file.
+    pub(super) fn before_claim(&self, current: &Current) {
+        if current.place == Place::Disk && !self.claimed.swap(true, Ordering::Relaxed) {
+            self.backing.note_change(&self.key);
+        }
+    }
+
+    /// With the claim on a file comes what other processes have done with it.
+    fn take_over(&self, current: &Current) {
+        if current.place != Place::Disk {
+            return;
+        }
+        match current.resource.len() {
+            Some(len) if self.backing.catalog().entry(&self.key).is_none_or(|entry| !entry.complete) => {
+                self.completed(Place::Disk, len);
+            }
+            Some(_) => {}
+            None => {
+                let stored = current.resource.available().covered();
+                if self.stored.swap(stored, Ordering::Relaxed) != stored {
+                    self.backing.catalog().grown(&self.key, Place::Disk, stored);
+                }
+            }
+        }
+    }
+
     /// Hands a claim out, unless the resource has moved since it was taken.
     pub(super) fn hand_out(self: &Arc<Self>, place: Place, claim: WriteClaim) -> Option<WriteClaim> {
         let current = self.current.read();
         if current.place != place {
             return None;
         }
+        self.take_over(&current);
         let held = Arc::new(Held { hold: self.clone(), claims: Mutex::new(vec![claim]) });
         *self.claim.lock() = Arc::downgrade(&held);
         drop(current);
@@ -217,8 +259,17 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if self.unsaved.load(Ordering::Relaxed) && self.current.get_mut().place == Place::Disk {
+        let (stored, unsaved) = (*self.stored.get_mut(), *self.unsaved.get_mut());
+        let current = self.current.get_mut();
+        let on_disk = current.place == Place::Disk;
+        if on_disk && unsaved && stored > 0 {
             self.backing.catalog().changed(&self.key);
+        }
+        let worthless = *self.worthless.get_mut();
+        if stored == 0 && (*self.claimed.get_mut() || worthless) && current.resource.len().is_none() {
+            // First the file is closed, so that it is not locked any more.
+            current.resource = StreamingResource::memory();
+            self.backing.sweep(&self.key, worthless);
         }
         self.backing.closed(&self.key);
     }

@@ -109,7 +109,14 @@ impl Streaming for BaseResource {
     }
 
     fn status(&self) -> ResourceStatus {
-        self.hold.look(|current| current.resource.status())
+        let status = self.hold.look(|current| current.resource.status());
+        match status {
+            // Part of it is gone: whoever opens it anew gets it empty.
+            ResourceStatus::Committed { len } if self.hold.is_lost() => {
+                ResourceStatus::Failed(StorageError::Truncated { expected: len, actual: 0, committed: true })
+            }
+            status => status,
+        }
     }
 
     fn len(&self) -> Option<u64> {
@@ -189,6 +196,7 @@ impl Streaming for BaseResource {
         loop {
             let moved = self.hold.moved.notified();
             let current = self.hold.current();
+            self.hold.before_claim(&current);
             let claim = tokio::select! {
                 biased;
                 claim = current.resource.claim() => claim,
@@ -210,6 +218,7 @@ impl Streaming for BaseResource {
 
     fn try_claim(&self) -> Result<Option<WriteClaim>, StorageError> {
         let current = self.hold.current();
+        self.hold.before_claim(&current);
         // An error of the disk shows here; whoever gets it and waits with `claim` goes on in memory.
         let Some(claim) = current.resource.try_claim()? else { return Ok(None) };
         Ok(self.hold.hand_out(current.place, claim))

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod alloc;
+mod clock;
 mod host;
 pub mod media;
 pub mod odd;

@@ -14,10 +14,10 @@ use tokio::{
     },
     sync::mpsc,
     task::JoinSet,
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
-use crate::{host::Host, origin::Link};
+use crate::{clock, host::Host, origin::Link};
 
 /// Pieces under way in one direction of one connection, of up to 16 KiB each: 4 MiB.
 const WINDOW: usize = 256;
@@ -29,7 +29,7 @@ const WINDOW: usize = 256;
 /// after the request on a connection that is in use. There is no slow start and no loss; bandwidth can be limited for
 /// the direction to the client, all connections together.
 ///
-/// Time is tokio's. Dropping it ends all connections.
+/// Time is tokio's: exact when paused, within about a millisecond otherwise. Dropping it ends all connections.
 #[derive(Debug)]
 pub struct DelayProxy {
     address: SocketAddr,
@@ -167,7 +167,7 @@ impl<'a> Direction<'a> {
 
 async fn arrive(mut receiver: mpsc::Receiver<Parcel>, mut to: OwnedWriteHalf) -> io::Result<()> {
     while let Some((arrival, bytes)) = receiver.recv().await {
-        sleep_until(arrival).await;
+        clock::sleep_until(arrival).await;
         match bytes {
             Some(bytes) => to.write_all(&bytes).await?,
             None => return to.shutdown().await,

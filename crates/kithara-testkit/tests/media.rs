@@ -46,7 +46,8 @@ fn join(fixture: &Fixture) -> Vec<u8> {
 #[test]
 fn references_agree_with_symphonia() {
     for fixture in media::all() {
-        let joined = fixture.container == "fmp4" && !matches!(fixture.name, "aes-fmp4" | "codec-change" | "opus");
+        let joined =
+            fixture.container == "fmp4" && !matches!(fixture.name, "aes-fmp4" | "codec-change" | "opus");
         let bytes = match fixture.kind {
             Kind::File => fixture.bytes().to_vec(),
             _ if joined => join(fixture),

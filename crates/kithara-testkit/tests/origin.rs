@@ -127,12 +127,17 @@ async fn a_script_goes_through_its_replies_and_then_serves() {
     let moved = get(&origin, "/x", "").await;
     assert_eq!((moved.status(), moved.header("location")), (302, Some("/y")));
     assert_eq!(get(&origin, "/x", "").await.body, b"fine");
-    origin.answer("/x", |received| Reply::status(if received.nth() == 3 { 410 } else { 200 }));
+    origin.script("/x", [Reply::status(204), Reply::status(304)]);
+    for code in [204, 304] {
+        let empty = get(&origin, "/x", "").await;
+        assert_eq!((empty.status(), empty.body.len(), empty.error), (code, 0, None));
+    }
+    origin.answer("/x", |received| Reply::status(if received.nth() == 5 { 410 } else { 200 }));
     assert_eq!(get(&origin, "/x?token=1", "").await.status(), 410);
     origin.clear_scripts();
     assert_eq!(get(&origin, "/x", "").await.body, b"fine");
-    assert_eq!(origin.count("/x"), 5);
-    assert_eq!(origin.requests()[3].query(), Some("token=1"));
+    assert_eq!(origin.count("/x"), 7);
+    assert_eq!(origin.requests()[5].query(), Some("token=1"));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub struct Fixture {
     pub name: &'static str,
     /// One file or an HLS presentation.
     pub kind: Kind,
-    /// Path of the file or the media playlist, as [`file()`] and [`Origin::media`](crate::Origin::media) know it.
+    /// Path of the file or the media playlist, as [`file()`] knows it; an [`Origin`](crate::Origin) serves it there.
     pub entry: &'static str,
     /// Path of the master playlist that lists `entry`, where there is one.
     pub master: Option<&'static str>,

@@ -2,6 +2,7 @@ use std::{convert::Infallible, future, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::{
     Reply, Resource, Shared,
@@ -15,6 +16,7 @@ use super::{
     reply::Framing,
     shared::Step,
 };
+use crate::clock;
 
 const CHUNK: usize = 16 * 1024;
 
@@ -30,7 +32,10 @@ pub(super) async fn respond(
         Step::Reply(reply) => (*reply, None),
         Step::Control(control) => await_head(control, &in_flight.received).await,
     };
-    tokio::time::sleep(reply.latency).await;
+    match Instant::now().checked_add(reply.latency) {
+        Some(deadline) => clock::sleep_until(deadline).await,
+        None => future::pending().await,
+    }
     if let Some(gate) = &reply.gate {
         gate.pass().await;
     }
@@ -88,7 +93,11 @@ impl Answer {
         let status = self.reply.status.unwrap_or(selection.status);
         received.set_status(status.as_u16());
         let mut headers = standard_headers(&resource, &selection, received.path());
-        let body = self.body(&resource, &selection, &received, &mut headers);
+        // HTTP gives these no body, whatever the script says.
+        let body = match status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => None,
+            _ => self.body(&resource, &selection, &received, &mut headers),
+        };
         self.apply_overrides(&mut headers);
         let mut response = Response::new(match body {
             Some(script) if *received.method() == Method::GET => ScriptedBody::new(script, in_flight),

@@ -2,12 +2,20 @@ use crate::sync::{AtomicUsize, Ordering};
 
 /// A number of units (bytes or buffers) that the shards of a pool share.
 ///
-/// A shard takes an advance of `granule` units more than it needs, and spends it under its own lock; so threads meet here
-/// only when an advance is used up or has grown too large.
+/// A shard takes an advance, some units more than it needs, and spends it under its own lock; so threads meet here only when
+/// an advance is used up or has grown too large.
 #[derive(Debug)]
 pub(crate) struct Limit {
     left: AtomicUsize,
     granule: usize,
+}
+
+/// Units that one shard has in hand.
+#[derive(Debug)]
+pub(crate) struct Advance {
+    units: usize,
+    /// The most that it holds on to: at least one unit, so that taking and returning in turn stays in the shard.
+    keep: usize,
 }
 
 impl Limit {
@@ -15,17 +23,14 @@ impl Limit {
         Self { left: AtomicUsize::new(units), granule: units / (4 * shards.max(1)) }
     }
 
-    /// Takes `need` units out of `advance`, and tops that up from what is left. False, and nothing taken, if there are
-    /// too few.
-    pub(crate) fn draw(&self, advance: &mut usize, need: usize) -> bool {
-        if *advance < need && !self.top_up(advance, need - *advance) {
-            return false;
-        }
-        *advance -= need;
-        true
+    /// Nothing yet.
+    pub(crate) fn advance(&self) -> Advance {
+        Advance { units: 0, keep: (2 * self.granule).max(1) }
     }
 
-    fn top_up(&self, advance: &mut usize, missing: usize) -> bool {
+    #[cold]
+    fn top_up(&self, advance: &mut Advance, need: usize) -> bool {
+        let missing = need - advance.units;
         let mut left = self.left.load(Ordering::Relaxed);
         loop {
             if left < missing {
@@ -34,7 +39,7 @@ impl Limit {
             let take = missing.saturating_add(self.granule).min(left);
             match self.left.compare_exchange_weak(left, left - take, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => {
-                    *advance += take;
+                    advance.units += take;
                     return true;
                 }
                 Err(now) => left = now,
@@ -42,18 +47,30 @@ impl Limit {
         }
     }
 
-    /// Returns `units` that were drawn before, and gives back what exceeds twice the granule.
-    pub(crate) fn give_back(&self, advance: &mut usize, units: usize) {
-        *advance += units;
-        let keep = self.granule * 2;
-        if *advance > keep {
-            self.left.fetch_add(*advance - keep, Ordering::Relaxed);
-            *advance = keep;
+    #[cold]
+    fn take_back(&self, advance: &mut Advance) {
+        self.left.fetch_add(advance.units - advance.keep, Ordering::Relaxed);
+        advance.units = advance.keep;
+    }
+}
+
+impl Advance {
+    /// Takes `need` units, from `limit` what is missing. False, and nothing taken, if there are too few.
+    #[inline]
+    pub(crate) fn draw(&mut self, limit: &Limit, need: usize) -> bool {
+        if self.units < need && !limit.top_up(self, need) {
+            return false;
         }
+        self.units -= need;
+        true
     }
 
-    #[cfg(test)]
-    pub(crate) fn left(&self) -> usize {
-        self.left.load(Ordering::Relaxed)
+    /// Puts back `units` that were drawn before, and gives `limit` what is too much.
+    #[inline]
+    pub(crate) fn give_back(&mut self, limit: &Limit, units: usize) {
+        self.units += units;
+        if self.units > self.keep {
+            limit.take_back(self);
+        }
     }
 }

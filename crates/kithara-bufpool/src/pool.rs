@@ -43,6 +43,7 @@ pub(crate) struct Counters {
 
 impl<T: Poolable> Slot<T> {
     /// Takes a used value back: empty, of acceptable size, and only within the limits.
+    #[inline]
     pub(crate) fn put_back(&self, mut value: T) {
         if value.retained_bytes() == 0 {
             return;
@@ -86,6 +87,7 @@ impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
     }
 
     /// An empty value: one that was used before, else a new `T::default()`.
+    #[inline]
     #[must_use]
     pub fn get(&self) -> Pooled<SHARDS, T> {
         let home = thread_number() % SHARDS;
@@ -100,6 +102,7 @@ impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
     }
 
     /// As [`get`](Self::get), and lets `init` prepare the value (reserve, resize, fill).
+    #[inline]
     #[must_use]
     pub fn get_with(&self, init: impl FnOnce(&mut T)) -> Pooled<SHARDS, T> {
         let mut value = self.get();
@@ -134,6 +137,7 @@ impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
         sum
     }
 
+    #[cold]
     fn steal(&self, home: usize) -> Option<T> {
         (1..SHARDS).find_map(|step| self.shards[(home + step) % SHARDS].shard.steal())
     }
@@ -172,15 +176,16 @@ impl<const SHARDS: usize, T: Poolable> fmt::Debug for SharedPool<SHARDS, T> {
 }
 
 /// Numbers the threads in the order of their first `get`, so that the first `SHARDS` of them never share a shard.
+#[inline]
 fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(1);
     thread_local! { static NUMBER: Cell<usize> = const { Cell::new(0) }; }
-    NUMBER.with(|number| match number.get() {
+    match NUMBER.get() {
         0 => {
             let fresh = NEXT.fetch_add(1, Ordering::Relaxed);
-            number.set(fresh);
+            NUMBER.set(fresh);
             fresh
         }
         known => known,
-    })
+    }
 }

@@ -19,6 +19,7 @@ pub struct Pooled<const SHARDS: usize, T: Poolable> {
 }
 
 impl<const SHARDS: usize, T: Poolable> Pooled<SHARDS, T> {
+    #[inline]
     pub(crate) fn new(value: T, home: Arc<Slot<T>>) -> Self {
         Self { value, home }
     }
@@ -40,6 +41,7 @@ impl<const SHARDS: usize> Pooled<SHARDS, Vec<u8>> {
 }
 
 impl<const SHARDS: usize, T: Poolable> Drop for Pooled<SHARDS, T> {
+    #[inline]
     fn drop(&mut self) {
         self.home.put_back(std::mem::take(&mut self.value));
     }
@@ -48,12 +50,14 @@ impl<const SHARDS: usize, T: Poolable> Drop for Pooled<SHARDS, T> {
 impl<const SHARDS: usize, T: Poolable> Deref for Pooled<SHARDS, T> {
     type Target = T;
 
+    #[inline]
     fn deref(&self) -> &T {
         &self.value
     }
 }
 
 impl<const SHARDS: usize, T: Poolable> DerefMut for Pooled<SHARDS, T> {
+    #[inline]
     fn deref_mut(&mut self) -> &mut T {
         &mut self.value
     }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use crate::limit::Limit;
+use crate::limit::{Advance, Limit};
 use crate::sync::{AtomicUsize, Mutex, Ordering};
 
 /// What all shards of a pool share. Touched rarely: see [`Limit`].
@@ -17,34 +17,38 @@ pub(crate) struct Shard<T> {
     stack: Mutex<Stack<T>>,
     /// Values resting here: a hint for those who look for something to steal.
     resting: AtomicUsize,
+    trim_bytes: usize,
     limits: Arc<Limits>,
 }
 
 struct Stack<T> {
+    /// Values and the bytes that they retain.
     values: Vec<(T, usize)>,
-    buffer_advance: usize,
-    byte_advance: usize,
-    retained: usize,
+    buffers: Advance,
+    bytes: Advance,
 }
 
 impl<T> Shard<T> {
     pub(crate) fn new(limits: Arc<Limits>) -> Self {
-        let stack = Stack { values: Vec::new(), buffer_advance: 0, byte_advance: 0, retained: 0 };
-        Self { stack: Mutex::new(stack), resting: AtomicUsize::new(0), limits }
+        let (buffers, bytes) = (limits.buffers.advance(), limits.bytes.advance());
+        let stack = Mutex::new(Stack { values: Vec::new(), buffers, bytes });
+        Self { stack, resting: AtomicUsize::new(0), trim_bytes: limits.trim_bytes, limits }
     }
 
+    #[inline]
     pub(crate) fn trim_bytes(&self) -> usize {
-        self.limits.trim_bytes
+        self.trim_bytes
     }
 
     /// Takes the value that came back last: its memory is the warmest.
+    #[inline]
     pub(crate) fn take(&self) -> Option<T> {
         let mut stack = self.stack.lock();
+        let stack = &mut *stack;
         let (value, bytes) = stack.values.pop()?;
         self.resting.store(stack.values.len(), Ordering::Relaxed);
-        stack.retained -= bytes;
-        self.limits.buffers.give_back(&mut stack.buffer_advance, 1);
-        self.limits.bytes.give_back(&mut stack.byte_advance, bytes);
+        stack.buffers.give_back(&self.limits.buffers, 1);
+        stack.bytes.give_back(&self.limits.bytes, bytes);
         Some(value)
     }
 
@@ -57,23 +61,23 @@ impl<T> Shard<T> {
     }
 
     /// Keeps a value that retains `bytes`, or hands it back when a limit is reached (free it outside of the lock).
+    #[inline]
     pub(crate) fn put(&self, value: T, bytes: usize) -> Option<T> {
         let mut stack = self.stack.lock();
         let stack = &mut *stack;
-        if !self.limits.buffers.draw(&mut stack.buffer_advance, 1) {
+        if !stack.buffers.draw(&self.limits.buffers, 1) {
             return Some(value);
         }
-        if !self.limits.bytes.draw(&mut stack.byte_advance, bytes) {
-            self.limits.buffers.give_back(&mut stack.buffer_advance, 1);
+        if !stack.bytes.draw(&self.limits.bytes, bytes) {
+            stack.buffers.give_back(&self.limits.buffers, 1);
             return Some(value);
         }
-        stack.retained += bytes;
         stack.values.push((value, bytes));
         self.resting.store(stack.values.len(), Ordering::Relaxed);
         None
     }
 
     pub(crate) fn retained_bytes(&self) -> usize {
-        self.stack.lock().retained
+        self.stack.lock().values.iter().map(|(_, bytes)| bytes).sum()
     }
 }

@@ -45,6 +45,15 @@ pub(super) fn check(params: &AudioCodecParameters) -> Result<(), DecodeError> {
             )));
         }
     }
+    if params.codec == id::CODEC_ID_VORBIS {
+        let channels = params.channels.as_ref().map_or(0, Channels::count);
+        if channels > 2 {
+            // Symphonia 0.6.1 undoes the coupling of several channels in the wrong order, and plays something else.
+            return Err(DecodeError::Unsupported(format!(
+                "Vorbis with {channels} channels (at most 2 can be decoded)"
+            )));
+        }
+    }
     if params.codec == id::CODEC_ID_OPUS && !cfg!(feature = "opus") {
         return Err(DecodeError::Unsupported("Opus (build with the feature `opus`)".into()));
     }

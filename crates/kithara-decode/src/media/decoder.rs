@@ -12,7 +12,7 @@ use super::framed::FramedFile;
 use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
 use super::{flac, mp4, ogg, wav};
-use crate::codec::{CodecDecoder, PacketError, preroll_of};
+use crate::codec::{CodecDecoder, PacketError, codec_name, preroll_of};
 use crate::output::Output;
 use crate::resample::rescale;
 use crate::{AudioSpec, DecodeError, PcmChunk};
@@ -222,6 +222,7 @@ impl Taking<'_> {
                 *self.bad_packets = 0;
                 let frames = decoded.frames();
                 if frames == 0 {
+                    *self.next = position;
                     return Ok(());
                 }
                 *self.input = decoded.spec();
@@ -273,7 +274,12 @@ fn open_backend(
         Format::Aiff | Format::Caf | Format::Matroska => {
             let tail = window.offset();
             // A CAF file says the length of its audio only by its own.
-            let (file, track) = SymphoniaFile::open(format, window, Vec::new(), tail, format == Format::Caf)?;
+            let (file, mut track) =
+                SymphoniaFile::open(format, window, Vec::new(), tail, format == Format::Caf)?;
+            if format == Format::Caf && codec_name(track.params.codec) != "pcm" {
+                // Its packet table counts the padding of the last packet.
+                track.frames = None;
+            }
             let container = match format {
                 Format::Aiff => "aiff",
                 Format::Caf => "caf",

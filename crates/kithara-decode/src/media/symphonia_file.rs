@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
@@ -35,6 +36,8 @@ pub(super) struct SymphoniaFile {
     /// Frame 0 of the presentation, in ticks.
     zero: i64,
     is_ended: bool,
+    /// Frames per packet, where the codec fixes them.
+    step: Option<i64>,
 }
 
 /// What it takes to begin anew.
@@ -90,9 +93,13 @@ impl SymphoniaFile {
             is_pending: false,
             zero: 0,
             is_ended: false,
+            step: packet_frames(&params),
         };
         if file.is_counted_in_frames() {
             file.zero = track.start_ts.get().saturating_add(i64::from(track.delay.unwrap_or(0)));
+        } else if file.advance()? {
+            file.is_pending = true;
+            file.zero = file.packet.as_ref().map_or(0, |packet| packet.pts.get());
         }
         Ok((file, SymphoniaTrack { params, frames: track.num_frames, tags }))
     }
@@ -151,8 +158,13 @@ impl SymphoniaFile {
         Ok(false)
     }
 
+    /// Where the packet stands. A clock that is coarser than frames is made exact by the grid that packets lie on.
     fn position(&self) -> Option<i64> {
-        self.packet.as_ref().map(|packet| self.frame_of(packet.pts.get()))
+        let frame = self.packet.as_ref().map(|packet| self.frame_of(packet.pts.get()))?;
+        Some(match self.step.filter(|_| !self.is_counted_in_frames()) {
+            Some(step) => (frame + step / 2).div_euclid(step) * step,
+            None => frame,
+        })
     }
 
     /// Seeks by Symphonia's means. `false` when what comes next does not begin at or before `frame`.
@@ -182,9 +194,12 @@ impl SymphoniaFile {
     /// Reads on to the packet that holds `frame`. `false` at the end.
     fn walk(&mut self, frame: i64) -> Result<bool, DecodeError> {
         while self.advance()? {
-            let Some(packet) = &self.packet else { break };
-            let end = self.frame_of(packet.pts.get().saturating_add_unsigned(packet.block_dur().get()));
-            if end > frame {
+            let (Some(packet), Some(position)) = (&self.packet, self.position()) else { break };
+            let frames = match self.step {
+                Some(step) => step,
+                None => self.frame_of(self.zero.saturating_add_unsigned(packet.block_dur().get())),
+            };
+            if position.saturating_add(frames) > frame {
                 self.is_pending = true;
                 return Ok(true);
             }
@@ -210,6 +225,11 @@ impl Backend for SymphoniaFile {
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
         let frame = frame.max(0);
+        if !self.is_counted_in_frames() && self.step.is_none() {
+            // Only counting from the start tells where a packet stands.
+            self.reopen()?;
+            return Ok(true);
+        }
         if self.seek_by_reader(frame)? {
             return Ok(true);
         }
@@ -283,6 +303,22 @@ fn reader_for(
         Format::Matroska => Box::new(MkvReader::try_new(stream, options)?),
         _ => return Err(SymphoniaError::Unsupported("no reader for this container")),
     })
+}
+
+/// Frames per packet of codecs that fix them.
+fn packet_frames(params: &AudioCodecParameters) -> Option<i64> {
+    let rate = params.sample_rate?;
+    match params.codec {
+        CODEC_ID_AAC => Some(1024),
+        CODEC_ID_MP3 => Some(if rate < 32_000 { 576 } else { 1152 }),
+        CODEC_ID_MP2 => Some(1152),
+        CODEC_ID_FLAC => {
+            let &[a, b, c, d] = params.extra_data.as_deref()?.first_chunk::<4>()?;
+            let (shortest, longest) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+            (shortest == longest && u32::from(longest) > rate / 200).then_some(i64::from(longest))
+        }
+        _ => None,
+    }
 }
 
 fn audio_params(track: &Track) -> Option<AudioCodecParameters> {

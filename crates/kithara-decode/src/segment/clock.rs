@@ -158,6 +158,20 @@ impl Clock {
         timeline.locate(stamp)
     }
 
+    /// Where a packet without a time lies, if it is the first of a segment that the playlist puts at `start`: sums of
+    /// rounded durations are moved to the grid of packets where they are near it.
+    pub(super) fn by_playlist(&self, stamp: &Stamp<'_>, start: Duration) -> i64 {
+        let frame = frame_at(start, stamp.rate);
+        let Some(step) = stamp.track().frames_per_packet.map(i64::from).filter(|&step| step > 1) else {
+            return frame;
+        };
+        let lead = self.anchor().map_or(0, |anchor| i64::from(anchor.lead));
+        let off = frame.rem_euclid(step);
+        let nearest = if off < step / 2 { frame - off } else { frame - off + step };
+        let is_near = (nearest - frame).abs() <= step / 8;
+        if is_near { nearest - lead } else { frame }
+    }
+
     /// Where the packet lies, on the timeline that agrees best with the playlist's `expected` position of its segment;
     /// `None` when none agrees.
     pub(super) fn locate(&self, stamp: &Stamp<'_>, expected: Duration) -> Option<i64> {

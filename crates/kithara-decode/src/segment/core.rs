@@ -228,7 +228,14 @@ impl Placing<'_> {
     fn by_time(&mut self, stamp: &Stamp<'_>, segment: &SegmentStart) -> i64 {
         let lead = i64::from(stamp.anchor().lead);
         if !stamp.packet.is_timed {
-            return if segment.is_first { -lead } else { frame_at(segment.timeline_start, stamp.rate) };
+            if segment.is_first && self.clock.anchor().is_none() {
+                self.clock.set_anchor(stamp.anchor());
+            }
+            return if segment.is_first {
+                -lead
+            } else {
+                self.clock.by_playlist(stamp, segment.timeline_start)
+            };
         }
         if let Some(frame) = self.clock.locate(stamp, segment.timeline_start) {
             return frame;

@@ -360,7 +360,7 @@ impl SegmentDecoder {
     }
 
     /// Learns the anchor from the init section and the first bytes of the presentation's first segment: enough of them
-    /// that its first packet is complete (a few kilobytes). `None` when they are not enough, or carry no timestamps.
+    /// that its first packet is complete (a few kilobytes). `None` when they are not enough.
     #[must_use]
     pub fn probe_anchor(init: Option<&Bytes>, head: &[u8]) -> Option<Anchor> {
         let Sniff::Found(container) = sniff_at_end(init.map_or(head, |init| init)) else { return None };
@@ -372,7 +372,7 @@ impl SegmentDecoder {
         demuxer.push(Bytes::copy_from_slice(head)).ok()?;
         let packet = demuxer.next_packet().ok()??;
         let stamp = Stamp { rate: packet.track.sample_rate.max(1), packet: &packet };
-        packet.is_timed.then(|| stamp.anchor())
+        Some(stamp.anchor())
     }
 }
 

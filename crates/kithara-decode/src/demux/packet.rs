@@ -31,7 +31,7 @@ pub trait Demuxer: Send {
     /// [`next_packet`](Self::next_packet).
     ///
     /// # Errors
-    /// [`DemuxError::TooLarge`] when the bytes exceed what a demuxer may hold unread.
+    /// None today; reserved.
     fn push(&mut self, data: Bytes) -> Result<(), DemuxError>;
 
     /// The next packet whose bytes are complete, or `None` when more bytes are needed.

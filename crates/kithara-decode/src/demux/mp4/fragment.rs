@@ -303,6 +303,21 @@ impl Fragment {
         self.pts = self.pts.saturating_add(i64::from(duration));
     }
 
+    /// Steps over samples of the run at hand that end at or before `pts`, as far as that can be told at once.
+    pub(in super::super) fn skip_uniform(&mut self, pts: i64) {
+        let Some(run) = self.runs.get(self.run) else { return };
+        if run.layout.has_size || run.layout.has_duration || pts < self.pts {
+            return;
+        }
+        let left = u64::from(run.count.saturating_sub(self.entry));
+        let distance = pts.abs_diff(self.pts);
+        let skipped = distance.checked_div(run.defaults.duration.into()).unwrap_or(left).min(left);
+        // Both products are below 2^64 by far: a run has at most 2^28 samples.
+        self.entry += skipped as u32;
+        self.offset = self.offset.saturating_add_unsigned(skipped * u64::from(run.defaults.size));
+        self.pts = self.pts.saturating_add_unsigned(skipped * u64::from(run.defaults.duration));
+    }
+
     /// The time behind the last sample stepped over, and whether it is known.
     pub(in super::super) fn next_pts(&self) -> (i64, bool) {
         (self.pts, self.is_timed)

@@ -188,12 +188,15 @@ impl Fragments {
             }
             index = if found - index < 8 { index - 1 } else { 0 };
         }
+        let target = i64::try_from(pts).unwrap_or(i64::MAX);
         while let Some(sample) = self.current(window, described)? {
             let end = sample.pts.saturating_add(sample.duration.into());
             if end > 0 && end.unsigned_abs() > pts {
                 return Ok(sample.pts.max(0).unsigned_abs());
             }
             self.step(&sample);
+            self.fragment.skip_uniform(target);
+            self.next_pts = self.fragment.next_pts();
         }
         Ok(self.next_pts.0.max(0).unsigned_abs())
     }

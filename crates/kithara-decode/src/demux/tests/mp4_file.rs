@@ -260,3 +260,21 @@ fn stz2_and_constant_sizes() {
         assert_eq!(lens, expected);
     }
 }
+
+#[test]
+fn a_seek_through_a_run_that_claims_millions_of_equal_samples_is_instant() {
+    // Four bytes and 1000 units each, by default: 2^28 of them are claimed, and three are there.
+    let build = |offset: u32| {
+        let tfhd = full(b"tfhd", 0, 0x02_0018, &[&be(&[1, 1000, 4])]);
+        let tfdt = full(b"tfdt", 0, 0, &[&be(&[0])]);
+        let trun = full(b"trun", 0, 1, &[&be(&[1 << 28, offset])]);
+        atom(b"moof", &[&atom(b"traf", &[&tfhd, &tfdt, &trun])])
+    };
+    let moof = build(build(0).len() as u32 + 8);
+    let data = [Movie::default().init(), moof, atom(b"mdat", &[&body(1, 12)])].concat();
+    let mut file = Mp4File::open(Cursor::new(data)).unwrap();
+    assert_eq!(file.seek(2500).unwrap(), 2000);
+    assert_eq!(file.next_packet().unwrap().unwrap().data, &body(1, 12)[8..]);
+    assert_eq!(file.seek(200_000_000_500).unwrap(), 200_000_000_000);
+    assert!(file.next_packet().is_err());
+}

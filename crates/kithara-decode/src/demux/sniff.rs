@@ -68,6 +68,10 @@ const FIRST_BOXES: [&[u8; 4]; 15] = [
     b"uuid", b"wide", b"pdin", b"mfra",
 ];
 
+/// Media of containers that come as whole files and never as segments: not worth a search.
+const OTHER_MEDIA: [&[u8; 4]; 7] =
+    [b"OggS", b"fLaC", b"RIFF", b"FORM", b"caff", b"\x1A\x45\xDF\xA3", b"wvpk"];
+
 /// Chooses the container from the first bytes of a stream or segment.
 ///
 /// Leading ID3 tags are skipped. MPEG-TS and framed audio are found behind some garbage as well, by several frames in a
@@ -104,7 +108,7 @@ fn look(data: &[u8], is_end: bool) -> Sniff {
         return Sniff::Unsupported(codec);
     }
     let window = &data[..data.len().min(MAX_SNIFF)];
-    if is_text(window) {
+    if is_text(window) || OTHER_MEDIA.iter().any(|magic| data.starts_with(*magic)) {
         return Sniff::Unknown;
     }
     let is_end = is_end || data.len() >= MAX_SNIFF;

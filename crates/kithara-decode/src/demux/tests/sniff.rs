@@ -68,6 +68,7 @@ fn what_is_no_media() {
     ] {
         assert_eq!(sniff(text), Sniff::Unknown);
     }
+    assert_eq!(sniff(b"OggS\0\x02\0\0\0\0\0\0\0\0\0\0\0"), Sniff::Unknown);
     assert_eq!(sniff(&[]), Sniff::NeedMore);
     assert_eq!(sniff_at_end(&[]), Sniff::Unknown);
     let noise: Vec<u8> =

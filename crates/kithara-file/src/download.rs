@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use kithara_assets::ResourceKey;
@@ -12,8 +13,8 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use crate::FileError;
 use crate::shared::Shared;
+use crate::{FileError, FileStats};
 
 /// A download: alive as long as somebody holds it, and no longer.
 #[derive(Debug)]
@@ -39,6 +40,16 @@ impl<R: Streaming> Download<R> {
 
     pub(crate) fn shared(&self) -> &Shared<R> {
         &self.shared
+    }
+
+    /// Fills in what the download knows.
+    pub(crate) fn add_to(&self, stats: &mut FileStats) {
+        let shared = &self.shared;
+        stats.requests = shared.counters.requests.load(Ordering::Relaxed);
+        stats.bytes_downloaded = shared.counters.bytes.load(Ordering::Relaxed);
+        stats.retries = shared.counters.retries.load(Ordering::Relaxed);
+        stats.bytes_stored = shared.resource.available().covered();
+        stats.total_bytes = shared.end();
     }
 }
 

@@ -70,6 +70,13 @@ impl Entity {
         self.validator().map_or(Sameness::Unknown, |validator| validator.compare(&head.headers))
     }
 
+    /// Whether a response gives another length to this very version.
+    pub(crate) fn contradicts(&self, head: &ResponseHead) -> bool {
+        let other_len = matches!((self.total, head.total_len), (Some(ours), Some(theirs)) if ours != theirs);
+        let same = self.validator().is_some_and(|validator| validator.compare(&head.headers) == Sameness::Same);
+        other_len && same
+    }
+
     /// The server has confirmed this version.
     pub(crate) fn confirm(&mut self, head: &ResponseHead) {
         self.confirmed = now();

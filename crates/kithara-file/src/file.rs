@@ -1,14 +1,14 @@
 //! [`File`]: from a URL or a path to a stream of PCM.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kithara_assets::{AssetStore, Assets, ResourceKey};
-use kithara_decode::{ByteSource, DecodeAhead, DecodeAheadSettings, DecodeOptions};
+use kithara_decode::{DecodeAhead, DecodeAheadSettings, DecodeOptions};
 use kithara_net::{DefaultNet, Net, RedactedUrl, Url};
 use kithara_storage::{ResourceStatus, Streaming};
-use kithara_stream::{MediaInfo, SyncReader};
+use kithara_stream::{MediaInfo, Source, SyncReader};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
@@ -17,7 +17,7 @@ use crate::engine::{Engine, EngineSettings};
 use crate::shared::{ReaderCell, Shared};
 use crate::source::FileSource;
 use crate::stream::{Cached, FileStream, Parts};
-use crate::{FileError, FileEvent, FileOptions};
+use crate::{FileError, FileEvent, FileOptions, Validation};
 
 /// Opens progressive files.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +45,20 @@ impl File {
             }
             other => Err(invalid(&url, &format!("the scheme {other} is not one of http, https and file"))),
         }
+    }
+
+    /// Opens the bytes of the file at an `http` or `https` URL, without a decoder: the same download, store and errors.
+    ///
+    /// # Errors
+    /// The first bytes cannot be had.
+    pub async fn open_source<N: Net, A: Assets>(
+        url: Url,
+        options: &FileOptions<N, A>,
+    ) -> Result<FileSource<A::Streaming>, FileError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(invalid(&url, "the scheme is neither http nor https"));
+        }
+        Ok(connect(&url, options).await?.source)
     }
 
     /// Opens a local file: the same decoder, without store and network.
@@ -87,10 +101,37 @@ async fn open_remote<N: Net, A: Assets>(
     url: Url,
     options: FileOptions<N, A>,
 ) -> Result<FileStream, FileError> {
+    let Connected { source, receiver, cached } = connect(&url, &options).await?;
+    let (download, cell) = (Arc::clone(source.download()), Arc::clone(source.cell()));
+    let info = source.media_info();
+    let reader = SyncReader::direct(source);
+    let cancel = reader.cancel_handle();
+    let mut settings = DecodeAheadSettings::default();
+    settings.interrupt = Some(Box::new(move || cancel.cancel()));
+    let ahead = DecodeAhead::open(reader, info.clone(), decode_options(&options), settings).await?;
+    let bound = options.look_ahead.bound(download.shared().end(), ahead.details().duration);
+    cell.set_look_ahead(bound);
+    download.shared().poke();
+    let parts = Parts { cell, receiver, download: Some(download), info, cached, len: None };
+    Ok(FileStream::new(ahead, parts))
+}
+
+/// A reader of a download, and what was noted on the way.
+struct Connected<R: Streaming> {
+    source: FileSource<R>,
+    receiver: broadcast::Receiver<FileEvent>,
+    cached: Cached,
+}
+
+/// Joins or starts the download of `url`, and waits until there is something to read.
+async fn connect<N: Net, A: Assets>(
+    url: &Url,
+    options: &FileOptions<N, A>,
+) -> Result<Connected<A::Streaming>, FileError> {
     Handle::try_current().map_err(|_| FileError::NoRuntime)?;
     let key = match &options.key {
         Some(key) => key.clone(),
-        None => ResourceKey::from_url(&url, &url, &options.key_policy),
+        None => ResourceKey::from_url(url, url, &options.key_policy),
     };
     let resource = options.assets.open_streaming_resource(&key).await?;
     let record = options.assets.open_atomic_resource(&key.sibling("entity")?).await?;
@@ -98,29 +139,17 @@ async fn open_remote<N: Net, A: Assets>(
     let cell = Arc::new(ReaderCell::new(options.look_ahead.bytes, events));
     let cached = note_cached(&resource, &cell);
 
-    let start = || start(&url, &options, &resource, &record);
-    let mut download = options.downloads.share(&key, start)?;
-    let mut source = attach(&download, &cell, &url);
-    download.shared().wait_ready().await?;
-    if download.shared().is_live() && download.shared().was_delivered() {
+    let start = || start(url, options, &resource, &record);
+    let mut source = FileSource::attach(options.downloads.share(&key, start)?, &cell);
+    source.shared().wait_ready().await?;
+    if source.shared().is_live() && source.shared().was_delivered() {
         // Somebody else's endless stream: what it played is gone, so this one begins its own.
-        download = Arc::new(start()?);
-        source = attach(&download, &cell, &url);
-        download.shared().wait_ready().await?;
+        source = FileSource::attach(Arc::new(start()?), &cell);
+        source.shared().wait_ready().await?;
     }
-    let info = MediaInfo::new(download.shared().entity().content_type.as_deref(), Some(url.path()));
-    source.set_media_info(info.clone());
-
-    let reader = SyncReader::direct(source);
-    let cancel = reader.cancel_handle();
-    let mut settings = DecodeAheadSettings::default();
-    settings.interrupt = Some(Box::new(move || cancel.cancel()));
-    let ahead = DecodeAhead::open(Bytes(reader), info.clone(), decode_options(&options), settings).await?;
-    let bound = options.look_ahead.bound(download.shared().end(), ahead.details().duration);
-    cell.set_look_ahead(bound);
-    download.shared().poke();
-    let parts = Parts { cell, receiver, download: Some(download), info, cached, len: None };
-    Ok(FileStream::new(ahead, parts))
+    let content_type = source.shared().entity().content_type;
+    source.set_media_info(MediaInfo::new(content_type.as_deref(), Some(url.path())));
+    Ok(Connected { source, receiver, cached })
 }
 
 /// Starts the task that downloads `url` into `resource`.
@@ -131,7 +160,12 @@ fn start<N: Net, A: Assets>(
     record: &A::Atomic,
 ) -> Result<Download<A::Streaming>, FileError> {
     let shown = RedactedUrl(url).to_string();
-    let shared = Arc::new(Shared::new(shown, resource.clone(), options.offline));
+    let shared = Arc::new(Shared::new(
+        shown,
+        resource.clone(),
+        options.validation == Validation::Never,
+        options.offline,
+    ));
     let settings = EngineSettings {
         url: url.clone(),
         headers: options.headers.clone(),
@@ -150,11 +184,6 @@ fn start<N: Net, A: Assets>(
         let _assets = assets;
         engine.run().await;
     })
-}
-
-fn attach<R: Streaming>(download: &Arc<Download<R>>, cell: &Arc<ReaderCell>, url: &Url) -> FileSource<R> {
-    download.shared().attach(Arc::clone(cell));
-    FileSource::new(Arc::clone(download), Arc::clone(cell), MediaInfo::new(None, Some(url.path())))
 }
 
 fn note_cached<R: Streaming>(resource: &R, cell: &ReaderCell) -> Cached {
@@ -187,29 +216,4 @@ fn open_local(path: PathBuf) -> Result<(std::fs::File, u64), FileError> {
         Ok((std::fs::File::open(path)?, meta.len()))
     };
     look(&path).map_err(|error| FileError::Open { path, source: Arc::new(error) })
-}
-
-/// A download as the decoder wants it.
-struct Bytes<R: Streaming>(SyncReader<FileSource<R>>);
-
-impl<R: Streaming> Read for Bytes<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl<R: Streaming> Seek for Bytes<R> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
-    }
-}
-
-impl<R: Streaming> ByteSource for Bytes<R> {
-    fn byte_len(&self) -> Option<u64> {
-        self.0.byte_len()
-    }
-
-    fn is_seekable(&self) -> bool {
-        self.0.is_seekable()
-    }
 }

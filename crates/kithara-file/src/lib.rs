@@ -20,5 +20,6 @@ pub use error::FileError;
 pub use events::FileEvent;
 pub use file::File;
 pub use options::{FileOptions, LookAhead, Validation};
+pub use source::FileSource;
 pub use stats::FileStats;
 pub use stream::{FilePcm, FileStream};

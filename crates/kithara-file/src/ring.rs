@@ -49,10 +49,6 @@ impl Ring {
         }
     }
 
-    pub(crate) fn is_active(&self) -> bool {
-        self.state.lock().began.is_some()
-    }
-
     /// Whether more may be pushed.
     pub(crate) fn has_room(&self) -> bool {
         self.state.lock().len < self.capacity

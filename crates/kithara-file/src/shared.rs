@@ -125,12 +125,13 @@ impl ReaderCell {
 }
 
 impl<R: Streaming> Shared<R> {
-    pub(crate) fn new(url: String, resource: R, offline: bool) -> Self {
+    /// `trusted`: what is stored whole may be read before the engine has said anything.
+    pub(crate) fn new(url: String, resource: R, trusted: bool, offline: bool) -> Self {
         let end = match resource.status() {
             ResourceStatus::Committed { len } => Some(len),
             _ => None,
         };
-        let state = State { end, ready: end.is_some() || offline, ..State::default() };
+        let state = State { end, ready: (end.is_some() && trusted) || offline, ..State::default() };
         Self {
             url,
             resource,

@@ -7,23 +7,42 @@ use std::sync::Arc;
 use kithara_storage::{StorageError, Streaming, WaitOutcome};
 use kithara_stream::{MediaInfo, Source};
 
-use crate::FileError;
+use tokio::sync::broadcast;
+
 use crate::download::Download;
 use crate::ring::RingRead;
 use crate::shared::{ReaderCell, Shared};
+use crate::{FileError, FileEvent, FileStats};
 
-/// Reads a file that is being downloaded, and tells the download where it reads.
+/// The bytes of a file that is being downloaded. Reading tells the download where bytes are needed.
+///
+/// Several may share one download; dropping the last one ends it.
 #[derive(Debug)]
-pub(crate) struct FileSource<R: Streaming> {
+pub struct FileSource<R: Streaming> {
     download: Arc<Download<R>>,
     cell: Arc<ReaderCell>,
     info: MediaInfo,
 }
 
 impl<R: Streaming> FileSource<R> {
-    /// `cell` is attached to `download` for as long as the source lives.
-    pub(crate) fn new(download: Arc<Download<R>>, cell: Arc<ReaderCell>, info: MediaInfo) -> Self {
-        Self { download, cell, info }
+    /// Makes `cell` a reader of `download` for as long as the source lives.
+    pub(crate) fn attach(download: Arc<Download<R>>, cell: &Arc<ReaderCell>) -> Self {
+        download.shared().attach(Arc::clone(cell));
+        Self { download, cell: Arc::clone(cell), info: MediaInfo::default() }
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn events(&self) -> broadcast::Receiver<FileEvent> {
+        self.cell.subscribe()
+    }
+
+    /// What the download has done so far.
+    #[must_use]
+    pub fn stats(&self) -> FileStats {
+        let mut stats = FileStats::default();
+        self.download.add_to(&mut stats);
+        stats
     }
 
     /// What the server said of the format, once it has.
@@ -31,7 +50,15 @@ impl<R: Streaming> FileSource<R> {
         self.info = info;
     }
 
-    fn shared(&self) -> &Shared<R> {
+    pub(crate) fn download(&self) -> &Arc<Download<R>> {
+        &self.download
+    }
+
+    pub(crate) fn cell(&self) -> &Arc<ReaderCell> {
+        &self.cell
+    }
+
+    pub(crate) fn shared(&self) -> &Shared<R> {
         self.download.shared()
     }
 

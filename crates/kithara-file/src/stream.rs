@@ -3,7 +3,6 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -190,7 +189,7 @@ impl FileStream {
             ..FileStats::default()
         };
         if let Some(download) = &self.download {
-            download.add_to(&mut stats);
+            download.observe(&mut stats);
         }
         (stats.stalls, stats.stall_time) = self.cell.meter.read();
         stats
@@ -208,16 +207,11 @@ impl std::fmt::Debug for FileStream {
 
 /// A download of any kind of store, for statistics.
 trait Observed: Send + Sync {
-    fn add_to(&self, stats: &mut FileStats);
+    fn observe(&self, stats: &mut FileStats);
 }
 
 impl<R: Streaming> Observed for Download<R> {
-    fn add_to(&self, stats: &mut FileStats) {
-        let shared = self.shared();
-        stats.requests = shared.counters.requests.load(Ordering::Relaxed);
-        stats.bytes_downloaded = shared.counters.bytes.load(Ordering::Relaxed);
-        stats.retries = shared.counters.retries.load(Ordering::Relaxed);
-        stats.bytes_stored = shared.resource.available().covered();
-        stats.total_bytes = shared.end();
+    fn observe(&self, stats: &mut FileStats) {
+        self.add_to(stats);
     }
 }

@@ -28,8 +28,11 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         if !self.checked && head.total_len.is_none() && station(&head).is_some() {
             return self.begin_live(head, body).await;
         }
-        if offset > start {
-            return Err(self.nonsense("a later part than asked for"));
+        if asked && head.status == StatusCode::PARTIAL_CONTENT && offset != start {
+            return Err(self.passing("another part than asked for"));
+        }
+        if self.shared.entity().contradicts(&head) {
+            return Err(self.passing("two lengths of one version"));
         }
         self.compare(&head, asked).await?;
         if asked && head.status == StatusCode::OK && !self.sequential {
@@ -116,10 +119,10 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 self.replaced().await?;
                 Err(self.passing("another length of the file"))
             }
-            (None, None) if self.shared.resource.available_at(0) == start && start > 0 => {
-                self.shared.set_end(start, false);
-                self.shared.set_ready();
-                Ok(())
+            // It may be the end, and the whole file tells.
+            (None, None) if !self.sequential && start > 0 => {
+                self.sequential = true;
+                Err(self.passing("no bytes where the file goes on"))
             }
             _ => Err(error.into()),
         }
@@ -192,7 +195,12 @@ fn changed(entity: &Entity, head: &ResponseHead, asked: bool) -> bool {
     match entity.compare(head) {
         Sameness::Same => false,
         Sameness::Changed => true,
-        // Asked for a part of this very version, the server sends the whole of something that it does not name.
-        Sameness::Unknown => asked && head.status == StatusCode::OK && entity.can_be_continued(),
+        // Asked for a part of this very version, the server sends the whole of something that it does not name; or it
+        // begins to name something, and no length says that it is what came without a name.
+        Sameness::Unknown => {
+            let unnamed_whole = asked && head.status == StatusCode::OK && entity.can_be_continued();
+            let lengths_agree = entity.total.is_some() && entity.total == head.total_len;
+            unnamed_whole || (entity.validator().is_none() && head.validator.is_some() && !lengths_agree)
+        }
     }
 }

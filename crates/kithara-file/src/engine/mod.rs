@@ -4,6 +4,7 @@
 //! engine, so each await on the network also waits for a poke.
 
 mod accept;
+mod jumps;
 mod live;
 mod transfer;
 
@@ -20,14 +21,11 @@ use crate::shared::Shared;
 use crate::stats::Counters;
 use crate::{FileError, FileEvent, Validation};
 
+use self::jumps::Jumps;
 use self::transfer::{Pace, Step, Transfer};
 
 /// A pause that lasts longer than this gives the write claim back, so that another store user may go on.
 const KEEP_CLAIM: Duration = Duration::from_millis(250);
-
-/// A request that has not been answered yet gives way to one that is needed more, but not more often than this: a burst
-/// of seeks costs few requests.
-const SUPERSEDE_EVERY: Duration = Duration::from_millis(500);
 
 /// A connection that brought this much is opened anew without a pause when it breaks.
 const EARNED: u64 = 64 * 1024;
@@ -66,7 +64,9 @@ pub(crate) struct Engine<N: Net, R: Streaming, T> {
     checked: bool,
     /// Failures since bytes arrived last.
     tries: u32,
-    may_supersede_at: Instant,
+    jumps: Jumps,
+    /// Where the last transfer or request ended: going on there is no jump.
+    resume_at: u64,
     /// Bytes stored when the last progress event was sent.
     reported: u64,
     /// Storing the end failed: not tried again.
@@ -105,7 +105,8 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             sequential: false,
             checked: false,
             tries: 0,
-            may_supersede_at: Instant::now(),
+            jumps: Jumps::new(Instant::now()),
+            resume_at: 0,
             reported: 0,
             uncommittable: false,
         }
@@ -207,7 +208,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             return self.claim().await;
         }
         let shared = Arc::clone(&self.shared);
-        let Some(transfer) = self.aim(offset) else { return self.open(offset).await };
+        let Some(transfer) = self.aim(offset) else { return self.jump(offset).await };
         let step = tokio::select! {
             biased;
             () = shared.engine.notified() => return Ok(()),
@@ -230,10 +231,26 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         self.transfer.as_mut().filter(|transfer| serves(transfer))
     }
 
+    /// Opens a transfer at `offset`, unless readers jump about so fast that it pays to see where they land.
+    async fn jump(&mut self, offset: u64) -> Result<(), Trouble> {
+        if offset != self.resume_at
+            && let Err(later) = self.jumps.allow(offset, Instant::now())
+        {
+            tokio::select! {
+                biased;
+                () = self.shared.engine.notified() => {}
+                () = sleep_until(later) => {}
+            }
+            return Ok(());
+        }
+        self.open(offset).await
+    }
+
     /// Sends a request for the bytes from `offset` on, unless something else is needed more before it is answered.
     async fn open(&mut self, offset: u64) -> Result<(), Trouble> {
         self.park();
         let start = if self.sequential { 0 } else { offset };
+        self.resume_at = start;
         let request = self.request(start);
         let asked = request.range.is_some();
         Counters::add(&self.shared.counters.requests, 1);
@@ -257,28 +274,36 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let net = self.net.clone();
         let shared = Arc::clone(&self.shared);
         let mut response = std::pin::pin!(net.open(request));
+        let began = Instant::now();
         let mut give_up: Option<Instant> = None;
         loop {
             tokio::select! {
                 biased;
                 response = &mut response => return Some(response),
                 () = shared.engine.notified() => {}
-                () = sleep_until(give_up.unwrap_or(self.may_supersede_at)), if give_up.is_some() => {}
+                () = sleep_until(give_up.unwrap_or(began)), if give_up.is_some() => {}
             }
-            if !self.is_needed_elsewhere(start) {
+            let Some(offset) = self.needed_elsewhere(start) else {
                 give_up = None;
-            } else if Instant::now() >= self.may_supersede_at {
-                self.may_supersede_at = Instant::now() + SUPERSEDE_EVERY;
-                return None;
-            } else {
-                give_up = Some(self.may_supersede_at);
+                continue;
+            };
+            match self.jumps.allow(offset, Instant::now()) {
+                Ok(()) => {
+                    self.resume_at = offset;
+                    return None;
+                }
+                Err(later) => give_up = Some(later),
             }
         }
     }
 
-    fn is_needed_elsewhere(&self, start: u64) -> bool {
+    /// What is needed more than an answer to the request for `start`.
+    fn needed_elsewhere(&self, start: u64) -> Option<u64> {
         let opening = TransferView { offset: start, delivered: 0 };
-        matches!(self.decide(Some(opening)), Decision::Fetch(offset) if offset != start)
+        match self.decide(Some(opening)) {
+            Decision::Fetch(offset) if offset != start => Some(offset),
+            _ => None,
+        }
     }
 
     /// Leaves the current transfer where it is, if it may be wanted again.
@@ -332,7 +357,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 Ok(())
             }
             Step::End { at, proven, delivered, is_last } => {
-                self.transfer = None;
+                self.leave();
                 self.pace.interrupted();
                 if self.shared.end().is_none() && is_last {
                     self.shared.set_end(at, proven);
@@ -342,7 +367,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 Ok(())
             }
             Step::Failed { error, delivered } => {
-                self.transfer = None;
+                self.leave();
                 self.pace.interrupted();
                 Err(Trouble { earned: delivered >= EARNED, ..Trouble::from(error) })
             }
@@ -411,6 +436,13 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         }
     }
 
+    /// The current transfer has ended.
+    fn leave(&mut self) {
+        if let Some(transfer) = self.transfer.take() {
+            self.resume_at = transfer.offset();
+        }
+    }
+
     fn disconnect(&mut self) {
         self.transfer = None;
         self.parked = None;
@@ -426,7 +458,9 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             && !self.uncommittable
             && self.shared.end_is_proven()
         {
-            self.claim().await?;
+            if self.claim.is_none() {
+                self.claim().await?;
+            }
             self.emit_progress();
             if let Err(error) = self.commit(len).await {
                 // It plays all the same, from what is stored.

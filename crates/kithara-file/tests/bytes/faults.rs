@@ -1,0 +1,228 @@
+//! Networks that fail and servers that lie.
+
+use std::time::Duration;
+
+use http::header;
+use kithara_file::{FileError, FileEvent};
+use kithara_net::{MockAnswer, MockStep, NetError, Request};
+use kithara_testkit::pattern;
+use tokio::time::Instant;
+
+use crate::bed::{Bed, Count, KB, MB, check, drain, entity, paced, read, serve, settle};
+
+#[tokio::test(start_paused = true)]
+async fn a_transfer_that_breaks_goes_on_where_it_broke() {
+    let body = entity(1, 2 * MB);
+    let bed = Bed::new(move |request| serve(&body, request).cut(300_000, MockStep::Break));
+    let source = bed.open().await;
+    check(&source, 0, 2 * MB).await;
+    assert_eq!(bed.starts()[..3], [0, 300_000, 600_000]);
+    assert!(source.stats().retries >= 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stalled_transfer_is_given_up_after_the_idle_limit_and_goes_on() {
+    let body = entity(1, MB);
+    let count = Count::default();
+    let bed = Bed::new(move |request| match count.next() {
+        0 => serve(&body, request).cut(100_000, MockStep::Stall),
+        _ => serve(&body, request),
+    });
+    let source = bed.open().await;
+    check(&source, 0, MB).await;
+    assert_eq!(bed.starts(), [0, 100_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seek_does_not_wait_for_a_stalled_transfer() {
+    let body = entity(1, 4 * MB);
+    let count = Count::default();
+    let bed = Bed::new(move |request| match count.next() {
+        0 => serve(&body, request).cut(100_000, MockStep::Stall),
+        _ => serve(&body, request),
+    });
+    let source = bed.open().await;
+    check(&source, 0, 100_000).await;
+    let sought = Instant::now();
+    check(&source, 3 * MB, KB).await;
+    assert!(sought.elapsed() < Duration::from_millis(100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_seek_does_not_wait_for_an_answer_that_does_not_come() {
+    let body = entity(1, 4 * MB);
+    let count = Count::default();
+    let bed = Bed::new(move |request| match count.next() {
+        1 => MockAnswer::silent(),
+        _ => serve(&body, request),
+    });
+    let source = bed.open().await;
+    check(&source, 0, KB).await;
+    let mut buf = [0; 8];
+    let read_far = kithara_stream::Source::read_at(&source, 2 * MB, &mut buf);
+    assert!(tokio::time::timeout(Duration::from_millis(50), read_far).await.is_err());
+    let sought = Instant::now();
+    check(&source, 3 * MB, KB).await;
+    assert!(sought.elapsed() < Duration::from_secs(1), "{:?}", sought.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_that_do_not_pass_are_told_at_once() {
+    for status in [400, 401, 403, 404, 410, 501] {
+        let bed = Bed::new(move |_| MockAnswer::status(status));
+        let error = bed.try_open().await.unwrap_err();
+        assert!(matches!(&error, FileError::Net(net) if net.status().unwrap() == status), "{error:?}");
+        assert!(!error.is_retryable() && !format!("{error:?}").contains("secret"));
+        assert_eq!(bed.starts().len(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_that_may_pass_are_tried_again_and_then_told() {
+    let bed = Bed::new(|_| MockAnswer::unreachable());
+    let error = bed.try_open().await.unwrap_err();
+    assert!(matches!(error, FileError::Net(NetError::Connect { .. })) && error.is_retryable());
+    assert_eq!(bed.starts().len(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_comes_back_is_used_by_the_next_read() {
+    let body = entity(1, 2 * MB);
+    let count = Count::default();
+    let bed = Bed::new(move |request| match count.next() {
+        0 => serve(&body, request).cut(500_000, MockStep::Break),
+        1..=4 => MockAnswer::unreachable(),
+        _ => serve(&body, request),
+    });
+    let source = bed.open().await;
+    let mut events = source.events();
+    let error = read(&source, 0, 2 * MB).await.unwrap_err();
+    assert!(matches!(error, FileError::Net(_)), "{error:?}");
+    assert!(drain(&mut events).iter().any(|event| matches!(event, FileEvent::Failed { .. })));
+    check(&source, 0, 2 * MB).await;
+    assert_eq!(bed.starts()[5], 500_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_background_failure_is_nobodys_error() {
+    let body = entity(1, 2 * MB);
+    let count = Count::default();
+    let bed = Bed::new(move |request| match count.next() {
+        0 => serve(&body, request).cut(100_000, MockStep::Break),
+        1..=4 => MockAnswer::unreachable(),
+        _ => serve(&body, request),
+    });
+    let source = bed.open().await;
+    check(&source, 0, KB).await;
+    settle().await;
+    assert_eq!(bed.starts().len(), 4, "gave up");
+    check(&source, 0, 2 * MB).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_shorter_than_declared_is_never_complete() {
+    let body = entity(1, MB);
+    // Declares one byte more than there is.
+    let bed = Bed::new(move |request| {
+        let long = (MB + 1).to_string();
+        match request.range {
+            Some(range) if range.start >= MB => {
+                MockAnswer::status(416).with_header(header::CONTENT_RANGE, &format!("bytes */{MB}"))
+            }
+            _ => serve(&body, request).with_header(header::CONTENT_LENGTH, &long),
+        }
+    });
+    let source = bed.open().await;
+    let mut events = source.events();
+    let error = read(&source, 0, 2 * MB).await.unwrap_err();
+    assert!(matches!(error, FileError::EntityChanged { .. }), "{error:?}");
+    assert!(!drain(&mut events).iter().any(|event| matches!(event, FileEvent::Complete { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_of_another_length_or_place_are_refused() {
+    let body = entity(1, 2 * MB);
+    let lies: [fn(&Request, MockAnswer) -> MockAnswer; 3] = [
+        |_, answer| answer.with_header(header::CONTENT_RANGE, "bytes 99999999-199999999/299999999"),
+        |_, answer| answer.with_header(header::CONTENT_RANGE, "bytes nonsense"),
+        |_, answer| answer.without_header(&header::CONTENT_RANGE),
+    ];
+    for lie in lies {
+        let (count, body) = (Count::default(), body.clone());
+        let bed = Bed::new(move |request| match count.next() {
+            0 => serve(&body, request),
+            _ => lie(request, serve(&body, request)),
+        });
+        let source = bed.open().await;
+        check(&source, 0, KB).await;
+        let error = read(&source, MB + 512 * KB, KB).await.unwrap_err();
+        assert!(matches!(error, FileError::Net(NetError::WrongRange { .. })), "{error:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_body_for_a_part_is_used_from_its_start() {
+    let body = entity(1, MB);
+    let count = Count::default();
+    let bed = Bed::new(move |request| match count.next() {
+        0 => serve(&body, request).cut(500_000, MockStep::Break),
+        _ => paced(MockAnswer::ok(body.clone()).with_header(header::ETAG, "\"v1\"")),
+    });
+    let source = bed.open().await;
+    check(&source, 0, MB).await;
+    assert_eq!(bed.starts().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unnamed_whole_body_for_a_named_part_is_another_version() {
+    let (old, new) = (entity(1, MB), entity(2, MB));
+    let count = Count::default();
+    let bed = Bed::new(move |request| match count.next() {
+        0 => serve(&old, request).cut(500_000, MockStep::Break),
+        _ => paced(MockAnswer::ok(new.clone())),
+    });
+    let source = bed.open().await;
+    let error = read(&source, 0, MB).await.unwrap_err();
+    assert!(matches!(error, FileError::EntityChanged { .. }), "{error:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_file_is_empty() {
+    let bed = Bed::new(|_| MockAnswer::ok(Vec::new()));
+    let source = bed.open().await;
+    assert!(read(&source, 0, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_end_early_are_followed_by_the_next() {
+    let body = entity(1, MB);
+    let bed = Bed::new(move |request| {
+        let start = request.range.map_or(0, |range| range.start);
+        let end = (start + 100_000).min(MB);
+        let part = body.slice(usize::try_from(start).unwrap()..usize::try_from(end).unwrap());
+        MockAnswer::status(206)
+            .then(MockStep::Data(part))
+            .with_header(header::CONTENT_RANGE, &format!("bytes {start}-{}/{MB}", end - 1))
+            .with_header(header::ETAG, "\"v1\"")
+    });
+    let source = bed.open().await;
+    let bytes = read(&source, 0, 2 * MB).await.unwrap();
+    assert_eq!((bytes.len() as u64, pattern::mismatch(1, 0, &bytes)), (MB, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_runtime_is_an_error_not_a_hang() {
+    let body = entity(1, 8 * MB);
+    let bed =
+        std::sync::Arc::new(Bed::new(move |request| serve(&body, request).cut(KB as usize, MockStep::Stall)));
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let opened = std::sync::Arc::clone(&bed);
+    let runtime = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        sender.send(runtime.block_on(opened.open())).unwrap();
+    });
+    let source = tokio::task::spawn_blocking(move || receiver.recv().unwrap()).await.unwrap();
+    tokio::task::spawn_blocking(move || runtime.join().unwrap()).await.unwrap();
+    let error = read(&source, 0, MB).await.unwrap_err();
+    assert!(matches!(error, FileError::Stopped), "{error:?}");
+}

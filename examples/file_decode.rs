@@ -10,7 +10,7 @@ use std::time::Instant;
 use kithara::assets::{AssetSettings, AssetStore};
 use kithara::file::{File, FileOptions};
 use kithara::net::{DefaultNet, Url};
-use kithara_testkit::{Origin, usage};
+use kithara_testkit::{Origin, process};
 
 mod support;
 
@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("frames         {frames} ({:.3} s)", audio.as_secs_f64());
     println!("first PCM      {:.1} ms", first_pcm.unwrap_or_default().as_secs_f64() * 1e3);
     println!("speed          {:.0} x real time", audio.as_secs_f64() / wall.as_secs_f64());
-    println!("peak RSS       {:.1} MiB", usage::snapshot().peak_rss_bytes as f64 / 1048576.0);
+    println!("peak RSS       {:.1} MiB", process::peak_rss().unwrap_or_default() as f64 / 1048576.0);
     println!("{:?}", stream.stats());
     Ok(())
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use kithara::assets::{AssetSettings, AssetStore, Assets};
 use kithara::file::{File, FileOptions};
+use kithara_testkit::media::Kind;
 use kithara_testkit::{Origin, Reply, media};
 use support::{check, impatient, open_file, path_of, read_all, read_frames};
 
 #[tokio::test]
 async fn every_file_decodes_as_the_reference_does() {
     let origin = Origin::start().await.unwrap();
-    for fixture in media::all().iter().filter(|fixture| fixture.kind == "file") {
+    for fixture in media::all().iter().filter(|fixture| fixture.kind == Kind::File) {
         let mut stream = open_file(&origin.url(&path_of(fixture))).await;
         assert_eq!(stream.details().container, fixture.container, "{}", fixture.name);
         check(fixture, &read_all!(stream));
@@ -23,7 +24,7 @@ async fn every_file_decodes_as_the_reference_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_is_the_sum_of_its_parts() {
     let origin = Origin::start().await.unwrap();
-    for fixture in media::all().iter().filter(|fixture| fixture.kind == "file") {
+    for fixture in media::all().iter().filter(|fixture| fixture.kind == Kind::File) {
         let mut stream = open_file(&origin.url(&path_of(fixture))).await;
         let whole = read_all!(stream);
         let channels = usize::from(stream.spec().channels);

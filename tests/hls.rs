@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use kithara::assets::{AssetSettings, AssetStore, Assets};
 use kithara::hls::{HlsEvent, HlsOptions, VariantMode};
+use kithara_testkit::media::Kind;
 use kithara_testkit::{Cut, Origin, Reply, media};
-use support::{check, hls_options, impatient, locked, open_hls, path_of, read_all, read_frames};
+use support::{check, hls_options, impatient, locked, open_hls, path_of, read_all, read_at_least, read_frames};
 
 /// The bundled presentation: three AAC variants and a FLAC one.
 const MASTER: &str = "/hls/aac4/master.m3u8";
@@ -16,7 +17,7 @@ const MASTER: &str = "/hls/aac4/master.m3u8";
 #[tokio::test]
 async fn every_presentation_decodes_as_the_reference_does() {
     let origin = Origin::start().await.unwrap();
-    for fixture in media::all().iter().filter(|fixture| fixture.kind == "hls") {
+    for fixture in media::all().iter().filter(|fixture| fixture.kind == Kind::Hls) {
         let mut stream = open_hls(&origin.url(&path_of(fixture)), hls_options()).await.unwrap();
         let samples = read_all!(stream);
         check(fixture, &samples);
@@ -45,7 +46,7 @@ async fn the_whole_is_the_sum_of_its_parts() {
         let whole = read_all!(stream);
         let channels = usize::from(stream.spec().channels);
         // Out of order, at segment boundaries and around them, and back to the start.
-        for millis in [5_000, 4_000, 7_999, 0, 3_990, 23] {
+        for millis in [5_000, 4_000, 6_499, 0, 3_990, 23] {
             let to = Duration::from_millis(millis);
             let frame = stream.seek(to).await.unwrap();
             assert_eq!(frame, stream.spec().frame_at(to), "{name}");
@@ -92,19 +93,20 @@ async fn an_encrypted_presentation_plays_offline_when_its_keys_are_kept() {
         options.store_keys = true;
         options
     };
-    read_all!(open_hls(&url, options()).await.unwrap());
+    let mut stream = open_hls(&url, options()).await.unwrap();
+    read_all!(stream);
+    drop(stream);
     origin.stop().await;
     let mut offline = options();
     offline.offline = true;
-    check(fixture, &read_all!(open_hls(&url, offline).await.unwrap()));
+    let mut stream = open_hls(&url, offline).await.unwrap();
+    check(fixture, &read_all!(stream));
 }
 
 #[tokio::test]
 async fn segments_are_decoded_while_they_arrive() {
     let origin = Origin::start().await.unwrap();
-    let path = "/hls/aac4/128k/seg0.m4s";
     let segment = find_first_segment("hls/aac4/128k");
-    assert!(media::file(&segment).is_some(), "{path}");
     let mut control = origin.expect(&format!("/{segment}"));
     let url = origin.url("/hls/aac4/128k/index.m3u8");
     let opening = tokio::spawn(async move { open_hls(&url, hls_options()).await.unwrap() });
@@ -113,8 +115,8 @@ async fn segments_are_decoded_while_they_arrive() {
     control.send(..len / 2).await.unwrap();
     // Half of the segment is there, and stays half: PCM comes all the same.
     let mut stream = opening.await.unwrap();
-    let early = read_frames!(stream, 44_100);
-    assert_eq!(early.len(), 44_100 * 2);
+    let early = read_at_least!(stream, 44_100);
+    assert!(early.len() >= 44_100 * 2);
     control.finish();
     let rest = read_all!(stream);
     assert_eq!((early.len() + rest.len()) as u64 / 2, media::find("aac4/128k").unwrap().frames);
@@ -134,7 +136,7 @@ async fn segments_are_fetched_in_parallel() {
     origin.everywhere(Reply::ok().latency(Duration::from_millis(20)));
     let mut stream = open_hls(&origin.url(MASTER), locked(0)).await.unwrap();
     read_all!(stream);
-    assert!(origin.counters().peak_active > 1, "{:?}", origin.counters());
+    assert!(origin.counters().peak > 1, "{:?}", origin.counters());
 }
 
 #[tokio::test]
@@ -142,10 +144,10 @@ async fn a_switch_of_variant_loses_and_adds_nothing() {
     let origin = Origin::start().await.unwrap();
     let mut stream = open_hls(&origin.url(MASTER), locked(0)).await.unwrap();
     let mut events = stream.events();
-    let mut samples = read_frames!(stream, 100_000);
+    let mut samples = read_at_least!(stream, 100_000);
     for index in [2, 1, 2] {
         stream.set_variant(VariantMode::Manual(index)).unwrap();
-        samples.extend(read_frames!(stream, 300_000));
+        samples.extend(read_at_least!(stream, 300_000));
     }
     samples.extend(read_all!(stream));
     assert_eq!(samples.len() as u64 / 2, media::find("aac4/64k").unwrap().frames);

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use kithara::assets::{AssetSettings, AssetStore, Assets};
+use kithara::assets::{AssetSettings, AssetStore};
 use kithara::decode::PcmChunk;
 use kithara::file::{File, FileOptions, FileStream};
 use kithara::hls::{Hls, HlsError, HlsOptions, HlsStream, VariantMode};
 use kithara::net::{DefaultNet, NetSettings};
-use kithara_testkit::Origin;
-use kithara_testkit::media::{Fixture, Reference};
+use kithara_testkit::media::Fixture;
 
 /// A network that gives up soon: a test of failures has no time for a player's patience.
 pub fn impatient() -> DefaultNet {
@@ -54,6 +53,7 @@ macro_rules! read_all {
         samples
     }};
 }
+#[allow(unused_imports)]
 pub(crate) use read_all;
 
 /// Reads `$frames` frames from where the stream is.
@@ -70,7 +70,24 @@ macro_rules! read_frames {
         samples
     }};
 }
+#[allow(unused_imports)]
 pub(crate) use read_frames;
+
+/// Reads whole chunks until there are at least `$frames` frames.
+macro_rules! read_at_least {
+    ($stream:expr, $frames:expr) => {{
+        let wanted = $frames * usize::from($stream.spec().channels);
+        let mut samples: Vec<f32> = Vec::new();
+        let mut next = None;
+        while samples.len() < wanted {
+            let Some(chunk) = $stream.next_chunk().await.unwrap() else { break };
+            $crate::support::append(&mut samples, &mut next, &chunk);
+        }
+        samples
+    }};
+}
+#[allow(unused_imports)]
+pub(crate) use read_at_least;
 
 pub fn append(samples: &mut Vec<f32>, next: &mut Option<u64>, chunk: &PcmChunk) {
     if let Some(next) = *next {
@@ -92,6 +109,3 @@ pub fn check(fixture: &Fixture, samples: &[f32]) {
 pub fn path_of(fixture: &Fixture) -> String {
     format!("/{}", fixture.entry)
 }
-
-#[allow(unused)]
-fn types(_: &Reference, _: &Origin) {}

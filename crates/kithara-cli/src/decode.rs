@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kithara::decode::PcmChunk;
-use kithara_testkit::usage;
+use kithara_testkit::process;
 
 use crate::args::DecodeArgs;
 use crate::output::Output;
@@ -110,7 +110,6 @@ impl Run {
 
     fn report(&mut self, session: &Session) -> Report {
         let spec = self.stream.spec();
-        let usage = usage::snapshot();
         Report {
             kind: self.stream.kind(),
             container: self.stream.container(),
@@ -121,8 +120,8 @@ impl Run {
             frames: self.frames,
             first_pcm_s: self.first_pcm.map(|first| first.as_secs_f64()),
             wall_s: self.begun.elapsed().as_secs_f64(),
-            cpu_s: usage.cpu.as_secs_f64(),
-            peak_rss_bytes: usage.peak_rss_bytes,
+            cpu_s: process::cpu_time().unwrap_or_default().as_secs_f64(),
+            peak_rss_bytes: process::peak_rss().unwrap_or_default(),
             requests: session.transfers().requests(),
             bytes_downloaded: session.transfers().network_bytes(),
             cache_hits: self.stream.cache_hits(),

@@ -8,9 +8,9 @@ pub(crate) struct Report {
     /// `hls` or `file`.
     pub(crate) kind: &'static str,
     /// Container, by its usual short name.
-    pub(crate) container: Option<String>,
+    pub(crate) container: Option<&'static str>,
     /// Codec, by its usual short name.
-    pub(crate) codec: Option<String>,
+    pub(crate) codec: Option<&'static str>,
     /// Output rate in Hz.
     pub(crate) sample_rate: u32,
     /// Output channels.

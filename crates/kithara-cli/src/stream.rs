@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kithara::assets::{AssetSettings, AssetStore, Assets};
 use kithara::decode::{AudioSpec, PcmChunk};
-use kithara::file::{File, FileOptions, FileStream};
+use kithara::file::{File, FileError, FileOptions, FileStream};
 use kithara::hls::{Hls, HlsEvent, HlsOptions, HlsStream, VariantMode};
 use kithara::net::{DefaultNet, HeaderName, HeaderValue, NetSettings, TransferStats, Url};
 use kithara_testkit::Origin;
@@ -74,7 +74,8 @@ impl Session {
             Source::Path(path) => Ok(AudioStream::File(File::open_path(path, self.file_options(args)).await?)),
             Source::Unknown(url) => match File::open(url.clone(), self.file_options(args)).await {
                 Ok(file) => Ok(AudioStream::File(file)),
-                Err(error) if error.is_playlist() => self.hls(url.clone(), args).await,
+                // No media by its first bytes: perhaps a playlist whose URL does not say so.
+                Err(error @ FileError::Decode(_)) => self.hls(url.clone(), args).await.map_err(|_| error.into()),
                 Err(error) => Err(error.into()),
             },
         }
@@ -214,17 +215,17 @@ impl AudioStream {
         }
     }
 
-    pub(crate) fn container(&self) -> Option<String> {
+    pub(crate) fn container(&self) -> Option<&'static str> {
         match self {
             Self::Hls { stream, .. } => stream.container(),
-            Self::File(stream) => Some(stream.details().container.to_string()),
+            Self::File(stream) => Some(stream.details().container),
         }
     }
 
-    pub(crate) fn codec(&self) -> Option<String> {
+    pub(crate) fn codec(&self) -> Option<&'static str> {
         match self {
             Self::Hls { stream, .. } => stream.codec(),
-            Self::File(stream) => Some(stream.details().codec.to_string()),
+            Self::File(stream) => Some(stream.details().codec),
         }
     }
 

@@ -229,7 +229,7 @@ impl AbrController {
     fn candidates(&self, now: Instant) -> Vec<Candidate> {
         let all = self.ladder.iter().enumerate().filter(|(_, rung)| !rung.is_excluded(now));
         let mut candidates: Vec<_> =
-            all.map(|(variant, rung)| Candidate { variant, bandwidth: rung.bandwidth() }).collect();
+            all.map(|(variant, _)| Candidate { variant, bandwidth: self.bandwidth(variant) }).collect();
         let max = self.settings.max_bandwidth.unwrap_or(u64::MAX);
         keep_if_any(
             &mut candidates,
@@ -326,7 +326,14 @@ impl AbrController {
     /// unknown.
     #[must_use]
     pub fn bandwidth(&self, variant: usize) -> u64 {
-        self.ladder.get(variant).map_or(0, Rung::bandwidth)
+        let Some(rung) = self.ladder.get(variant) else { return 0 };
+        if rung.seen > 0 {
+            return rung.bandwidth();
+        }
+        // Not seen: at most what a higher one was seen to need.
+        let seen_above =
+            self.ladder[variant..].iter().filter(|above| above.seen > 0).map(Rung::bandwidth).min();
+        rung.declared.min(seen_above.unwrap_or(u64::MAX))
     }
 
     /// The default penalty of the settings.

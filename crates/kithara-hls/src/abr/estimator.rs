@@ -49,16 +49,15 @@ impl ThroughputEstimator {
         let bits = std::mem::take(&mut self.pending_bytes) as f64 * 8.0;
         let elapsed = std::mem::take(&mut self.pending).as_secs_f64().max(MIN_ELAPSED);
         let expected = self.estimate().map_or(0.0, |estimate| bits / estimate.max(1) as f64);
-        let weight = elapsed.max(expected);
-        self.fast.add(bits / elapsed, weight);
-        self.slow.add(bits / elapsed, weight);
+        self.fast.add(bits / elapsed, elapsed, expected);
+        self.slow.add(bits / elapsed, elapsed, expected);
     }
 
     /// Bits per second; `None` before the first measurement, unless an initial one was given.
     #[must_use]
     pub fn estimate(&self) -> Option<u64> {
         match (self.fast.value(), self.slow.value()) {
-            (Some(fast), Some(slow)) => Some(fast.min(slow) as u64),
+            (Some(fast), Some(slow)) => Some(fast.min(slow).round() as u64),
             _ => self.initial,
         }
     }
@@ -83,9 +82,11 @@ impl Average {
         Self { half_life: half_life.as_secs_f64().max(1e-3), value: 0.0, weight: 0.0 }
     }
 
-    fn add(&mut self, value: f64, weight: f64) {
-        // No sample may wipe out all the others.
-        let keep = 0.5_f64.powf((weight / self.half_life).min(2.0));
+    /// A value that took `elapsed` to measure, and would have taken `expected`. One burst must not wipe out all that
+    /// was measured before; a long measurement may.
+    fn add(&mut self, value: f64, elapsed: f64, expected: f64) {
+        let weight = elapsed.max(expected.min(2.0 * self.half_life));
+        let keep = 0.5_f64.powf(weight / self.half_life);
         self.value = value * (1.0 - keep) + self.value * keep;
         self.weight = (1.0 - keep) + self.weight * keep;
     }

@@ -62,3 +62,6 @@ pub fn parse(text: &[u8], base: &Url) -> Result<Playlist, PlaylistError> {
 pub fn parse_with(text: &[u8], base: &Url, options: &ParseOptions<'_>) -> Result<Playlist, PlaylistError> {
     parser::parse(text, base, options)
 }
+
+#[cfg(test)]
+mod tests;

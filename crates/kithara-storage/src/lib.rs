@@ -1,4 +1,4 @@
-//! Positioned I/O on one resource, and waiting for byte ranges of it.
+#![doc = include_str!("../README.md")]
 
 mod atomic;
 mod block_on;

@@ -370,3 +370,51 @@ fn leftovers_block_nobody() {
         assert_eq!(resource.len(), Some(11));
     }
 }
+
+/// What another process sees at this moment is what would be left if this one were killed.
+#[test]
+fn nothing_of_the_old_entity_is_claimed_after_a_reset() {
+    let place = Place::new();
+    let resource = place.open_with(StorageSettings { journal_every: 50, sync_every: u64::MAX });
+    let claim = resource.try_claim().unwrap().unwrap();
+    write(&resource, 0, &[1; 1000]);
+    block_on(resource.flush()).unwrap();
+    assert_eq!(place.open().available(), RangeSet::from(0..1000));
+    block_on(resource.reset()).unwrap();
+    assert!(place.open().available().is_empty());
+    write(&resource, 960, &[2; 40]);
+    assert!(place.open().available().is_empty(), "not noted yet");
+    write(&resource, 950, &[2; 10]);
+    assert_eq!(place.open().available(), RangeSet::from(950..1000));
+    block_on(resource.discard(0..960)).unwrap();
+    assert_eq!(place.open().available(), RangeSet::from(960..1000));
+    drop(claim);
+}
+
+/// Bytes that are not in the page cache are read on a blocking thread, from either runtime and from none.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_cold_file_is_read_whole() {
+    let place = Place::new();
+    let body: Vec<u8> = (0..3_000_000_u32).map(|at| (at.wrapping_mul(0x9E37_79B9) >> 24) as u8).collect();
+    let resource = place.open();
+    write(&resource, 0, &body);
+    block_on(resource.commit(body.len() as u64)).unwrap();
+    let forget = || {
+        let file = fs::File::open(place.path()).unwrap();
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+    };
+    let current = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let many = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    for attempt in 0..3 {
+        forget();
+        let resource = place.open();
+        let read = resource.read_to_end(body.len());
+        let read = match attempt {
+            0 => current.block_on(read),
+            1 => many.block_on(read),
+            _ => block_on(read),
+        };
+        assert!(read.unwrap() == body);
+    }
+}

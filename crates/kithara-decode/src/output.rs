@@ -24,6 +24,8 @@ pub(crate) struct Output {
     channels: Option<u16>,
     spec: Option<AudioSpec>,
     run: Option<Run>,
+    /// The resampler of the last run: its tables take longer to make than a seek should.
+    spare: Option<ResamplerProcessor>,
     mixed: Vec<f32>,
     /// Made, in order, perhaps with holes between them.
     ready: VecDeque<PcmChunk>,
@@ -56,6 +58,7 @@ impl Output {
             channels: channels.filter(|&channels| channels > 0),
             spec: None,
             run: None,
+            spare: None,
             mixed: Vec::new(),
             ready: VecDeque::new(),
             fill: None,
@@ -85,16 +88,14 @@ impl Output {
     /// How many frames at `input_rate` before a target must be given for the target to come out as in straight playback.
     pub(crate) fn warm_up(&self, input_rate: u32) -> u64 {
         let Some(spec) = self.spec else { return 0 };
-        match self.run.as_ref().and_then(|run| run.resampler.as_ref()) {
-            Some(resampler) if resampler.input_rate() == input_rate => resampler.warm_up(),
-            _ if spec.sample_rate == input_rate => 0,
-            _ => ResamplerProcessor::new(input_rate, spec.sample_rate, 1).map_or(0, |made| made.warm_up()),
-        }
+        ResamplerProcessor::warm_up_of(input_rate, spec.sample_rate)
     }
 
     /// Throws away what is not handed out yet; the next chunk begins at `frame`.
     pub(crate) fn seek(&mut self, frame: u64) {
-        self.run = None;
+        if let Some(Run { resampler: Some(resampler), .. }) = self.run.take() {
+            self.spare = Some(resampler);
+        }
         self.ready.clear();
         self.fill = None;
         self.made = Some(frame);
@@ -131,7 +132,9 @@ impl Output {
     /// Ends the run: what the resampler holds back comes out.
     pub(crate) fn end_run(&mut self) -> Result<(), DecodeError> {
         let Some(Run { resampler: Some(mut resampler), .. }) = self.run.take() else { return Ok(()) };
-        self.with_fill(resampler.next_output(), |_, out| resampler.flush(out))
+        let ended = self.with_fill(resampler.next_output(), |_, out| resampler.flush(out));
+        self.spare = Some(resampler);
+        ended
     }
 
     /// Goes on after `frames` (at the output rate) of silence.
@@ -210,7 +213,11 @@ impl Output {
         let resampler = if input.sample_rate == spec.sample_rate {
             None
         } else {
-            let mut made = ResamplerProcessor::new(input.sample_rate, spec.sample_rate, spec.channels)?;
+            let spare = self.spare.take().filter(|spare| spare.fits(input.sample_rate, spec));
+            let mut made = match spare {
+                Some(spare) => spare,
+                None => ResamplerProcessor::new(input.sample_rate, spec.sample_rate, spec.channels)?,
+            };
             made.start(position.unsigned_abs());
             Some(made)
         };

@@ -3,7 +3,7 @@
 use audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
-use crate::DecodeError;
+use crate::{AudioSpec, DecodeError};
 
 /// Frames that the shorter side of one FFT block holds at least: the length of the anti-aliasing filter.
 const MIN_BLOCK: u32 = 1024;
@@ -111,7 +111,17 @@ impl ResamplerProcessor {
     /// Input frames after a [`start`](Self::start) within which the output may differ from what an earlier start gives.
     #[must_use]
     pub fn warm_up(&self) -> u64 {
-        self.engine.as_ref().map_or(0, |engine| 2 * engine.block_in as u64)
+        Self::warm_up_of(self.from, self.to)
+    }
+
+    /// [`warm_up`](Self::warm_up) of a resampler that is not made yet.
+    #[must_use]
+    pub fn warm_up_of(from: u32, to: u32) -> u64 {
+        if from == to || from == 0 || to == 0 { 0 } else { 2 * u64::from(blocks(from, to).0) }
+    }
+
+    pub(crate) fn fits(&self, from: u32, spec: AudioSpec) -> bool {
+        (self.from, self.to, self.channels) == (from, spec.sample_rate, usize::from(spec.channels))
     }
 
     /// Forgets everything and goes on at absolute input frame `position`.
@@ -169,11 +179,7 @@ fn failure(from: u32, to: u32, error: &dyn std::error::Error) -> DecodeError {
 
 impl Engine {
     fn new(from: u32, to: u32, channels: usize) -> Result<Self, rubato::ResamplerConstructionError> {
-        let divisor = gcd(from, to);
-        let (unit_in, unit_out) = (from / divisor, to / divisor);
-        // Half a block is the delay: it must be a whole number of frames on both sides.
-        let units = MIN_BLOCK.div_ceil(unit_in.min(unit_out)).next_multiple_of(2);
-        let block_in = (units * unit_in) as usize;
+        let block_in = blocks(from, to).0 as usize;
         let fft = Fft::new_custom(
             from as usize,
             to as usize,
@@ -232,6 +238,15 @@ impl Engine {
         output.extend_from_slice(&self.output[first * channels..last * channels]);
         (last - first) as u64
     }
+}
+
+/// Frames of one FFT block, in and out.
+fn blocks(from: u32, to: u32) -> (u32, u32) {
+    let divisor = gcd(from, to);
+    let (unit_in, unit_out) = (from / divisor, to / divisor);
+    // Half a block is the delay: it must be a whole number of frames on both sides.
+    let units = MIN_BLOCK.div_ceil(unit_in.min(unit_out)).next_multiple_of(2);
+    (units * unit_in, units * unit_out)
 }
 
 fn gcd(a: u32, b: u32) -> u32 {

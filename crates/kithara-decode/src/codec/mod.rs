@@ -8,6 +8,7 @@ mod sbr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
+use symphonia::core::codecs::audio::well_known::profiles::CODEC_PROFILE_AAC_HE;
 use symphonia::core::codecs::audio::well_known::{
     CODEC_ID_AAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
 };
@@ -77,8 +78,17 @@ impl CodecDecoder {
         codec_name(self.params.codec)
     }
 
+    /// Whether packets may decode to another rate than their container says.
+    pub(crate) fn may_replicate_bands(&self) -> bool {
+        cfg!(feature = "fdk-aac") && self.params.codec == CODEC_ID_AAC
+    }
+
     /// Forgets what earlier packets left behind (overlap, bit reservoir); for after a seek.
     pub fn reset(&mut self) {
+        if params::is_he_aac(&self.params) {
+            // The adapter's own reset does nothing.
+            return self.renew();
+        }
         let decoder = &mut self.decoder;
         if catch_unwind(AssertUnwindSafe(|| decoder.reset())).is_err() {
             self.renew();
@@ -90,9 +100,8 @@ impl CodecDecoder {
         if let Some(watch) = &mut self.sbr
             && watch.sees_sbr(data, &self.params)
         {
-            return Err(PacketError::Fatal(DecodeError::Unsupported(
-                "HE-AAC (spectral band replication inside AAC-LC packets)".into(),
-            )));
+            self.sbr = None;
+            self.become_he_aac().map_err(PacketError::Fatal)?;
         }
         match decode_caught(&mut self.decoder, data, frames) {
             Ok(()) => Ok(Decoded::new(self.decoder.last_decoded())),
@@ -104,7 +113,19 @@ impl CodecDecoder {
         }
     }
 
-    fn renew(&mut self) {
+    /// The packets are HE-AAC after all.
+    fn become_he_aac(&mut self) -> Result<(), DecodeError> {
+        if cfg!(feature = "fdk-aac") {
+            self.params.with_profile(CODEC_PROFILE_AAC_HE);
+            self.decoder = make(&self.params)?;
+            return Ok(());
+        }
+        let what = "HE-AAC (spectral band replication in AAC-LC packets; build with the feature `fdk-aac`)";
+        Err(DecodeError::Unsupported(what.into()))
+    }
+
+    /// Begins anew with a new decoder.
+    pub(crate) fn renew(&mut self) {
         if let Ok(decoder) = make(&self.params) {
             self.decoder = decoder;
         }
@@ -130,9 +151,7 @@ fn decode_caught(decoder: &mut Box<dyn AudioDecoder>, data: &[u8], frames: u64) 
 }
 
 fn make(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, DecodeError> {
-    let made = catch_unwind(AssertUnwindSafe(|| {
-        registry().make_audio_decoder(params, &AudioDecoderOptions::default())
-    }));
+    let made = catch_unwind(AssertUnwindSafe(|| make_raw(params)));
     match made {
         Ok(Ok(decoder)) => Ok(decoder),
         Ok(Err(SymphoniaError::Unsupported(what))) => {
@@ -143,6 +162,23 @@ fn make(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, DecodeEr
         }
         Err(_) => Err(DecodeError::Malformed(format!("{} configuration", codec_name(params.codec)))),
     }
+}
+
+fn make_raw(params: &AudioCodecParameters) -> Result<Box<dyn AudioDecoder>, SymphoniaError> {
+    let options = AudioDecoderOptions::default();
+    #[cfg(feature = "fdk-aac")]
+    if params::is_he_aac(params) {
+        use symphonia::core::codecs::registry::RegisterableAudioDecoder;
+        return symphonia_adapter_fdk_aac::AacDecoder::try_registry_new(params, &options);
+    }
+    #[cfg(feature = "opus")]
+    if params.codec == CODEC_ID_OPUS {
+        use symphonia::core::codecs::registry::RegisterableAudioDecoder;
+        // With its head the adapter would drop the pre-skip itself, and once more than we do.
+        let bare = AudioCodecParameters { extra_data: None, ..params.clone() };
+        return symphonia_adapter_libopus::OpusDecoder::try_registry_new(&bare, &options);
+    }
+    registry().make_audio_decoder(params, &options)
 }
 
 fn registry() -> &'static CodecRegistry {

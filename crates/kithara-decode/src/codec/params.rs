@@ -2,6 +2,7 @@
 
 use symphonia::core::audio::{Channels, Position};
 use symphonia::core::codecs::audio::well_known as id;
+use symphonia::core::codecs::audio::well_known::profiles::CODEC_PROFILE_AAC_HE;
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters};
 
 use crate::DecodeError;
@@ -23,6 +24,9 @@ pub(crate) fn parameters_of(track: &TrackInfo) -> Result<AudioCodecParameters, D
     };
     let mut params = AudioCodecParameters::new();
     params.for_codec(codec).with_sample_rate(track.sample_rate);
+    if matches!(track.codec, Codec::HeAac { .. } | Codec::HeAacV2 { .. }) {
+        params.with_profile(CODEC_PROFILE_AAC_HE);
+    }
     if let Some(channels) = channel_map(track.channels) {
         params.with_channels(channels);
     }
@@ -37,7 +41,7 @@ pub(crate) fn parameters_of(track: &TrackInfo) -> Result<AudioCodecParameters, D
 
 /// Refuses by name what Symphonia would refuse in words that name nothing, or play wrongly.
 pub(super) fn check(params: &AudioCodecParameters) -> Result<(), DecodeError> {
-    if params.codec == id::CODEC_ID_AAC && !cfg!(feature = "fdk-aac") {
+    if params.codec == id::CODEC_ID_AAC {
         let channels = params.channels.as_ref().map_or(0, Channels::count);
         if channels > 2 {
             return Err(DecodeError::Unsupported(format!(
@@ -63,7 +67,7 @@ pub(super) fn check(params: &AudioCodecParameters) -> Result<(), DecodeError> {
 /// Whether a decoder made for `a` decodes packets made for `b`, going on from where it is.
 pub(super) fn same(a: &AudioCodecParameters, b: &AudioCodecParameters) -> bool {
     let shape = |params: &AudioCodecParameters| {
-        (params.codec, params.sample_rate, params.channels.as_ref().map(Channels::count))
+        (params.codec, params.profile, params.sample_rate, params.channels.as_ref().map(Channels::count))
     };
     // An AAC-LC configuration says nothing more than its shape, and is written in several ways.
     shape(a) == shape(b) && (a.codec == id::CODEC_ID_AAC || a.extra_data == b.extra_data)
@@ -86,6 +90,11 @@ fn channel_map(count: u16) -> Option<Channels> {
         2 => Some(Channels::Positioned(Position::FRONT_LEFT | Position::FRONT_RIGHT)),
         more => Some(Channels::Discrete(more)),
     }
+}
+
+/// Whether the parameters ask for spectral band replication.
+pub(super) fn is_he_aac(params: &AudioCodecParameters) -> bool {
+    params.profile == Some(CODEC_PROFILE_AAC_HE)
 }
 
 /// Short name of a codec.

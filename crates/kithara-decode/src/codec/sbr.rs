@@ -16,6 +16,9 @@ const WATCHED_PACKETS: u32 = 16;
 /// Longest core rate for which replication is defined in practice (96 kHz output).
 const MAX_CORE_RATE: u32 = 48_000;
 
+/// Fill and data elements at the end of a packet: the longest packet holds 31 of the longest.
+const MAX_ELEMENTS: usize = 32;
+
 const ID_DSE: u32 = 4;
 const ID_PCE: u32 = 5;
 const ID_FIL: u32 = 6;
@@ -31,8 +34,8 @@ impl SbrWatch {
     /// A watch, if `params` are those of a codec that needs one.
     pub(super) fn for_params(params: &AudioCodecParameters) -> Option<Self> {
         let watched = params.codec == CODEC_ID_AAC
-            && params.sample_rate.is_none_or(|rate| rate <= MAX_CORE_RATE)
-            && !cfg!(feature = "fdk-aac");
+            && !super::params::is_he_aac(params)
+            && params.sample_rate.is_none_or(|rate| rate <= MAX_CORE_RATE);
         watched.then(|| Self { left: WATCHED_PACKETS, probe: None, scratch: Vec::new() })
     }
 
@@ -71,11 +74,8 @@ impl SbrWatch {
 /// Bits at which a fill element with replication data may begin.
 fn candidates(packet: &[u8]) -> impl Iterator<Item = usize> {
     let bits = Bits(packet);
-    // The element after at most 7 bits of core data cannot be it; the longest one is 3 + 4 + 8 + 269 × 8 bits, and
-    // little else stands behind it.
     let end = bits.len();
-    let first = end.saturating_sub(8 * 600);
-    (first..end).filter(move |&bit| {
+    (0..end).filter(move |&bit| {
         bits.get(bit, 3) == Some(ID_FIL) && bits.fill_kind(bit).is_some_and(is_sbr) && bits.leads_to_end(bit)
     })
 }
@@ -121,7 +121,7 @@ impl Bits<'_> {
 
     /// Whether the elements from `bit` on are fill and data elements, then the terminator, then less than a byte of rest.
     fn leads_to_end(&self, mut bit: usize) -> bool {
-        for _ in 0..8 {
+        for _ in 0..MAX_ELEMENTS {
             match self.get(bit, 3) {
                 Some(ID_END) => return self.len() - (bit + 3) < 8,
                 Some(ID_FIL) => match self.fill_payload(bit) {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use kithara_bufpool::SamplePool;
 use kithara_stream::MediaInfo;
+use symphonia::core::codecs::audio::AudioCodecParameters;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 
 use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::{MediaDetails, Tags};
@@ -14,7 +16,7 @@ use super::symphonia_file::SymphoniaFile;
 use super::{flac, mp4, ogg, wav};
 use crate::codec::{CodecDecoder, PacketError, codec_name, preroll_of};
 use crate::output::Output;
-use crate::resample::rescale;
+use crate::resample::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError, PcmChunk};
 
 /// How a [`MediaDecoder`] is to decode.
@@ -58,7 +60,7 @@ pub struct MediaDecoder {
     details: MediaDetails,
     spec: AudioSpec,
     stream: Stream,
-    /// Position of the next frame at the media's rate. `None`: the next packet says where it stands.
+    /// Position of the next frame at the rate that packets decode to. `None`: the next packet says where it stands.
     next: Option<i64>,
     /// What packets decoded to last.
     input: AudioSpec,
@@ -91,17 +93,20 @@ impl MediaDecoder {
     ) -> Result<Self, DecodeError> {
         let interrupter = source.interrupter();
         let opened = open_backend(Window::new(Box::new(source)), hint, &options)?;
-        let Opened { backend, codec, mut stream } = opened;
+        let Opened { mut backend, mut codec, mut stream } = opened;
         if stream.sample_rate == 0 || stream.channels == 0 {
             return Err(DecodeError::Malformed("audio without a rate or channels".into()));
         }
         if !options.gapless {
             (stream.end, stream.total) = (None, None);
         }
-        let input = AudioSpec::new(stream.sample_rate, stream.channels);
+        let mut input = AudioSpec::new(stream.sample_rate, stream.channels);
+        if codec.may_replicate_bands() {
+            input = first_spec(&mut *backend, &mut codec)?.unwrap_or(input);
+        }
         let mut output = Output::new(options.pool, options.sample_rate, options.channels);
         let spec = output.learn_spec(input);
-        let details = details_of(&stream, &codec, spec);
+        let details = details_of(&stream, &codec, input, spec);
         Ok(Self {
             backend,
             codec,
@@ -173,6 +178,7 @@ impl MediaDecoder {
                     bad_packets: &mut self.bad_packets,
                     max_bad_packets: self.max_bad_packets,
                     end: self.stream.end,
+                    rate: self.stream.sample_rate,
                 };
                 taking.take(&packet)?;
                 Ok(true)
@@ -212,23 +218,34 @@ struct Taking<'a> {
     bad_packets: &'a mut u32,
     max_bad_packets: u32,
     end: Option<u64>,
+    /// The rate that the container counts in.
+    rate: u32,
 }
 
 impl Taking<'_> {
     fn take(self, packet: &Packet<'_>) -> Result<(), DecodeError> {
-        let position = self.next.or(packet.position);
+        let (next, input) = (*self.next, *self.input);
+        // Where the packet begins, counted at `rate`.
+        let place = |rate: u32| match next {
+            Some(next) => Some(rescale_signed(next, rate, input.sample_rate)),
+            None => packet.position.map(|position| rescale_signed(position, rate, self.rate)),
+        };
         match self.codec.decode(packet.data, packet.frames) {
             Ok(decoded) => {
                 *self.bad_packets = 0;
                 let frames = decoded.frames();
-                if frames == 0 {
-                    *self.next = position;
+                let spec = decoded.spec();
+                if spec.sample_rate == 0 {
                     return Ok(());
                 }
-                *self.input = decoded.spec();
-                let Some(position) = position else { return Ok(()) };
+                // What it cannot tell, and what decodes to nothing, is there to prepare the codec.
+                let position = place(spec.sample_rate);
+                *self.input = spec;
+                *self.next = position;
+                let Some(position) = position.filter(|_| frames > 0) else { return Ok(()) };
+                let end = self.end.map(|end| rescale(end, spec.sample_rate, self.rate));
                 let kept = frames.saturating_sub(usize::try_from(packet.trim_end).unwrap_or(usize::MAX));
-                let kept = kept.min(left_before(self.end, position));
+                let kept = kept.min(left_before(end, position));
                 self.output.write(&decoded, 0..kept, position)?;
                 *self.next = Some(position.saturating_add_unsigned(frames as u64));
                 Ok(())
@@ -239,10 +256,13 @@ impl Taking<'_> {
                 if *self.bad_packets > self.max_bad_packets {
                     return Err(DecodeError::too_many(*self.bad_packets, what));
                 }
-                let Some(position) = position else { return Ok(()) };
-                let frames = packet.frames.min(left_before(self.end, position) as u64);
-                self.output.write_silence(*self.input, frames, position)?;
-                *self.next = Some(position.saturating_add_unsigned(packet.frames));
+                let rate = input.sample_rate;
+                let Some(position) = place(rate) else { return Ok(()) };
+                let frames = rescale(packet.frames, rate, self.rate);
+                let end = self.end.map(|end| rescale(end, rate, self.rate));
+                let kept = frames.min(left_before(end, position) as u64);
+                self.output.write_silence(input, kept, position)?;
+                *self.next = Some(position.saturating_add_unsigned(frames));
                 Ok(())
             }
             Err(PacketError::Fatal(error)) => Err(error),
@@ -296,7 +316,13 @@ pub(super) fn opened_by_symphonia(
     file: SymphoniaFile,
     track: super::symphonia_file::SymphoniaTrack,
 ) -> Result<Opened, DecodeError> {
-    let params = track.params;
+    let mut params = track.params;
+    if params.codec == CODEC_ID_OPUS {
+        // Opus decodes to this, whatever the rate of what was encoded.
+        params.with_sample_rate(48_000);
+    }
+    let lead = if params.codec == CODEC_ID_OPUS { opus_lead(&params) } else { 0 };
+    let file = file.led_by(lead);
     let stream = Stream {
         container,
         sample_rate: params.sample_rate.unwrap_or(0),
@@ -316,13 +342,36 @@ pub(super) fn opened_by_symphonia(
     Ok(Opened { backend: Box::new(file), codec, stream })
 }
 
-fn details_of(stream: &Stream, codec: &CodecDecoder, spec: AudioSpec) -> MediaDetails {
+/// What the first packet decodes to. The backend and the codec begin anew.
+fn first_spec(backend: &mut dyn Backend, codec: &mut CodecDecoder) -> Result<Option<AudioSpec>, DecodeError> {
+    let mut spec = None;
+    if let Event::Packet(packet) = backend.next()? {
+        spec = match codec.decode(packet.data, packet.frames) {
+            Ok(decoded) => Some(decoded.spec()).filter(|spec| spec.sample_rate > 0 && spec.channels > 0),
+            Err(PacketError::Bad(_)) => None,
+            Err(PacketError::Fatal(error)) => return Err(error),
+        };
+    }
+    backend.seek(i64::MIN)?;
+    codec.renew();
+    Ok(spec)
+}
+
+/// Frames that an Opus decoder gives before the first presented one.
+fn opus_lead(params: &AudioCodecParameters) -> i64 {
+    let head = params.extra_data.as_deref().unwrap_or_default();
+    head.get(10..)
+        .and_then(|rest| rest.first_chunk::<2>())
+        .map_or(0, |lead| i64::from(u16::from_le_bytes(*lead)))
+}
+
+fn details_of(stream: &Stream, codec: &CodecDecoder, input: AudioSpec, spec: AudioSpec) -> MediaDetails {
     let duration = stream.total.map(|total| AudioSpec::new(stream.sample_rate, 1).position_of(total));
     MediaDetails {
         container: stream.container,
         codec: codec.name(),
-        sample_rate: stream.sample_rate,
-        channels: stream.channels,
+        sample_rate: input.sample_rate,
+        channels: input.channels,
         total_frames: stream.total.map(|total| rescale(total, spec.sample_rate, stream.sample_rate)),
         duration: duration.or(stream.estimate).filter(|duration| *duration > Duration::ZERO),
         bits_per_sample: stream.bits_per_sample,

@@ -37,10 +37,12 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
     let lead = lead_of(&track);
     let decoded = file.media_duration().map(|ticks| rescale(ticks, rate, track.timescale));
     let packet = u64::from(track.frames_per_packet.unwrap_or(0));
-    // The last packet of a lossy codec is decoded whole, however short the table says it is.
-    let is_lossless = matches!(track.codec, Codec::Flac | Codec::Alac);
-    let decoded = decoded
-        .map(|frames| if packet > 1 && !is_lossless { frames.next_multiple_of(packet) } else { frames });
+    let decoded = match (track.codec, packet) {
+        (Codec::Flac | Codec::Alac, _) => decoded,
+        (_, 0) => None,
+        // The last packet of a lossy codec is decoded whole, however short the table says it is.
+        (_, packet) => decoded.map(|frames| frames.next_multiple_of(packet)),
+    };
     let total = decoded.map(|frames| frames.saturating_sub(lead.unsigned_abs()));
     let nominal = if packet > 0 { packet } else { 4096 };
     let stream = Stream {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::AudioCodecParameters;
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS,
+};
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
 use symphonia::core::io::MediaSourceStream;
@@ -38,6 +40,8 @@ pub(super) struct SymphoniaFile {
     is_ended: bool,
     /// Frames per packet, where the codec fixes them.
     step: Option<i64>,
+    /// Frames that the codec gives before frame 0.
+    lead: i64,
 }
 
 /// What it takes to begin anew.
@@ -88,12 +92,13 @@ impl SymphoniaFile {
             state,
             track: track.id,
             time_base: track.time_base,
-            rate: params.sample_rate.unwrap_or(0),
+            rate: if params.codec == CODEC_ID_OPUS { 48_000 } else { params.sample_rate.unwrap_or(0) },
             packet: None,
             is_pending: false,
             zero: 0,
             is_ended: false,
             step: packet_frames(&params),
+            lead: 0,
         };
         if file.is_counted_in_frames() {
             file.zero = track.start_ts.get().saturating_add(i64::from(track.delay.unwrap_or(0)));
@@ -102,6 +107,12 @@ impl SymphoniaFile {
             file.zero = file.packet.as_ref().map_or(0, |packet| packet.pts.get());
         }
         Ok((file, SymphoniaTrack { params, frames: track.num_frames, tags }))
+    }
+
+    /// The same file, in which frame 0 comes `lead` frames after what the codec gives first.
+    pub(super) fn led_by(mut self, lead: i64) -> Self {
+        self.lead = lead;
+        self
     }
 
     fn is_counted_in_frames(&self) -> bool {
@@ -217,14 +228,14 @@ impl Backend for SymphoniaFile {
         let duration = self.zero.saturating_add_unsigned(packet.block_dur().get());
         Ok(Event::Packet(Packet {
             data: &packet.data,
-            position: self.position(),
+            position: self.position().map(|position| position - self.lead),
             frames: u64::try_from(self.frame_of(duration)).unwrap_or(0),
             trim_end: packet.trim_end.get(),
         }))
     }
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
-        let frame = frame.max(0);
+        let frame = frame.saturating_add(self.lead).max(0);
         if !self.is_counted_in_frames() && self.step.is_none() {
             // Only counting from the start tells where a packet stands.
             self.reopen()?;

@@ -93,7 +93,7 @@ pub trait AssetsExt: Assets {
 
     /// What the catalog knows of a resource; `None` if nothing of it is stored.
     fn find(&self, key: &ResourceKey) -> Option<ResourceInfo> {
-        self.catalog().list_resources(key.asset_root()).into_iter().find(|info| info.key == *key)
+        self.catalog().find(key)
     }
 
     /// Bytes that the store holds, on disk and in memory.
@@ -137,9 +137,6 @@ pub trait AssetsExt: Assets {
     /// As [`remove_resource`](Assets::remove_resource), but for [`AssetsError::InUse`].
     fn remove_asset(&self, asset_root: &str) -> impl Future<Output = Result<Removed, AssetsError>> + Send {
         async move {
-            if self.catalog().is_asset_leased(asset_root) {
-                tracing::debug!(asset_root, "a removed asset is in use in part");
-            }
             let removed = remove_all(self, self.catalog().keys(Some(asset_root))).await?;
             if removed.kept == 0 {
                 self.catalog().set_pin(asset_root, false)?;

@@ -263,18 +263,26 @@ impl Catalog {
 
     pub(crate) fn size(&self) -> u64 {
         let state = self.state.lock();
-        state.disk_bytes + state.memory_bytes
+        state.disk_bytes.saturating_add(state.memory_bytes)
     }
 
     pub(crate) fn list(&self) -> Vec<AssetInfo> {
         let state = self.state.lock();
-        state.assets.iter().map(|(root, asset)| AssetInfo::of(&state, root, asset)).collect()
+        let leased = state.leased_assets();
+        let assets = state.assets.iter();
+        assets.map(|(root, asset)| AssetInfo::of(&state, root, asset, leased.contains(&**root))).collect()
     }
 
     pub(crate) fn list_resources(&self, root: &str) -> Vec<ResourceInfo> {
         let state = self.state.lock();
         let Some((root, asset)) = state.assets.get_key_value(root) else { return Vec::new() };
-        asset.resources.iter().map(|(rel, entry)| ResourceInfo::of(&state, root, rel, entry)).collect()
+        let key = |rel: &Arc<str>| ResourceKey::from_parts(root.clone(), rel.clone());
+        asset.resources.iter().map(|(rel, entry)| ResourceInfo::of(&state, key(rel), entry)).collect()
+    }
+
+    pub(crate) fn find(&self, key: &ResourceKey) -> Option<ResourceInfo> {
+        let state = self.state.lock();
+        Some(ResourceInfo::of(&state, key.clone(), state.entry(key)?))
     }
 
     /// The keys of an asset, or of all.
@@ -290,10 +298,6 @@ impl Catalog {
 
     pub(crate) fn knows_asset(&self, root: &str) -> bool {
         self.state.lock().assets.contains_key(root)
-    }
-
-    pub(crate) fn is_asset_leased(&self, root: &str) -> bool {
-        self.state.lock().is_asset_leased(root)
     }
 }
 

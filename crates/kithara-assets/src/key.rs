@@ -127,6 +127,16 @@ impl ResourceKey {
         &self.rel_path
     }
 
+    pub(crate) fn into_rel(self) -> Arc<str> {
+        self.rel_path
+    }
+
+    /// As [`new`](Self::new) for a root that was checked; for the many that are read from an index.
+    pub(crate) fn below(asset_root: &Arc<str>, rel_path: &str) -> Result<Self, KeyFault> {
+        name::check_rel_path(asset_root, rel_path)?;
+        Ok(Self { asset_root: asset_root.clone(), rel_path: rel_path.into() })
+    }
+
     /// Puts together what a catalog entry was taken apart into; both halves come from a valid key.
     pub(crate) fn from_parts(asset_root: Arc<str>, rel_path: Arc<str>) -> Self {
         Self { asset_root, rel_path }

@@ -27,15 +27,15 @@ pub struct AssetInfo {
 }
 
 impl AssetInfo {
-    pub(super) fn of(state: &State, root: &Arc<str>, asset: &Asset) -> Self {
+    pub(super) fn of(state: &State, root: &Arc<str>, asset: &Asset, in_use: bool) -> Self {
         Self {
             asset_root: root.to_string(),
-            bytes: asset.bytes,
+            bytes: asset.bytes(),
             resources: asset.resources.len(),
             complete: asset.resources.values().filter(|entry| entry.complete).count(),
             last_used: time(asset.touched),
             pinned: state.pins.contains(root),
-            in_use: state.is_asset_leased(root),
+            in_use,
         }
     }
 }
@@ -57,10 +57,9 @@ pub struct ResourceInfo {
 }
 
 impl ResourceInfo {
-    pub(super) fn of(state: &State, root: &Arc<str>, rel: &Arc<str>, entry: &Entry) -> Self {
-        let key = ResourceKey::from_parts(root.clone(), rel.clone());
+    pub(super) fn of(state: &State, key: ResourceKey, entry: &Entry) -> Self {
         Self {
-            bytes: entry.disk + entry.memory,
+            bytes: entry.disk.saturating_add(entry.memory),
             complete: entry.complete,
             last_used: time(entry.touched),
             in_use: state.is_leased(&key),

@@ -32,7 +32,14 @@ pub(crate) struct Entry {
 pub(crate) struct Asset {
     pub(crate) resources: BTreeMap<Arc<str>, Entry>,
     pub(crate) touched: u64,
-    pub(crate) bytes: u64,
+    pub(crate) disk: u64,
+    pub(crate) memory: u64,
+}
+
+impl Asset {
+    pub(crate) fn bytes(&self) -> u64 {
+        self.disk.saturating_add(self.memory)
+    }
 }
 
 /// Limits that eviction keeps; see `AssetSettings`.
@@ -150,8 +157,8 @@ impl State {
                 Entry::default()
             }
         };
-        asset.bytes =
-            asset.bytes.saturating_sub(old.disk + old.memory).saturating_add(entry.disk + entry.memory);
+        asset.disk = asset.disk.saturating_sub(old.disk).saturating_add(entry.disk);
+        asset.memory = asset.memory.saturating_sub(old.memory).saturating_add(entry.memory);
         self.disk_bytes = self.disk_bytes.saturating_sub(old.disk).saturating_add(entry.disk);
         self.memory_bytes = self.memory_bytes.saturating_sub(old.memory).saturating_add(entry.memory);
     }
@@ -164,10 +171,10 @@ impl State {
         let mut asset = Asset { resources, ..Asset::default() };
         for entry in asset.resources.values() {
             asset.touched = asset.touched.max(entry.touched);
-            asset.bytes = asset.bytes.saturating_add(entry.disk);
+            asset.disk = asset.disk.saturating_add(entry.disk);
         }
         self.clock = self.clock.max(asset.touched);
-        self.disk_bytes = self.disk_bytes.saturating_add(asset.bytes);
+        self.disk_bytes = self.disk_bytes.saturating_add(asset.disk);
         self.resources += asset.resources.len();
         self.assets.insert(root, asset);
     }
@@ -176,7 +183,8 @@ impl State {
     pub(crate) fn forget(&mut self, key: &ResourceKey) -> Option<Entry> {
         let asset = self.assets.get_mut(key.asset_root())?;
         let entry = asset.resources.remove(key.rel_path())?;
-        asset.bytes = asset.bytes.saturating_sub(entry.disk + entry.memory);
+        asset.disk = asset.disk.saturating_sub(entry.disk);
+        asset.memory = asset.memory.saturating_sub(entry.memory);
         if asset.resources.is_empty() {
             self.assets.remove(key.asset_root());
         }
@@ -249,8 +257,13 @@ impl State {
         self.leases.contains_key(key) || self.asset_leases.contains_key(key.asset_root())
     }
 
-    pub(crate) fn is_asset_leased(&self, root: &str) -> bool {
-        self.asset_leases.contains_key(root) || self.leases.keys().any(|key| key.asset_root() == root)
+    /// The assets of which something is in use.
+    pub(crate) fn leased_assets(&self) -> HashSet<&str> {
+        self.asset_leases
+            .keys()
+            .map(|root| &**root)
+            .chain(self.leases.keys().map(ResourceKey::asset_root))
+            .collect()
     }
 
     // ---- removal ----
@@ -284,21 +297,36 @@ impl State {
 
     /// The least recently used resource of the least recently used asset that may go.
     pub(crate) fn victim(&self, overflow: Overflow, skip: &HashSet<ResourceKey>) -> Option<ResourceKey> {
-        let mut assets: Vec<_> = self
-            .assets
-            .iter()
-            .filter(|(root, _)| !self.pins.contains(*root) && !self.asset_leases.contains_key(*root))
-            .map(|(root, asset)| (asset.touched, root, asset))
-            .collect();
-        assets.sort_unstable_by_key(|(touched, ..)| *touched);
         let leased: HashSet<&str> = match overflow {
+            // A whole asset is to go: not one that is used in part.
             Overflow::Assets => self.leases.keys().map(ResourceKey::asset_root).collect(),
             _ => HashSet::new(),
         };
-        assets
-            .into_iter()
-            .filter(|(_, root, _)| !leased.contains(&***root))
-            .find_map(|(_, root, asset)| self.victim_in(root, asset, overflow, skip))
+        let may_go = |root: &Arc<str>, asset: &Asset| {
+            let counts = match overflow {
+                Overflow::Bytes(Place::Disk) => asset.disk > 0,
+                Overflow::Bytes(Place::Memory) => asset.memory > 0,
+                Overflow::Resources | Overflow::Assets => true,
+            };
+            counts
+                && !self.pins.contains(root)
+                && !self.asset_leases.contains_key(root)
+                && !leased.contains(&**root)
+        };
+        // The first look mostly finds one. Only an asset whose every resource is in use makes another one necessary.
+        let mut tried = None;
+        loop {
+            let (at, asset) = self
+                .assets
+                .iter()
+                .map(|(root, asset)| ((asset.touched, root), asset))
+                .filter(|(at, asset)| tried.is_none_or(|tried| *at > tried) && may_go(at.1, asset))
+                .min_by_key(|(at, _)| *at)?;
+            if let Some(victim) = self.victim_in(at.1, asset, overflow, skip) {
+                return Some(victim);
+            }
+            tried = Some(at);
+        }
     }
 
     fn victim_in(
@@ -400,7 +428,7 @@ mod tests {
         assert_eq!((state.disk_bytes, state.memory_bytes, state.resources), (400, 0, 4));
         state.put(&key("a", "1"), Place::Disk, 40, false, 9);
         state.put(&key("a", "1"), Place::Memory, 7, false, 9);
-        assert_eq!((state.disk_bytes, state.memory_bytes, state.assets["a"].bytes), (340, 7, 147));
+        assert_eq!((state.disk_bytes, state.memory_bytes, state.assets["a"].bytes()), (340, 7, 147));
         assert_eq!(state.forget(&key("a", "1")).unwrap().memory, 7);
         assert_eq!(state.forget(&key("a", "1")), None);
         state.forget(&key("a", "2"));

@@ -126,8 +126,7 @@ fn apply_frames(bytes: &[u8], state: &mut State) -> Result<u64, FrameError> {
 
 /// Names are checked although a checksum covers them: they become paths.
 fn key_of(root: &Arc<str>, rel: &str) -> Result<ResourceKey, FrameError> {
-    let key = ResourceKey::new(root, rel).map_err(|_| FrameError::Payload)?;
-    Ok(ResourceKey::from_parts(root.clone(), key.rel_arc().clone()))
+    ResourceKey::below(root, rel).map_err(|_| FrameError::Payload)
 }
 
 fn entry_of(record: &ResourceRecord<'_>) -> Entry {
@@ -145,10 +144,12 @@ fn apply_snapshot(snapshot: &Snapshot<'_>, state: &mut State) -> Result<(), Fram
     for asset in &snapshot.assets {
         check_asset_root(asset.root).map_err(|_| FrameError::Payload)?;
         let root: Arc<str> = asset.root.into();
-        let mut resources = BTreeMap::new();
-        for record in &asset.resources {
-            resources.insert(key_of(&root, record.rel)?.rel_arc().clone(), entry_of(record));
-        }
+        let resources = asset
+            .resources
+            .iter()
+            .map(|record| Ok((key_of(&root, record.rel)?.into_rel(), entry_of(record))));
+        // They stand in order: the map is built in one go.
+        let resources: BTreeMap<_, _> = resources.collect::<Result<_, FrameError>>()?;
         if asset.pinned {
             state.pins.insert(root.clone());
         }
@@ -257,4 +258,76 @@ pub(crate) fn reconcile_asset(folder: &Path, root: &str, state: &mut State) -> i
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::frame;
+    use super::*;
+
+    fn names_are_safe(state: &State) {
+        for (root, asset) in &state.assets {
+            for rel in asset.resources.keys() {
+                assert!(ResourceKey::new(root, rel).is_ok(), "{root:?} {rel:?}");
+            }
+        }
+        assert!(state.pins.iter().all(|root| check_asset_root(root).is_ok()));
+    }
+
+    fn load_with(lru: &[u8], pins: &[u8]) -> State {
+        let folder = tempfile::tempdir().unwrap();
+        let index = folder.path().join(INDEX_FOLDER);
+        std::fs::create_dir(&index).unwrap();
+        std::fs::write(index.join(LRU), lru).unwrap();
+        std::fs::write(index.join(PINS), pins).unwrap();
+        std::fs::write(index.join("session-1.bin"), lru).unwrap();
+        load(folder.path()).unwrap().state
+    }
+
+    #[test]
+    fn a_name_that_would_leave_the_folder_is_damage() {
+        let evil = |root: &'static str, rel: &'static str| {
+            let resource = ResourceRecord { rel, bytes: 1, touched: 1, complete: true };
+            let asset = record::AssetRecord { root, pinned: true, resources: vec![resource] };
+            let mut bytes = Vec::new();
+            record::append(&mut bytes, Kind::Snapshot, &Snapshot { clock: 1, assets: vec![asset] }).unwrap();
+            bytes
+        };
+        assert_eq!(load_with(&evil("album", "song"), b"").resources, 1);
+        for (root, rel) in
+            [("..", "x"), ("a", "../../x"), ("a", "/etc/passwd"), ("a/b", "x"), ("_index", "lru.bin")]
+        {
+            let state = load_with(&evil(root, rel), b"");
+            assert_eq!(state.resources, 0, "{root} {rel}");
+            names_are_safe(&state);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// Payloads that the checksum covers but nobody of us wrote.
+        #[test]
+        fn hostile_payloads_are_survived(
+            lru in prop::collection::vec((0_u16..4, prop::collection::vec(any::<u8>(), 0..200)), 0..4),
+            pins in prop::collection::vec(any::<u8>(), 0..100),
+        ) {
+            let mut bytes = Vec::new();
+            for (kind, payload) in &lru {
+                let kind = [Kind::Snapshot, Kind::Changes, Kind::Pins, Kind::Session][usize::from(*kind)];
+                frame::append(&mut bytes, kind, |out| { out.extend_from_slice(payload); Some(()) });
+            }
+            let mut pin_bytes = Vec::new();
+            frame::append(&mut pin_bytes, Kind::Pins, |out| { out.extend_from_slice(&pins); Some(()) });
+            names_are_safe(&load_with(&bytes, &pin_bytes));
+        }
+
+        #[test]
+        fn any_bytes_are_survived(lru in prop::collection::vec(any::<u8>(), 0..300), pins in ".{0,60}") {
+            names_are_safe(&load_with(&lru, pins.as_bytes()));
+            names_are_safe(&load_with(pins.as_bytes(), &lru));
+        }
+    }
 }

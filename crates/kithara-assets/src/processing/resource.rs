@@ -125,23 +125,25 @@ impl<S: Streaming> ProcessedResource<S> {
             let mut len = input;
             if view.processor.trims_end() {
                 let start = input - view.unit;
-                let last = self.process(view, start..input).await?;
-                len = start + view.processor.last_unit(&last).map_err(wrong)?.min(last.len()) as u64;
+                let (bytes, before) = self.process(view, start..input).await?;
+                let last = &bytes[before..];
+                len = start + view.processor.last_unit(last).map_err(wrong)?.min(last.len()) as u64;
             }
             view.window.set_len(generation, input, len);
             return Ok(Some(len));
         }
     }
 
-    /// Reads whole units of input, all of which are there, and processes them.
-    async fn process(&self, view: &View, range: Range<u64>) -> Result<Vec<u8>, StorageError> {
+    /// Reads whole units of input, all of which are there, and processes them. What comes back begins with the input that
+    /// stood before them: the second value says how long that is.
+    async fn process(&self, view: &View, range: Range<u64>) -> Result<(Vec<u8>, usize), StorageError> {
         let from = range.start.saturating_sub(view.lookback);
         let to_usize = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-        let mut input = vec![0; to_usize(range.end - from)];
+        let mut bytes = vec![0; to_usize(range.end - from)];
         let mut filled = 0;
-        while filled < input.len() {
+        while filled < bytes.len() {
             let offset = from + filled as u64;
-            match self.inner.read_at(offset, &mut input[filled..]).await? {
+            match self.inner.read_at(offset, &mut bytes[filled..]).await? {
                 0 => {
                     return Err(StorageError::Truncated {
                         expected: range.end,
@@ -152,9 +154,10 @@ impl<S: Streaming> ProcessedResource<S> {
                 read => filled += read,
             }
         }
-        let mut data = input.split_off(to_usize(range.start - from));
-        view.processor.process(range.start, &input, &mut data).map_err(wrong)?;
-        Ok(data)
+        let before = to_usize(range.start - from);
+        let (context, data) = bytes.split_at_mut(before);
+        view.processor.process(range.start, context, data).map_err(wrong)?;
+        Ok((bytes, before))
     }
 
     /// Lets a chunk grow by what there is input for. `false` if there is none.
@@ -172,8 +175,8 @@ impl<S: Streaming> ProcessedResource<S> {
         if end <= start {
             return Ok(false);
         }
-        let data = self.process(view, start..end).await?;
-        chunk.append(have, &data);
+        let (bytes, before) = self.process(view, start..end).await?;
+        chunk.append(have, &bytes[before..]);
         Ok(true)
     }
 

@@ -73,7 +73,8 @@ impl Entity {
     /// Whether a response gives another length to this very version.
     pub(crate) fn contradicts(&self, head: &ResponseHead) -> bool {
         let other_len = matches!((self.total, head.total_len), (Some(ours), Some(theirs)) if ours != theirs);
-        let same = self.validator().is_some_and(|validator| validator.compare(&head.headers) == Sameness::Same);
+        let same =
+            self.validator().is_some_and(|validator| validator.compare(&head.headers) == Sameness::Same);
         other_len && same
     }
 

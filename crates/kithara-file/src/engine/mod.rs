@@ -208,11 +208,20 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             return self.claim().await;
         }
         let shared = Arc::clone(&self.shared);
+        let patience = self.pace.patience();
+        let may_skip = !self.sequential && !self.pace.is_stalled();
+        let waited_for = self.waited_for();
         let Some(transfer) = self.aim(offset) else { return self.jump(offset).await };
+        // Waiting for bytes that lie further on pays only while bytes come.
+        let is_skipping = may_skip && transfer.offset() < waited_for;
         let step = tokio::select! {
             biased;
             () = shared.engine.notified() => return Ok(()),
             step = transfer.step() => step,
+            () = sleep_until(patience), if is_skipping => {
+                self.pace.stalled();
+                return Ok(());
+            }
         };
         self.stepped(step).await
     }
@@ -229,6 +238,12 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             self.pace.interrupted();
         }
         self.transfer.as_mut().filter(|transfer| serves(transfer))
+    }
+
+    /// The furthest byte that somebody waits for.
+    fn waited_for(&self) -> u64 {
+        let views = self.shared.views();
+        views.iter().filter(|view| view.waits_since.is_some()).map(|view| view.position).max().unwrap_or(0)
     }
 
     /// Opens a transfer at `offset`, unless readers jump about so fast that it pays to see where they land.

@@ -86,12 +86,20 @@ pub(super) struct Pace {
     bytes: f64,
     seconds: f64,
     last: Option<Instant>,
+    is_stalled: bool,
     seed: u64,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { latency: None, bytes: 0.0, seconds: 0.0, last: None, seed: RandomState::new().hash_one(0u8) }
+        Self {
+            latency: None,
+            bytes: 0.0,
+            seconds: 0.0,
+            last: None,
+            is_stalled: false,
+            seed: RandomState::new().hash_one(0u8),
+        }
     }
 }
 
@@ -102,11 +110,13 @@ impl Pace {
     pub(super) fn opened(&mut self, latency: Duration) {
         self.latency = Some(latency);
         self.last = Some(Instant::now());
+        self.is_stalled = false;
     }
 
     /// Bytes came while they were waited for.
     pub(super) fn received(&mut self, len: u64) {
         let now = Instant::now();
+        self.is_stalled = false;
         if let Some(last) = self.last.replace(now) {
             self.bytes += len as f64;
             self.seconds += (now - last).as_secs_f64();
@@ -120,10 +130,29 @@ impl Pace {
     /// The time until the next bytes is not the network's.
     pub(super) fn interrupted(&mut self) {
         self.last = None;
+        self.is_stalled = false;
+    }
+
+    /// Until when bytes should have come, if waiting for them is to beat asking anew.
+    pub(super) fn patience(&mut self) -> Instant {
+        let since = *self.last.get_or_insert_with(Instant::now);
+        since + Duration::from_millis(100) + 2 * self.latency.unwrap_or_default().min(Duration::from_secs(1))
+    }
+
+    /// They have not.
+    pub(super) fn stalled(&mut self) {
+        self.is_stalled = true;
+    }
+
+    pub(super) fn is_stalled(&self) -> bool {
+        self.is_stalled
     }
 
     /// Bytes that come within the time that a new request would take.
     pub(super) fn reach(&self) -> u64 {
+        if self.is_stalled {
+            return 0;
+        }
         let Some(latency) = self.latency.filter(|_| self.bytes > 0.0) else { return 4 * Self::LEAST };
         let rate = self.bytes / self.seconds.max(1e-6);
         ((rate * latency.as_secs_f64()) as u64).clamp(Self::LEAST, Self::MOST)

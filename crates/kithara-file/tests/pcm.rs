@@ -1,0 +1,325 @@
+//! Whole files over loopback HTTP to PCM, compared with the reference decode.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::time::Duration;
+
+use kithara_assets::{AssetSettings, AssetStore};
+use kithara_file::{File, FileError, FileEvent, FileOptions, FileStream};
+use kithara_net::{DefaultNet, Url};
+use kithara_testkit::media::{self, Fixture, Kind};
+use kithara_testkit::{Cut, Gate, Origin, Reply};
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn options() -> FileOptions {
+    FileOptions::new(DefaultNet::default(), AssetStore::memory(AssetSettings::default()))
+}
+
+fn files() -> impl Iterator<Item = &'static Fixture> {
+    media::all().iter().filter(|fixture| fixture.kind == Kind::File)
+}
+
+fn url(origin: &Origin, fixture: &Fixture) -> Url {
+    origin.url(&format!("/{}", fixture.entry)).parse().unwrap()
+}
+
+async fn rest(stream: &mut FileStream) -> Vec<f32> {
+    let mut samples = Vec::new();
+    while let Some(chunk) = timeout(LONG, stream.next_chunk()).await.expect("stuck").unwrap() {
+        samples.extend_from_slice(chunk.samples());
+    }
+    samples
+}
+
+/// The first chunk, and `frames` frames in all.
+async fn some(stream: &mut FileStream, frames: usize) -> (u64, Vec<f32>) {
+    let channels = usize::from(stream.spec().channels);
+    let mut samples = Vec::new();
+    let mut first = None;
+    while samples.len() < frames * channels {
+        let chunk = timeout(LONG, stream.next_chunk()).await.expect("stuck").unwrap().expect("the end");
+        first.get_or_insert(chunk.position());
+        samples.extend_from_slice(chunk.samples());
+    }
+    samples.truncate(frames * channels);
+    (first.unwrap(), samples)
+}
+
+#[tokio::test]
+async fn every_container_decodes_as_the_reference_and_again_from_the_store() {
+    let origin = Origin::start().await.unwrap();
+    for fixture in files() {
+        let options = options();
+        for pass in 0..2 {
+            let mut stream = File::open(url(&origin, fixture), options.clone()).await.unwrap();
+            let samples = rest(&mut stream).await;
+            fixture
+                .reference
+                .check(&samples)
+                .unwrap_or_else(|error| panic!("{} {pass}: {error}", fixture.name));
+            let details = stream.details();
+            assert_eq!((details.sample_rate, details.channels), (fixture.sample_rate, fixture.channels));
+            assert_eq!(stream.stats().cache_hits, pass, "{}", fixture.name);
+            if pass == 0 {
+                // The end of the download follows the end of the PCM.
+                let mut events = stream.events();
+                while !matches!(events.recv().await.unwrap(), FileEvent::Complete { .. }) {}
+            }
+        }
+        let path = format!("/{}", fixture.entry);
+        let asked: Vec<_> = origin.requests_for(&path).iter().map(|request| request.range_start()).collect();
+        assert!(asked.len() <= 2, "{}: {asked:?}", fixture.name);
+        assert!(asked.len() == 1 || fixture.name == "tail.m4a", "{}: {asked:?}", fixture.name);
+    }
+}
+
+#[tokio::test]
+async fn first_pcm_needs_the_first_bytes_alone() {
+    let origin = Origin::start().await.unwrap();
+    for fixture in files().filter(|fixture| fixture.name != "tail.m4a") {
+        let gate = Gate::new();
+        let path = format!("/{}", fixture.entry);
+        origin.always(&path, Reply::ok().stall_at(64 * 1024, &gate));
+        let mut stream =
+            timeout(LONG, File::open(url(&origin, fixture), options())).await.expect(fixture.name).unwrap();
+        let (first, samples) = some(&mut stream, 2000).await;
+        assert_eq!(first, 0);
+        fixture.reference.check_from(0, &samples).unwrap();
+        assert_eq!(origin.count(&path), 1, "{}", fixture.name);
+    }
+}
+
+#[tokio::test]
+async fn the_tail_of_an_mp4_is_asked_for_at_once() {
+    let origin = Origin::start().await.unwrap();
+    let fixture = media::find("tail.m4a").unwrap();
+    let path = format!("/{}", fixture.entry);
+    let gate = Gate::new();
+    origin.script(&path, [Reply::ok().stall_at(40_000, &gate)]);
+    let mut stream =
+        timeout(LONG, File::open(url(&origin, fixture), options())).await.expect("stuck").unwrap();
+    let (first, samples) = some(&mut stream, 2000).await;
+    assert_eq!(first, 0);
+    fixture.reference.check_from(0, &samples).unwrap();
+    assert_eq!(origin.count(&path), 2);
+    let sent: u64 = origin.requests_for(&path).iter().map(|request| request.body_sent()).sum();
+    assert!(sent < fixture.bytes().len() as u64, "{sent}");
+}
+
+#[tokio::test]
+async fn a_seek_plays_from_the_exact_frame_by_one_request() {
+    let origin = Origin::start().await.unwrap();
+    for fixture in files() {
+        let path = format!("/{}", fixture.entry);
+        origin.forget();
+        let gate = Gate::new();
+        // The first connection brings only the beginning.
+        let held = Reply::ok().stall_at(80 * 1024, &gate);
+        origin.script(&path, [held]);
+        let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
+        some(&mut stream, 1000).await;
+        let before = origin.count(&path);
+        let to = Duration::from_secs_f64(fixture.frames as f64 / f64::from(fixture.sample_rate) * 0.8);
+        let frame = timeout(LONG, stream.seek(to)).await.expect("stuck").unwrap();
+        let (first, samples) = some(&mut stream, 4000).await;
+        assert_eq!(first, frame, "{}", fixture.name);
+        fixture
+            .reference
+            .check_from(frame, &samples)
+            .unwrap_or_else(|error| panic!("{}: {error}", fixture.name));
+        let requests = origin.requests_for(&path);
+        let asked: Vec<_> = requests.iter().map(|request| request.range_start()).collect();
+        assert!(requests.len() <= before + 2, "{}: {asked:?}", fixture.name);
+    }
+}
+
+#[tokio::test]
+async fn a_burst_of_seeks_lands_on_the_last() {
+    let origin = Origin::start().await.unwrap();
+    let fixture = media::find("cbr.mp3").unwrap();
+    let path = format!("/{}", fixture.entry);
+    origin.always(&path, Reply::ok().latency(Duration::from_millis(20)).bandwidth(200_000));
+    let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
+    some(&mut stream, 1000).await;
+    let before = origin.count(&path);
+    let mut frame = 0;
+    for tenth in [9, 1, 8, 2, 7, 3, 6, 4, 8, 9] {
+        frame = stream.seek(Duration::from_secs(tenth)).await.unwrap();
+    }
+    let (first, samples) = some(&mut stream, 4000).await;
+    assert_eq!(first, frame);
+    fixture.reference.check_from(frame, &samples).unwrap();
+    assert!(origin.count(&path) <= before + 3, "{}", origin.count(&path));
+}
+
+#[tokio::test]
+async fn a_broken_line_is_not_heard() {
+    let origin = Origin::start().await.unwrap();
+    for fixture in files() {
+        let path = format!("/{}", fixture.entry);
+        let cuts = [(20_000, Cut::Close), (50_000, Cut::Reset), (130_000, Cut::Close), (10, Cut::Reset)];
+        let mut replies: Vec<_> = cuts.iter().map(|(at, cut)| Reply::ok().cut_at(*at, *cut)).collect();
+        replies.insert(1, Reply::status(503));
+        origin.script(&path, replies);
+        let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
+        let samples = rest(&mut stream).await;
+        fixture.reference.check(&samples).unwrap_or_else(|error| panic!("{}: {error}", fixture.name));
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_ranges_or_length_plays_everything() {
+    let origin = Origin::start().await.unwrap();
+    for fixture in files() {
+        let path = format!("/{}", fixture.entry);
+        for reply in [Reply::ok().chunked(), Reply::ok().close_delimited(), Reply::ok().ignore_range()] {
+            origin.always(&path, reply);
+            let mut stream =
+                timeout(LONG, File::open(url(&origin, fixture), options())).await.unwrap().unwrap();
+            let samples = rest(&mut stream).await;
+            fixture.reference.check(&samples).unwrap_or_else(|error| panic!("{}: {error}", fixture.name));
+        }
+    }
+}
+
+#[tokio::test]
+async fn names_and_types_that_lie_do_not_matter() {
+    let origin = Origin::start().await.unwrap();
+    for (fixture, kind) in
+        files().zip(["video/mp4", "text/html", "audio/flac", "audio/mpeg"].into_iter().cycle())
+    {
+        let path = "/lies/track.ogg";
+        origin.serve(path, kithara_testkit::Resource::new(fixture.bytes()).content_type(kind));
+        let mut stream = File::open(origin.url(path).parse().unwrap(), options()).await.unwrap();
+        let (_, samples) = some(&mut stream, 3000).await;
+        fixture.reference.check_from(0, &samples).unwrap_or_else(|error| panic!("{}: {error}", fixture.name));
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_audio_is_an_error() {
+    let origin = Origin::start().await.unwrap();
+    let bodies: [&'static [u8]; 4] =
+        [b"", b"<!doctype html><title>Sign in</title>", &[0; 5000], b"#EXTM3U\n"];
+    for body in bodies {
+        origin.serve("/x.mp3", body);
+        let error = timeout(LONG, File::open(origin.url("/x.mp3").parse().unwrap(), options()))
+            .await
+            .unwrap()
+            .unwrap_err();
+        assert!(matches!(error, FileError::Decode(_)), "{error:?}");
+    }
+    origin.always("/x.mp3", Reply::status(404));
+    let error = File::open(origin.url("/x.mp3").parse().unwrap(), options()).await.unwrap_err();
+    assert!(matches!(&error, FileError::Net(net) if net.status().unwrap() == 404));
+    let error = File::open("ftp://x/y".parse().unwrap(), options()).await.unwrap_err();
+    assert!(matches!(error, FileError::InvalidUrl { .. }));
+}
+
+#[tokio::test]
+async fn an_error_in_the_middle_is_told_and_reading_on_works_once_the_server_does() {
+    let origin = Origin::start().await.unwrap();
+    let fixture = media::find("vbr.mp3").unwrap();
+    let path = format!("/{}", fixture.entry);
+    origin.script(&path, [Reply::ok().cut_at(100_000, Cut::Reset)]);
+    origin.always(&path, Reply::status(403));
+    let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
+    let mut samples = Vec::new();
+    let error = loop {
+        match timeout(LONG, stream.next_chunk()).await.expect("stuck") {
+            Ok(chunk) => samples.extend_from_slice(chunk.expect("a clean end").samples()),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(&error, FileError::Net(net) if net.status().unwrap() == 403), "{error:?}");
+    assert!(!samples.is_empty());
+    fixture.reference.check_from(0, &samples).unwrap();
+}
+
+#[tokio::test]
+async fn dropping_a_stream_that_waits_hangs_nobody() {
+    let origin = Origin::start().await.unwrap();
+    let fixture = media::find("cbr.mp3").unwrap();
+    let path = format!("/{}", fixture.entry);
+    let gate = Gate::new();
+    origin.always(&path, Reply::ok().stall_at(40_000, &gate));
+    let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
+    while timeout(Duration::from_millis(300), stream.next_chunk()).await.is_ok() {}
+    drop(stream);
+    // While it is being opened, too.
+    origin.always(&path, Reply::ok().stall_at(100, &gate));
+    assert!(timeout(Duration::from_millis(100), File::open(url(&origin, fixture), options())).await.is_err());
+    origin.always(&path, Reply::ok().gate(&gate));
+    assert!(timeout(Duration::from_millis(100), File::open(url(&origin, fixture), options())).await.is_err());
+}
+
+#[tokio::test]
+async fn stalls_are_counted_when_they_are_heard() {
+    let origin = Origin::start().await.unwrap();
+    let fixture = media::find("pcm16.wav").unwrap();
+    let path = format!("/{}", fixture.entry);
+    origin.always(&path, Reply::ok().pause_at(200_000, Duration::from_millis(300)));
+    let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
+    let mut events = stream.events();
+    fixture.reference.check(&rest(&mut stream).await).unwrap();
+    let stats = stream.stats();
+    assert!(stats.stalls >= 1 && stats.stall_time >= Duration::from_millis(200), "{stats:?}");
+    let mut stalled = 0;
+    while let Ok(event) = events.try_recv() {
+        stalled += u64::from(matches!(event, FileEvent::Stalled { .. }));
+    }
+    assert_eq!(stalled, stats.stalls);
+}
+
+#[tokio::test]
+async fn local_files_decode_without_a_network() {
+    let folder = tempfile::tempdir().unwrap();
+    for fixture in files() {
+        let path = folder.path().join(fixture.name);
+        std::fs::write(&path, fixture.bytes()).unwrap();
+        let mut stream = File::open_path(&path, options()).await.unwrap();
+        fixture
+            .reference
+            .check(&rest(&mut stream).await)
+            .unwrap_or_else(|error| panic!("{}: {error}", fixture.name));
+        assert_eq!(stream.stats().requests, 0);
+        let url = Url::from_file_path(&path).unwrap();
+        assert!(File::open(url, options()).await.is_ok());
+    }
+    let error = File::open_path(folder.path(), options()).await.unwrap_err();
+    assert!(matches!(error, FileError::Open { .. }));
+    let error = File::open_path(folder.path().join("none"), options()).await.unwrap_err();
+    assert!(matches!(error, FileError::Open { .. }));
+}
+
+#[test]
+fn a_plain_thread_reads_through_the_blocking_face() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let fixture = media::find("lossless.flac").unwrap();
+    let (mut stream, _origin) = runtime.block_on(async {
+        let origin = Origin::start().await.unwrap();
+        (File::open(url(&origin, fixture), options()).await.unwrap(), origin)
+    });
+    let mut samples = Vec::new();
+    for chunk in &mut *stream.pcm() {
+        samples.extend_from_slice(chunk.unwrap().samples());
+    }
+    fixture.reference.check(&samples).unwrap();
+}
+
+#[tokio::test]
+async fn a_current_thread_runtime_is_enough_for_two_streams_at_once() {
+    let origin = Origin::start().await.unwrap();
+    let fixture = media::find("faststart.m4a").unwrap();
+    let options = options();
+    let (one, two) = tokio::join!(
+        File::open(url(&origin, fixture), options.clone()),
+        File::open(url(&origin, fixture), options.clone())
+    );
+    let (mut one, mut two) = (one.unwrap(), two.unwrap());
+    let (one, two) = tokio::join!(rest(&mut one), rest(&mut two));
+    fixture.reference.check(&one).unwrap();
+    fixture.reference.check(&two).unwrap();
+    assert_eq!(origin.count(&format!("/{}", fixture.entry)), 1);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 /// Bytes per page.
-pub(crate) const PAGE: u64 = 16 * 1024;
+const PAGE: u64 = 16 * 1024;
 
 type Page = RwLock<Box<[u8]>>;
 

@@ -18,8 +18,6 @@ use crate::{RangeSet, ResourceStatus, StorageError, StorageSettings, Streaming, 
 const MAX_COLD_READ: usize = 256 * 1024;
 /// Offsets at or above this do not fit into what operating systems call an offset.
 const MAX_OFFSET: u64 = i64::MAX as u64;
-/// The longest note, in bytes.
-const MAX_TAG: usize = 4096;
 
 /// A resource on disk or in memory. Cloning gives another handle on it.
 ///
@@ -255,7 +253,7 @@ impl Streaming for StreamingResource {
     }
 
     fn set_tag(&self, tag: Option<Bytes>) {
-        self.inner.board.look().tag = tag.filter(|tag| tag.len() <= MAX_TAG);
+        self.inner.board.look().tag = tag.filter(|tag| tag.len() <= crate::disk::MAX_TAG);
     }
 
     fn generation(&self) -> u64 {
@@ -279,7 +277,7 @@ impl Streaming for StreamingResource {
             return foreign.commit(len).await;
         }
         if let Backend::Memory(memory) = &self.inner.backend {
-            memory.discard(len.saturating_add(crate::memory::PAGE - 1)..MAX_OFFSET);
+            memory.discard(len..MAX_OFFSET);
         }
         self.on_disk(move |disk, _| disk.persist(len)).await
     }

@@ -21,6 +21,7 @@ use journal::{Journal, inspect};
 use paths::Paths;
 pub use paths::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
 pub(crate) use paths::{parent, remove_if_present, sync_parent, with_suffix};
+pub(crate) use record::MAX_TAG;
 
 /// How often we follow a file that others rename beneath us, before we call it busy.
 const MAX_CHASES: usize = 16;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kithara_assets::{AssetSettings, AssetStore};
 use kithara_file::{File, FileError, FileEvent, FileOptions, FileStream};
-use kithara_net::{DefaultNet, Url};
+use kithara_net::{DefaultNet, NetSettings, Url};
 use kithara_testkit::media::{self, Fixture, Kind};
 use kithara_testkit::{Cut, Gate, Origin, Reply};
 use tokio::time::timeout;
@@ -110,6 +110,10 @@ async fn the_tail_of_an_mp4_is_asked_for_at_once() {
 #[tokio::test]
 async fn a_seek_plays_from_the_exact_frame_by_one_request() {
     let origin = Origin::start().await.unwrap();
+    // A decoder that has to read on exactly where the line stands still waits for this.
+    let mut net = NetSettings::default();
+    net.timeouts.idle = Duration::from_millis(300);
+    let options = FileOptions::new(net.build(), AssetStore::memory(AssetSettings::default()));
     for fixture in files() {
         let path = format!("/{}", fixture.entry);
         origin.forget();
@@ -117,7 +121,7 @@ async fn a_seek_plays_from_the_exact_frame_by_one_request() {
         // The first connection brings only the beginning.
         let held = Reply::ok().stall_at(80 * 1024, &gate);
         origin.script(&path, [held]);
-        let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
+        let mut stream = File::open(url(&origin, fixture), options.clone()).await.unwrap();
         some(&mut stream, 1000).await;
         let before = origin.count(&path);
         let to = Duration::from_secs_f64(fixture.frames as f64 / f64::from(fixture.sample_rate) * 0.8);

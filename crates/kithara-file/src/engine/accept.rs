@@ -86,6 +86,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             self.claim().await?;
         }
         self.shared.resource.reset().await?;
+        self.generation = self.shared.resource.generation();
         self.record.remove().await?;
         if delivered {
             let error = FileError::EntityChanged { url: self.shared.url.clone() };

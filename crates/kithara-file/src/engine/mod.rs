@@ -56,6 +56,8 @@ pub(crate) struct Engine<N: Net, R: Streaming, T> {
     /// A transfer that was left where it was when another place was needed more.
     parked: Option<Transfer<N::Body, R>>,
     claim: Option<WriteClaim>,
+    /// Of the resource, when this engine looked last.
+    generation: u64,
     pace: Pace,
     paused: bool,
     /// The server sends whole files only.
@@ -92,7 +94,9 @@ impl<E: Into<FileError>> From<E> for Trouble {
 
 impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     pub(crate) fn new(shared: Arc<Shared<R>>, net: N, record: T, settings: EngineSettings) -> Self {
+        let generation = shared.resource.generation();
         Self {
+            generation,
             shared,
             net,
             record,
@@ -419,9 +423,18 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         self.shared.emit(&FileEvent::Progress { stored, total: self.shared.end() });
     }
 
+    /// Gets the exclusive right to write, and learns what others did who had it.
     async fn claim(&mut self) -> Result<(), Trouble> {
-        self.claim = Some(self.shared.resource.claim().await?);
-        if let ResourceStatus::Committed { len } = self.shared.resource.status() {
+        let resource = &self.shared.resource;
+        self.claim = Some(resource.claim().await?);
+        if resource.generation() != self.generation {
+            self.generation = resource.generation();
+            self.shared.forget();
+        }
+        if let Some(entity) = resource.tag().and_then(|note| Entity::from_bytes(&note)) {
+            self.shared.set_entity(entity);
+        }
+        if let ResourceStatus::Committed { len } = resource.status() {
             self.shared.set_end(len, true);
         }
         Ok(())

@@ -49,6 +49,21 @@ async fn a_seek_does_not_wait_for_a_stalled_transfer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_short_seek_does_not_wait_for_a_stalled_transfer_either() {
+    let body = entity(1, 4 * MB);
+    let count = Count::default();
+    let bed = Bed::new(move |request| match count.next() {
+        0 => serve(&body, request).cut(100_000, MockStep::Stall),
+        _ => serve(&body, request),
+    });
+    let source = bed.open().await;
+    check(&source, 0, 100_000).await;
+    let sought = Instant::now();
+    check(&source, 110_000, KB).await;
+    assert!(sought.elapsed() < Duration::from_millis(300), "{:?}", sought.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_seek_does_not_wait_for_an_answer_that_does_not_come() {
     let body = entity(1, 4 * MB);
     let count = Count::default();

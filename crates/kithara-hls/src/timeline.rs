@@ -23,6 +23,9 @@ const TOLERANCE: i64 = 20_000_000;
 /// Drifts that differ by less are one.
 const SAME_DRIFT: i64 = 1_000_000;
 
+/// Places and measures are cut here, at four and a half years, so that no sum of a few of them overflows.
+const LIMIT: i64 = i64::MAX / 64;
+
 /// One segment's place on the timeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -74,7 +77,7 @@ impl Timeline {
                 (known.map_or(0, |known| known.base_of_sibling(&playlist)), BTreeMap::new())
             }
         };
-        self.tracks.insert(variant, Track { playlist, base, pins });
+        self.tracks.insert(variant, Track { playlist, base: base.clamp(-LIMIT, LIMIT), pins });
     }
 
     /// The playlist of a variant, if it is known.
@@ -171,14 +174,13 @@ impl Timeline {
     fn place(&self, variant: usize, segment: usize) -> Option<i64> {
         let track = self.tracks.get(&variant)?;
         let nominal = track.nominal(segment)?;
-        let (measured_at, own) = track.drift(nominal);
+        let (measured_at, _) = track.drift(nominal);
         let reference = self.reference.filter(|reference| *reference != variant);
         let moved = reference.and_then(|reference| self.tracks.get(&reference)).map_or(0, |reference| {
-            reference.drift(nominal).1.saturating_sub(measured_at.map_or(0, |at| reference.drift(at).1))
+            let before = measured_at.map_or(0, |at| reference.fitted(at, 0).saturating_sub(at));
+            reference.fitted(nominal, 0).saturating_sub(nominal).saturating_sub(before)
         });
-        let place = nominal.saturating_add(own).saturating_add(moved);
-        let next = track.pins.range(nominal.saturating_add(1)..).next();
-        Some(next.map_or(place, |(at, drift)| place.min(at.saturating_add(*drift))))
+        Some(track.fitted(nominal, moved))
     }
 
     fn index_at(&self, variant: usize, place: i64) -> Option<usize> {
@@ -216,6 +218,13 @@ impl Track {
     /// The last pin at or before a nominal place: where it is, and the drift from there on.
     fn drift(&self, nominal: i64) -> (Option<i64>, i64) {
         self.pins.range(..=nominal).next_back().map_or((None, 0), |(at, drift)| (Some(*at), *drift))
+    }
+
+    /// A nominal place with its drift and `moved` beside it, but never after the next pin.
+    fn fitted(&self, nominal: i64, moved: i64) -> i64 {
+        let place = nominal.saturating_add(self.drift(nominal).1).saturating_add(moved);
+        let next = self.pins.range(nominal.saturating_add(1)..).next();
+        next.map_or(place, |(at, drift)| place.min(at.saturating_add(*drift)))
     }
 
     fn pin(&mut self, nominal: i64, real: i64) {
@@ -285,7 +294,7 @@ fn visible_domain(playlist: &MediaPlaylist, sequence: u64) -> Option<std::ops::R
 }
 
 fn nanos(duration: Duration) -> i64 {
-    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+    i64::try_from(duration.as_nanos()).map_or(LIMIT, |nanos| nanos.min(LIMIT))
 }
 
 fn difference(later: SystemTime, earlier: SystemTime) -> i64 {

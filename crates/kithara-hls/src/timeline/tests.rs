@@ -261,28 +261,53 @@ fn absurd_playlists_do_not_overflow() {
     }
 }
 
+#[test]
+fn a_reference_that_jumps_back_keeps_the_others_ascending() {
+    // The second variant was measured at 0 s and, a nominal 20 s later, only 15 s further on.
+    let mut timeline = timeline(&[&[4.0; 10], &[10.0; 4]]);
+    timeline.correct(1, 2, secs(15.0), secs(10.0));
+    let starts: Vec<_> = (0..=10).map(|segment| timeline.start_of(0, segment).unwrap()).collect();
+    assert!(starts.is_sorted(), "{starts:?}");
+    assert_eq!(starts[5], secs(15.0));
+}
+
+#[test]
+fn measures_of_three_hundred_years_keep_places_ascending() {
+    let mut timeline = timeline(&[&[4.0; 3], &[4.0; 3]]);
+    timeline.correct(1, 0, Duration::from_secs(9_000_000_000), Duration::MAX);
+    timeline.correct(0, 1, Duration::MAX, Duration::MAX);
+    for variant in 0..2 {
+        let starts: Vec<_> = (0..=3).map(|segment| timeline.start_of(variant, segment).unwrap()).collect();
+        assert!(starts.is_sorted(), "{starts:?}");
+    }
+}
+
 mod random {
     use super::*;
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
         fn places_ascend_and_are_found_again(
-            durations in prop::collection::vec(0.1_f64..12.0, 1..40),
-            measures in prop::collection::vec((0_usize..40, 0.0_f64..500.0, 0.0_f64..20.0), 0..30),
+            one in prop::collection::vec(0.1_f64..12.0, 1..40),
+            other in prop::collection::vec(0.1_f64..12.0, 1..40),
+            measures in prop::collection::vec((0_usize..2, 0_usize..40, 0.0_f64..500.0, 0.0_f64..20.0), 0..30),
         ) {
-            let mut timeline = timeline(&[&durations]);
-            for (segment, start, duration) in measures {
-                timeline.correct(0, segment, secs(start), secs(duration));
+            let mut timeline = timeline(&[&one, &other]);
+            for (variant, segment, start, duration) in measures {
+                timeline.correct(variant, segment, secs(start), secs(duration));
             }
-            let starts: Vec<_> = (0..=durations.len()).map(|segment| timeline.start_of(0, segment).unwrap()).collect();
-            prop_assert!(starts.is_sorted(), "{starts:?}");
-            for (segment, start) in starts.iter().take(durations.len()).enumerate() {
-                let found = timeline.segment_at(0, *start).unwrap();
-                prop_assert_eq!(found.start, *start);
-                prop_assert!(found.segment >= segment);
+            for (variant, len) in [(0, one.len()), (1, other.len())] {
+                let starts: Vec<_> = (0..=len).map(|segment| timeline.start_of(variant, segment).unwrap()).collect();
+                prop_assert!(starts.is_sorted(), "{starts:?}");
+                for (segment, start) in starts.iter().take(len).enumerate() {
+                    let found = timeline.segment_at(variant, *start).unwrap();
+                    prop_assert_eq!(found.start, *start);
+                    prop_assert!(found.segment >= segment);
+                    prop_assert!(timeline.aligned(variant, segment, 1 - variant).is_some());
+                }
             }
         }
     }

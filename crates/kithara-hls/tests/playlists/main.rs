@@ -1,5 +1,7 @@
 //! The playlist parser against a corpus, against m3u8-rs, and against random input.
 
+#![allow(clippy::unwrap_used)]
+
 mod corpus;
 mod oracle;
 mod properties;

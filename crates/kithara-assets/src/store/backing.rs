@@ -431,8 +431,9 @@ impl EndOfStore {
 
 impl Drop for EndOfStore {
     fn drop(&mut self) {
-        if let Some(folder) = &self.backing.folder {
-            folder.settle();
+        let Some(folder) = &self.backing.folder else { return };
+        if let Err(error) = folder.flush() {
+            tracing::warn!(%error, "the indexes are not up to date");
         }
     }
 }

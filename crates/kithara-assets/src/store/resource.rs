@@ -184,7 +184,10 @@ impl Streaming for BaseResource {
     async fn discard(&self, range: Range<u64>) -> Result<(), StorageError> {
         let current = self.hold.current();
         current.resource.discard(range).await?;
-        self.hold.shrank(&current);
+        // Of a committed resource nothing is given back.
+        if current.resource.len().is_none() {
+            self.hold.shrank(&current);
+        }
         Ok(())
     }
 

@@ -252,9 +252,10 @@ fn the_end_of_a_store_needs_no_runtime() {
     drop(store);
     let copy = tempfile::tempdir().unwrap();
     super::manage::copy_folder(folder.path(), copy.path());
-    let names: Vec<_> =
-        fs::read_dir(copy.path().join("_index")).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "settled: {names:?}");
+    // The index says it all; only the note stays that the handle may still write.
+    let (store, log) = logged(|| disk(copy.path()));
+    assert_eq!((log.as_str(), store.size()), ("", 3));
+    drop(store);
     assert_eq!(disk(copy.path()).find(&song).map(|info| (info.bytes, info.complete)), Some((3, true)));
     drop(resource);
 }
@@ -289,21 +290,22 @@ async fn an_index_that_somebody_changed_is_written_anew() {
     assert_eq!((log.as_str(), store.size()), ("", 6));
 }
 
-/// The target: at most 1 KiB of index writing per new segment, in a library of 10,000 resources.
+/// The target: at most 1 KiB of index writing per new segment, whatever else the library
+/// holds (10,000 resources in `benches/index.rs`).
 #[tokio::test]
 async fn a_large_library_does_not_make_a_change_dear() {
     let folder = tempfile::tempdir().unwrap();
-    for asset in 0..500 {
+    for asset in 0..100 {
         let path = folder.path().join(format!("{asset:040x}-album"));
         fs::create_dir(&path).unwrap();
-        for segment in 0..20 {
+        for segment in 0..10 {
             fs::write(path.join(format!("{segment:040x}-seg_{segment}.m4s")), b"x").unwrap();
         }
     }
     drop(disk(folder.path()));
     let store = disk(folder.path());
-    assert_eq!(store.list().len(), 500);
-    for segment in 0..300 {
+    assert_eq!(store.list().len(), 100);
+    for segment in 0..100 {
         let path = key("live", &format!("{segment:040x}-seg_{segment}.m4s"));
         fill(&store, &path, b"data").await;
         if segment % 10 == 9 {
@@ -311,8 +313,8 @@ async fn a_large_library_does_not_make_a_change_dear() {
         }
     }
     let stats = store.index_stats();
-    assert!(stats.bytes <= 300 * 1024, "{} bytes per segment", stats.bytes / 300);
-    assert!(stats.writes <= 300 / 5, "{stats:?}");
+    assert!(stats.bytes <= 100 * 1024, "{} bytes per segment", stats.bytes / 100);
+    assert!(stats.writes <= 100 / 5, "{stats:?}");
 }
 
 /// Changes are appended for as long as that is shorter than the index itself, and then replaced.
@@ -320,7 +322,7 @@ async fn a_large_library_does_not_make_a_change_dear() {
 async fn the_index_does_not_grow_without_bound() {
     let folder = tempfile::tempdir().unwrap();
     let store = disk(folder.path());
-    for round in 0..400 {
+    for round in 0..120 {
         for asset in 0..10 {
             let root = format!(
                 "asset-{asset}-of-a-name-that-is-long-enough-to-make-the-index-grow-{}",

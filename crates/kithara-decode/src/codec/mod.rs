@@ -72,6 +72,14 @@ impl CodecDecoder {
         parameters_of(track).is_ok_and(|other| params::same(&self.params, &other))
     }
 
+    /// Decodes packets of `params` from now on; a codec that can go on does.
+    pub(crate) fn change(&mut self, params: AudioCodecParameters) -> Result<(), DecodeError> {
+        if !params::same(&self.params, &params) {
+            *self = Self::for_params(params)?;
+        }
+        Ok(())
+    }
+
     /// Short name of the codec ("aac", "mp3", …).
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -19,6 +19,8 @@ pub(super) struct Packet<'a> {
     pub(super) frames: u64,
     /// Frames of its end that are not to be heard.
     pub(super) trim_end: u64,
+    /// Set when the packet needs a codec of other parameters than the one before.
+    pub(super) change: Option<AudioCodecParameters>,
 }
 
 pub(super) enum Event<'a> {

@@ -169,7 +169,10 @@ impl MediaDecoder {
                 self.next = None;
                 Ok(true)
             }
-            Event::Packet(packet) => {
+            Event::Packet(mut packet) => {
+                if let Some(params) = packet.change.take() {
+                    self.codec.change(params)?;
+                }
                 let taking = Taking {
                     codec: &mut self.codec,
                     output: &mut self.output,

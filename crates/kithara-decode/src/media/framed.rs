@@ -276,6 +276,7 @@ impl Backend for FramedFile {
             position: Some(position),
             frames: u64::from(header.frames),
             trim_end: 0,
+            change: None,
         }))
     }
 

@@ -9,7 +9,7 @@ use super::details::Tags;
 use super::source::Window;
 use super::view::{View, ViewState};
 use crate::DecodeError;
-use crate::codec::{CodecDecoder, preroll_packets};
+use crate::codec::{CodecDecoder, parameters_of, preroll_packets};
 use crate::demux::mp4_file::{Mp4File, Mp4FileError};
 use crate::demux::{Codec, TrackInfo};
 use crate::resample::{rescale, rescale_signed};
@@ -23,6 +23,10 @@ pub(super) struct Mp4Backend {
     rate: u32,
     /// Frames that the codec gives before frame 0.
     lead: i64,
+    /// Media time at which the edit list ends the presentation.
+    edit_end: Option<u64>,
+    /// The description that the codec was made for.
+    serial: u32,
 }
 
 /// Opens the MP4 file that begins at the window's position.
@@ -34,16 +38,23 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
     let track = file.track().clone();
     let codec = CodecDecoder::for_track(&track)?;
     let rate = track.sample_rate.max(1);
-    let lead = lead_of(&track);
-    let decoded = file.media_duration().map(|ticks| rescale(ticks, rate, track.timescale));
+    let is_fragmented = file.packet_count().is_none();
+    let lead = if is_fragmented { 0 } else { lead_of(&track) };
+    let edit_end = if is_fragmented { None } else { edit_end(&track) };
     let packet = u64::from(track.frames_per_packet.unwrap_or(0));
-    let decoded = match (track.codec, packet) {
-        (Codec::Flac | Codec::Alac, _) => decoded,
-        (_, 0) => None,
-        // The last packet of a lossy codec is decoded whole, however short the table says it is.
-        (_, packet) => decoded.map(|frames| frames.next_multiple_of(packet)),
-    };
-    let total = decoded.map(|frames| frames.saturating_sub(lead.unsigned_abs()));
+    let in_frames = |ticks: u64| rescale(ticks, rate, track.timescale);
+    let total = file.media_duration().map(in_frames).and_then(|media| {
+        let is_lossless = matches!(track.codec, Codec::Flac | Codec::Alac);
+        let end = edit_end.map_or(media, in_frames).min(media);
+        let decoded = match packet {
+            // Packets of any length: only a look at each would tell which one is the last.
+            0 => (is_lossless && end == media).then_some(media)?,
+            // A packet that begins before the end is heard to its own end, which the codec alone knows.
+            packet if is_lossless => end.next_multiple_of(packet).min(media),
+            packet => end.next_multiple_of(packet),
+        };
+        Some(decoded.saturating_sub(lead.unsigned_abs()))
+    });
     let nominal = if packet > 0 { packet } else { 4096 };
     let stream = Stream {
         container: "mp4",
@@ -56,19 +67,27 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
         preroll: u64::from(preroll_packets(track.codec)) * nominal,
         tags: Tags::default(),
     };
-    Ok(Opened { backend: Box::new(Mp4Backend { file, state, rate, lead }), codec, stream })
+    let backend = Mp4Backend { file, state, rate, lead, edit_end, serial: track.serial };
+    Ok(Opened { backend: Box::new(backend), codec, stream })
 }
 
-/// Frames to hide at the start: by the edit list, or by what the encoder noted.
+/// Frames to hide at the start: what the encoder noted, or else what the edit list hides.
 fn lead_of(track: &TrackInfo) -> i64 {
     let rate = track.sample_rate.max(1);
     let limit = u64::from(rate) * MAX_LEAD_SECONDS;
-    let lead = match (track.edit, track.gapless) {
-        (Some(edit), _) => rescale(edit.media_time, rate, track.timescale),
-        (None, Some(gapless)) => u64::from(gapless.delay) + if track.codec == Codec::Mp3 { 529 } else { 0 },
-        (None, None) => 0,
-    };
+    let noted = track.gapless.map(|gapless| {
+        let decoder_delay = if track.codec == Codec::Mp3 { 529 } else { 0 };
+        u64::from(gapless.delay) + decoder_delay
+    });
+    let edited = track.edit.map(|edit| rescale(edit.media_time, rate, track.timescale));
+    let lead = noted.filter(|&lead| lead > 0).or(edited).unwrap_or(0);
     if lead > limit { 0 } else { lead as i64 }
+}
+
+/// Media time behind which no packet is presented.
+fn edit_end(track: &TrackInfo) -> Option<u64> {
+    let edit = track.edit.filter(|edit| !edit.has_more)?;
+    Some(edit.media_time.saturating_add(edit.duration_in(track.timescale)?))
 }
 
 fn convert(error: Mp4FileError, state: &ViewState) -> DecodeError {
@@ -89,6 +108,12 @@ impl Backend for Mp4Backend {
             Err(error) => return Err(convert(error, &self.state)),
         };
         let timescale = packet.track.timescale;
+        if self.edit_end.is_some_and(|end| packet.pts >= 0 && packet.pts.unsigned_abs() >= end) {
+            return Ok(Event::End);
+        }
+        let change =
+            if packet.track.serial == self.serial { None } else { Some(parameters_of(packet.track)?) };
+        self.serial = packet.track.serial;
         let position = rescale_signed(packet.pts, self.rate, timescale).saturating_sub(self.lead);
         let frames = packet
             .track
@@ -99,13 +124,14 @@ impl Backend for Mp4Backend {
             position: Some(position),
             frames: frames.max(1),
             trim_end: 0,
+            change,
         }))
     }
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
         let media = frame.saturating_add(self.lead).max(0).unsigned_abs();
         let timescale = self.file.track().timescale;
-        let end = self.file.media_duration();
+        let end = self.edit_end.or(self.file.media_duration());
         let pts = rescale(media, timescale, self.rate);
         self.file.seek(pts).map_err(|error| convert(error, &self.state))?;
         Ok(end.is_none_or(|end| pts < end))

@@ -231,6 +231,7 @@ impl Backend for SymphoniaFile {
             position: self.position().map(|position| position - self.lead),
             frames: u64::try_from(self.frame_of(duration)).unwrap_or(0),
             trim_end: packet.trim_end.get(),
+            change: None,
         }))
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Clock {
 /// What a packet's timestamp means.
 pub(super) struct Stamp<'a> {
     pub(super) packet: &'a DemuxedPacket<'a>,
+    /// Whether what the edit list hides is hidden.
+    pub(super) edits: bool,
     /// Frames per second that the codec gives.
     pub(super) rate: u32,
 }
@@ -57,7 +59,7 @@ impl Stamp<'_> {
     /// Frames to hide at the start that no edit list tells of.
     fn lead(&self) -> u32 {
         let track = self.track();
-        if track.edit.is_some() {
+        if track.edit.is_some() || track.codec != Codec::Mp3 && !self.edits {
             return 0;
         }
         let decoder_delay = if track.codec == Codec::Mp3 { 529 } else { 0 };
@@ -75,7 +77,10 @@ impl Stamp<'_> {
         let lead = self.lead();
         let lead_ticks = rescale_signed(i64::from(lead), timescale, self.track().sample_rate.max(1));
         // Before the edit: presentation begins at the edit. Behind it (a stream cut out of a longer one): here.
-        let media_time = if lead > 0 { self.time().saturating_add(lead_ticks) } else { self.time().max(0) };
+        let media_time = match lead {
+            0 if self.edits => self.time().max(0),
+            _ => self.time().saturating_add(lead_ticks),
+        };
         let hidden =
             if lead > 0 { lead } else { self.frames_of(media_time.saturating_sub(self.time())) as u32 };
         Anchor { media_time, timescale, lead: hidden }

@@ -32,6 +32,7 @@ pub(super) struct Core {
     /// Position of the next frame, and what the last packets decoded to.
     next: i64,
     spec: Option<AudioSpec>,
+    edits: bool,
     bad_packets: u32,
     max_bad_packets: u32,
     /// Silence asked for before the output's shape was known.
@@ -49,6 +50,7 @@ impl Core {
             track_is_stale: true,
             next: 0,
             spec: None,
+            edits: settings.edit_lists,
             bad_packets: 0,
             max_bad_packets: settings.max_bad_packets,
             early_silence: Duration::ZERO,
@@ -123,6 +125,7 @@ impl Core {
                     clock: &mut self.clock,
                     sync: &mut self.sync,
                     next: &mut self.next,
+                    edits: self.edits,
                 };
                 placing.start(&mut self.early_silence, spec)?;
                 let position = placing.place(packet, segment, spec, &mut self.spec);
@@ -145,6 +148,7 @@ impl Core {
                     clock: &mut self.clock,
                     sync: &mut self.sync,
                     next: &mut self.next,
+                    edits: self.edits,
                 };
                 placing.start(&mut self.early_silence, spec)?;
                 let position = placing.place(packet, segment, spec, &mut self.spec);
@@ -162,7 +166,7 @@ impl Core {
             return;
         }
         let Some(spec) = self.spec.filter(|_| packet.is_timed) else { return };
-        let stamp = Stamp { packet, rate: spec.sample_rate };
+        let stamp = Stamp { packet, edits: self.edits, rate: spec.sample_rate };
         let lost = self
             .clock
             .locate(&stamp, segment.timeline_start)
@@ -182,6 +186,7 @@ struct Placing<'a> {
     clock: &'a mut Clock,
     sync: &'a mut Sync,
     next: &'a mut i64,
+    edits: bool,
 }
 
 impl Placing<'_> {
@@ -202,7 +207,7 @@ impl Placing<'_> {
         spec: AudioSpec,
         last: &mut Option<AudioSpec>,
     ) -> i64 {
-        let stamp = Stamp { packet, rate: spec.sample_rate.max(1) };
+        let stamp = Stamp { packet, edits: self.edits, rate: spec.sample_rate.max(1) };
         let before = last.replace(spec);
         let counted =
             before.map(|before| rescale_signed(*self.next, spec.sample_rate, before.sample_rate.max(1)));

@@ -363,6 +363,12 @@ impl SegmentDecoder {
     /// that its first packet is complete (a few kilobytes). `None` when they are not enough.
     #[must_use]
     pub fn probe_anchor(init: Option<&Bytes>, head: &[u8]) -> Option<Anchor> {
+        Self::probe_anchor_with(false, init, head)
+    }
+
+    /// [`probe_anchor`](Self::probe_anchor) for decoders with [`SegmentDecoderSettings::edit_lists`] as given.
+    #[must_use]
+    pub fn probe_anchor_with(edit_lists: bool, init: Option<&Bytes>, head: &[u8]) -> Option<Anchor> {
         let Sniff::Found(container) = sniff_at_end(init.map_or(head, |init| init)) else { return None };
         let mut demuxer = container.demuxer();
         if let Some(init) = init {
@@ -371,7 +377,7 @@ impl SegmentDecoder {
         }
         demuxer.push(Bytes::copy_from_slice(head)).ok()?;
         let packet = demuxer.next_packet().ok()??;
-        let stamp = Stamp { rate: packet.track.sample_rate.max(1), packet: &packet };
+        let stamp = Stamp { rate: packet.track.sample_rate.max(1), packet: &packet, edits: edit_lists };
         Some(stamp.anchor())
     }
 }

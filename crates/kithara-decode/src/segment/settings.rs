@@ -16,6 +16,9 @@ pub struct SegmentDecoderSettings {
     /// Output channels. Default `None`: the channel count of the first segment decoded. One from two is their mean, two
     /// from one its copy; else surplus channels are dropped and missing ones silent.
     pub channels: Option<u16>,
+    /// Hide the encoder delay that the edit list of fragmented MP4 tells of. Default `false`: the reference decoder plays
+    /// it. (The delay that a LAME tag tells of is always hidden, as the reference decoder does.)
+    pub edit_lists: bool,
     /// Packets in a row that may fail to decode (each is replaced by silence) before it is an error. Default 64.
     pub max_bad_packets: u32,
 }
@@ -24,7 +27,7 @@ impl SegmentDecoderSettings {
     /// Settings with `pool` and the defaults for everything else.
     #[must_use]
     pub fn new(pool: SamplePool) -> Self {
-        Self { pool, sample_rate: None, channels: None, max_bad_packets: 64 }
+        Self { pool, sample_rate: None, channels: None, edit_lists: false, max_bad_packets: 64 }
     }
 }
 

@@ -339,7 +339,7 @@ impl Backend for OggFile {
             (Some(end), Some(granule)) => (granule + frames as i64 - end).max(0).unsigned_abs(),
             _ => 0,
         };
-        Ok(Event::Packet(Packet { data: &self.packet, position, frames, trim_end }))
+        Ok(Event::Packet(Packet { data: &self.packet, position, frames, trim_end, change: None }))
     }
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {

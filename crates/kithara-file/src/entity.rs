@@ -41,10 +41,10 @@ impl Entity {
             None => (None, None),
         };
         Self {
-            etag: etag.and_then(|value| value.to_str().ok().map(str::to_owned)).filter(fits),
-            last_modified: last_modified.filter(fits),
+            etag: etag.and_then(|value| value.to_str().ok().map(str::to_owned)).filter(|text| fits(text)),
+            last_modified: last_modified.filter(|text| fits(text)),
             total: head.total_len,
-            content_type: head.content_type.clone().filter(fits),
+            content_type: head.content_type.clone().filter(|text| fits(text)),
             confirmed: now(),
             lifetime: lifetime(head),
         }
@@ -102,7 +102,7 @@ impl Entity {
     }
 }
 
-fn fits(text: &String) -> bool {
+fn fits(text: &str) -> bool {
     text.len() <= MAX_FIELD
 }
 

@@ -142,6 +142,7 @@ pub(crate) fn resume_below(look_ahead: u64) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::single_range_in_vec_init, reason = "one stored range is one range")]
 mod tests {
     use kithara_storage::RangeSet;
 

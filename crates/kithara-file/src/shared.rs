@@ -49,6 +49,10 @@ struct State {
     /// Nothing promises that the end is the true one: a closed connection said it.
     end_is_unproven: bool,
     live: bool,
+    /// Stored bytes have vanished: everything has to be fetched anew.
+    damaged: bool,
+    /// The engine has kept the complete file, or found that it cannot.
+    kept: bool,
     failure: Option<Failure>,
 }
 
@@ -191,6 +195,17 @@ impl<R: Streaming> Shared<R> {
         self.changed.notify_waiters();
     }
 
+    /// The complete file is kept, or cannot be.
+    pub(crate) fn set_kept(&self) {
+        self.state.lock().kept = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Whether stored bytes were found to have vanished since this was asked last.
+    pub(crate) fn take_damage(&self) -> bool {
+        std::mem::take(&mut self.state.lock().damaged)
+    }
+
     /// From here on only what comes next is kept.
     pub(crate) fn set_live(&self, from: u64) {
         self.ring.begin(from);
@@ -302,6 +317,42 @@ impl<R: Streaming> Shared<R> {
                 }
             }
             changed.await;
+        }
+    }
+
+    /// Stored bytes have vanished. Returns whether reading may simply wait for new ones.
+    pub(crate) fn damage(&self) -> bool {
+        self.state.lock().damaged = true;
+        self.poke();
+        !self.was_delivered() && !self.offline
+    }
+
+    /// Waits until the file is kept, if every byte of it is stored. Cancel-safe.
+    pub(crate) async fn wait_kept(&self) {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let Some(end) = self.end().filter(|&end| self.resource.available_at(0) >= end) else { return };
+            {
+                let state = self.state.lock();
+                if state.kept
+                    || state.live
+                    || state.end_is_unproven
+                    || state.failure.is_some()
+                    || self.offline
+                {
+                    return;
+                }
+            }
+            if matches!(self.resource.status(), ResourceStatus::Committed { .. }) {
+                return;
+            }
+            tokio::select! {
+                () = changed => {}
+                // Somebody else may keep it.
+                _ = self.resource.wait_range(end..end + 1) => return,
+            }
         }
     }
 

@@ -77,6 +77,7 @@ impl<R: Streaming> FileSource<R> {
                 Ok(len) => Some(len),
                 Err(StorageError::NotAvailable { .. }) => None,
                 Err(StorageError::Truncated { committed: false, .. }) => None,
+                Err(StorageError::Truncated { .. }) if shared.damage() => None,
                 Err(error) => return Err(error.into()),
             },
         };

@@ -1,7 +1,7 @@
 //! [`FileStream`]: what an application holds.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::{FileError, FileEvent, FileStats};
 pub struct FilePcm {
     ahead: DecodeAhead,
     cell: Arc<ReaderCell>,
+    download: Option<Arc<dyn Observed>>,
 }
 
 impl std::fmt::Debug for FilePcm {
@@ -54,6 +55,12 @@ impl PcmSource for FilePcm {
         .await?;
         drop(pull);
         cell.emit_stall(cell.meter.arm(chunk.is_some()));
+        if chunk.is_none()
+            && let Some(download) = &self.download
+        {
+            // Whoever stops here finds the file complete the next time.
+            download.kept().await;
+        }
         Ok(chunk)
     }
 
@@ -116,12 +123,14 @@ pub(crate) struct Parts<R: Streaming> {
 impl FileStream {
     pub(crate) fn new<R: Streaming>(ahead: DecodeAhead, parts: Parts<R>) -> Self {
         let details = ahead.details().clone();
-        let pcm = PcmReader::new(FilePcm { ahead, cell: Arc::clone(&parts.cell) });
+        let download = parts.download.map(|download| download as Arc<dyn Observed>);
+        let pcm =
+            PcmReader::new(FilePcm { ahead, cell: Arc::clone(&parts.cell), download: download.clone() });
         Self {
             pcm,
             cell: parts.cell,
             events: Some(parts.receiver),
-            download: parts.download.map(|download| download as Arc<dyn Observed>),
+            download,
             details,
             info: parts.info,
             cached: parts.cached,
@@ -154,6 +163,8 @@ impl FileStream {
     }
 
     /// The next PCM, with its position in frames; `None` at the end. Cancel-safe.
+    ///
+    /// The end comes once the file, if all of it was downloaded, is safely stored.
     ///
     /// # Errors
     /// [`FileError`]; the stream can be sought and read again after one.
@@ -205,13 +216,18 @@ impl std::fmt::Debug for FileStream {
     }
 }
 
-/// A download of any kind of store, for statistics.
+/// A download into any kind of store.
 trait Observed: Send + Sync {
     fn observe(&self, stats: &mut FileStats);
+    fn kept(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 impl<R: Streaming> Observed for Download<R> {
     fn observe(&self, stats: &mut FileStats) {
         self.add_to(stats);
+    }
+
+    fn kept(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.shared().wait_kept())
     }
 }

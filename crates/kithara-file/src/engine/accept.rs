@@ -62,6 +62,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             entity.total = entity.total.or(head.total_len);
             entity.confirm(head);
         } else {
+            self.shared.forget();
             entity = Entity::of(head);
         }
         self.learn(entity);

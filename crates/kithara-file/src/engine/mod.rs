@@ -176,6 +176,9 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
 
     /// One step of the plan.
     async fn advance(&mut self) -> Result<(), Trouble> {
+        if self.shared.take_damage() {
+            return self.start_anew().await;
+        }
         match self.decide(self.transfer_view()) {
             Decision::Fetch(offset) => {
                 self.paused = false;
@@ -431,7 +434,9 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             self.generation = resource.generation();
             self.shared.forget();
         }
-        if let Some(entity) = resource.tag().and_then(|note| Entity::from_bytes(&note)) {
+        if let Some(entity) = resource.tag().and_then(|note| Entity::from_bytes(&note))
+            && !resource.available().is_empty()
+        {
             self.shared.set_entity(entity);
         }
         if let ResourceStatus::Committed { len } = resource.status() {
@@ -499,7 +504,22 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             }
         }
         self.claim = None;
+        self.shared.set_kept();
         self.shared.engine.notified().await;
+        Ok(())
+    }
+
+    /// What was stored is damaged: all of it is dropped.
+    async fn start_anew(&mut self) -> Result<(), Trouble> {
+        self.disconnect();
+        if self.claim.is_none() {
+            self.claim().await?;
+        }
+        self.shared.resource.reset().await?;
+        self.generation = self.shared.resource.generation();
+        self.shared.forget();
+        self.checked = false;
+        self.uncommittable = false;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use kithara_net::{Body, ResponseHead, StatusCode};
-use kithara_storage::Streaming;
+use kithara_storage::{StorageError, Streaming};
 use kithara_stream::{WriteError, Writer};
 use tokio::time::Instant;
 
@@ -71,10 +71,7 @@ fn file_error(error: WriteError) -> FileError {
     match error {
         WriteError::Storage(error) => error.into(),
         WriteError::Net(error) => error.into(),
-        other => FileError::Server {
-            url: String::new(),
-            what: if other.is_retryable() { "a passing error" } else { "an error" },
-        },
+        other => StorageError::source(other, false).into(),
     }
 }
 

@@ -221,7 +221,7 @@ fn errors_and_debug_texts_hold_no_secrets() {
             }
             Err(error) => format!("{error} {error:?}"),
         };
-        for secret in ["s3cr", "0x0123", "89abcdef", "r=52", "t=1", "auth=abc"] {
+        for secret in ["s3cr", "AAAA", "0x0123", "89abcdef", "r=52", "t=1", "auth=abc"] {
             assert!(!shown.contains(secret), "{name} shows {secret}: {shown}");
         }
     }

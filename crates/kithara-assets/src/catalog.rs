@@ -4,6 +4,7 @@ pub(crate) mod event;
 mod info;
 mod lease;
 pub(crate) mod state;
+mod usage;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -7,6 +7,7 @@ mod folder;
 mod hold;
 mod resource;
 mod shelf;
+mod verify;
 
 use std::fmt;
 use std::path::Path;

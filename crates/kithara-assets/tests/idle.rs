@@ -2,7 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kithara_assets::{AssetSettings, AssetStore, Assets, AssetsExt};
 
@@ -26,13 +26,15 @@ fn a_clean_store_never_wakes_up_and_ends_with_its_thread() {
     let store = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
     store.pin("album").unwrap();
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(store.flush()).unwrap();
-    // The change may have set an alarm for a second later; after that there is none.
-    let start = Instant::now();
-    std::thread::sleep(Duration::from_millis(1500));
-    let before = wakeups("kithara-index");
-    assert_eq!(before.len(), 1, "one thread per store");
-    std::thread::sleep(Duration::from_millis(2500));
-    assert_eq!(wakeups("kithara-index"), before, "after {:?}", start.elapsed());
+    assert_eq!(wakeups("kithara-index").len(), 1, "one thread per store");
+    // The change may have set an alarm for a second later, which a busy machine may hear late; after that there is none. A
+    // thread that polls is never quiet.
+    let quiet = (0..10).any(|_| {
+        let before = wakeups("kithara-index");
+        std::thread::sleep(Duration::from_millis(2000));
+        wakeups("kithara-index") == before
+    });
+    assert!(quiet);
     drop(store);
     assert!(wakeups("kithara-index").is_empty(), "joined");
 

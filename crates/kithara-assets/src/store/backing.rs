@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
-use std::time::{Duration, SystemTime};
 
 use kithara_storage::{ResourceStatus, StorageError, Streaming, StreamingResource};
 use parking_lot::{Condvar, Mutex};
@@ -14,8 +13,7 @@ use super::folder::{Folder, limits};
 use super::hold::Hold;
 use super::resource::BaseResource;
 use super::shelf::Shelf;
-use crate::catalog::{Catalog, Entry, Place, Rights, State, VerifyReport};
-use crate::index::walk::{Found, walk};
+use crate::catalog::{Catalog, Entry, Place, Rights, State};
 use crate::{AssetSettings, AssetsError, ResourceKey};
 
 /// The folders that this process has open. Two stores on one folder share everything: the lock would make the second one a
@@ -27,9 +25,6 @@ struct OpenFolder {
     backing: Weak<Backing>,
     closing: Weak<Closing>,
 }
-
-/// A temporary file younger than this may be in use.
-const TEMPORARY_FOR: Duration = Duration::from_secs(600);
 
 pub(crate) struct Backing {
     catalog: Arc<Catalog>,
@@ -247,7 +242,7 @@ impl Backing {
         }
     }
 
-    fn open_hold(&self, key: &ResourceKey) -> Option<Arc<Hold>> {
+    pub(super) fn open_hold(&self, key: &ResourceKey) -> Option<Arc<Hold>> {
         match self.slots.lock().get(key)? {
             Slot::Open(hold) => hold.upgrade(),
             Slot::Opening(opening) => opening.get().cloned(),
@@ -276,7 +271,7 @@ impl Backing {
         Ok(entry.disk.saturating_add(entry.memory))
     }
 
-    fn owns_files(&self) -> bool {
+    pub(super) fn owns_files(&self) -> bool {
         self.folder.is_some() && self.catalog.rights().owns_files()
     }
 
@@ -323,85 +318,6 @@ impl Backing {
     pub(super) async fn flush(self: &Arc<Self>) -> Result<(), AssetsError> {
         let this = self.clone();
         blocking(move || this.folder.as_ref().map_or(Ok(()), Folder::flush)).await?
-    }
-
-    pub(super) async fn verify(self: &Arc<Self>) -> Result<VerifyReport, AssetsError> {
-        let Some(folder) = &self.folder else {
-            let (resources, bytes) = (self.catalog.keys(None).len(), self.catalog.size());
-            return Ok(VerifyReport { resources, bytes, ..VerifyReport::default() });
-        };
-        let path = folder.path.clone();
-        let walked = blocking(move || walk(&path)).await?;
-        let walked = walked.map_err(|error| AssetsError::folder(&folder.path, "read", error))?;
-        let mut report = VerifyReport::default();
-        let mut found: HashMap<ResourceKey, Found> = HashMap::new();
-        for resource in walked.resources {
-            let known = found.get(&resource.key);
-            if known.is_none_or(|known| !known.complete) {
-                found.insert(resource.key.clone(), resource);
-            }
-        }
-        for key in self.catalog.keys(None) {
-            let entry = self.catalog.entry(&key).filter(|entry| entry.on_disk);
-            if entry.is_some() && !found.contains_key(&key) && self.open_hold(&key).is_none() {
-                self.catalog.forget_place(&key, Place::Disk);
-                report.missing += 1;
-            }
-        }
-        for resource in found.into_values() {
-            self.verify_one(resource, &mut report).await?;
-        }
-        report.temporary = self.remove_temporary(walked.temporary).await?;
-        Ok(report)
-    }
-
-    async fn verify_one(&self, found: Found, report: &mut VerifyReport) -> Result<(), AssetsError> {
-        let Found { key, bytes, modified, complete } = found;
-        // Who has it open knows better.
-        let known = self.catalog.entry(&key).filter(|entry| entry.on_disk);
-        let mut stored = bytes;
-        match known {
-            Some(known) if self.open_hold(&key).is_some() => stored = known.disk,
-            // How much of an unfinished file is real, its map says; the index has it from there.
-            Some(known) if !known.complete && !complete => stored = known.disk,
-            Some(known) if known.complete == complete && known.disk == bytes => {}
-            Some(known) if known.complete && (!complete || known.disk != bytes) && self.owns_files() => {
-                self.remove_files(&key, false).await?;
-                self.catalog.forget_place(&key, Place::Disk);
-                report.corrected += 1;
-                return Ok(());
-            }
-            Some(known) => {
-                self.catalog.adopt(&key, Entry { disk: bytes, complete, ..known });
-                report.corrected += 1;
-            }
-            None => {
-                let entry =
-                    self.catalog.entry(&key).unwrap_or(Entry { touched: modified, ..Entry::default() });
-                self.catalog.adopt(&key, Entry { disk: bytes, on_disk: true, complete, ..entry });
-                report.adopted += 1;
-            }
-        }
-        report.resources += 1;
-        report.bytes = report.bytes.saturating_add(stored);
-        Ok(())
-    }
-
-    async fn remove_temporary(&self, temporary: Vec<PathBuf>) -> Result<usize, AssetsError> {
-        if !self.owns_files() {
-            return Ok(0);
-        }
-        blocking(move || {
-            let is_old = |path: &PathBuf| {
-                let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-                modified.is_ok_and(|time| {
-                    SystemTime::now().duration_since(time).unwrap_or_default() > TEMPORARY_FOR
-                })
-            };
-            let old = temporary.iter().filter(|path| is_old(path));
-            old.filter(|path| files::remove_if_present(path).unwrap_or(false)).count()
-        })
-        .await
     }
 }
 

@@ -229,8 +229,8 @@ fn changes_are_written_in_batches() {
 fn a_single_change_is_written_soon() {
     let folder = tempfile::tempdir().unwrap();
     let store = disk(folder.path());
-    store.pin("album").unwrap();
     let start = Instant::now();
+    store.pin("album").unwrap();
     while store.index_stats().writes < 2 {
         assert!(start.elapsed() < Duration::from_secs(60), "never written");
         std::thread::sleep(Duration::from_millis(20));

@@ -101,10 +101,22 @@ pub fn append(samples: &mut Vec<f32>, next: &mut Option<u64>, chunk: &PcmChunk) 
 pub fn check(fixture: &Fixture, samples: &[f32]) {
     let frames = samples.len() as u64 / u64::from(fixture.channels);
     assert_eq!(frames, fixture.frames, "{}: frames", fixture.name);
-    if let Err(mismatch) = fixture.reference.check(samples) {
+    let of = |frame: u64| frame as usize * usize::from(fixture.channels);
+    let checked = match fixture.name {
+        // Two encodes meet at the splice, and the second begins with a window that the first does not end with. What an
+        // AAC decoder makes of that overlap is its own affair: ffmpeg looks at both windows, Symphonia at the second.
+        "discontinuity" => fixture.reference.check_from(0, &samples[..of(SPLICE)]).and_then(|_| {
+            fixture.reference.check_from(SPLICE + 1024, &samples[of(SPLICE + 1024)..])
+        }),
+        _ => fixture.reference.check(samples),
+    };
+    if let Err(mismatch) = checked {
         panic!("{}: {mismatch}", fixture.name);
     }
 }
+
+/// Where the timestamps of the fixture `discontinuity` start again: behind 259 packets.
+const SPLICE: u64 = 259 * 1024;
 
 pub fn path_of(fixture: &Fixture) -> String {
     format!("/{}", fixture.entry)

@@ -249,7 +249,8 @@ impl SegmentDecoder {
         }
     }
 
-    /// A segment that gave nothing is no media, said once.
+    /// A segment that gave nothing is said once. With a head of its container it is an empty one, such as packagers put
+    /// at the end; anything else is no media.
     fn check_drained(&mut self) -> Result<(), DecodeError> {
         let Some(segment) = self.segment.as_mut().filter(|segment| segment.state == State::Ended) else {
             return Ok(());
@@ -259,6 +260,10 @@ impl SegmentDecoder {
             return Ok(());
         }
         self.core.sync = Sync::ByTime;
+        if segment.bytes > 0 && matches!(self.feed, Feed::Known(..)) {
+            tracing::warn!(bytes = segment.bytes, "a segment holds no audio");
+            return Ok(());
+        }
         Err(DecodeError::NotMedia(format!("a segment of {} bytes without audio", segment.bytes)))
     }
 

@@ -178,6 +178,11 @@ impl Catalog {
         begun.then(|| Removal { catalog: self, key: key.clone() })
     }
 
+    /// Notes that something may have become a victim.
+    pub(crate) fn released(&self) {
+        self.state.lock().releases += 1;
+    }
+
     /// Grows whenever something may have become a victim that was none.
     pub(crate) fn releases(&self) -> u64 {
         self.state.lock().releases

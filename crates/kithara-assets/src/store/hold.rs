@@ -311,5 +311,6 @@ impl ReleaseClaim for Held {
             }
         }
         drop(claims);
+        self.hold.backing.catalog().released();
     }
 }

@@ -1,6 +1,9 @@
 //! Limits are kept, and by whom.
 
-use kithara_assets::{AssetEvent, AssetSettings, AssetStore, Assets, AssetsError, AssetsExt};
+use kithara_assets::{
+    AssetEvent, AssetSettings, AssetStore, Assets, AssetsError, AssetsExt, BaseStore, DiskAssetStore,
+    EvictAssets, MemoryAssetStore,
+};
 use kithara_storage::Streaming;
 
 use super::{body, content, files, fill, key, stores, write_object};
@@ -180,5 +183,34 @@ async fn a_resource_in_use_cannot_be_removed() {
         assert_eq!(store.remove_resource(&song).await.unwrap(), 0);
         fill(&store, &song, b"defg").await;
         assert_eq!(content(&store, &song).await, b"defg");
+    }
+}
+
+/// Without the layer of leases, the claim alone protects a download.
+#[tokio::test]
+async fn a_claimed_resource_stays_in_a_bare_stack_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let bases = [
+        BaseStore::Disk(DiskAssetStore::open(folder.path(), &limited(1500)).unwrap()),
+        BaseStore::Memory(MemoryAssetStore::new(&limited(1500))),
+    ];
+    for base in bases {
+        let store = EvictAssets::new(base);
+        let open = async |name: &str| store.open_streaming_resource(&key("album", name)).await.unwrap();
+        let writing = open("1").await;
+        let claim = writing.claim().await.unwrap();
+        writing.write_at(0, &body(1000)).await.unwrap();
+        let other = open("2").await;
+        {
+            let _claim = other.claim().await.unwrap();
+            other.write_at(0, &body(1000)).await.unwrap();
+            other.commit(1000).await.unwrap();
+        }
+        assert_eq!(store.size(), 2000, "both were being written");
+        drop(open("3").await);
+        assert_eq!(writing.available_at(0), 1000);
+        assert!(store.find(&key("album", "1")).is_some());
+        assert!(store.find(&key("album", "2")).is_none(), "the one that may go went");
+        drop(claim);
     }
 }

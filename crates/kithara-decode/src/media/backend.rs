@@ -21,6 +21,8 @@ pub(super) struct Packet<'a> {
     pub(super) trim_end: u64,
     /// Set when the packet needs a codec of other parameters than the one before.
     pub(super) change: Option<AudioCodecParameters>,
+    /// Packets before it were lost: what the codec remembers does not belong to it.
+    pub(super) is_discontinuity: bool,
 }
 
 pub(super) enum Event<'a> {

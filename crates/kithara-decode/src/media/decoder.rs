@@ -173,6 +173,9 @@ impl MediaDecoder {
                 if let Some(params) = packet.change.take() {
                     self.codec.change(params)?;
                 }
+                if packet.is_discontinuity {
+                    self.codec.reset();
+                }
                 let taking = Taking {
                     codec: &mut self.codec,
                     output: &mut self.output,

@@ -39,6 +39,8 @@ pub(super) struct FramedFile {
     constant: Option<(u64, u64)>,
     /// A tag says that the bit rate varies.
     is_variable: bool,
+    /// Something was lost before the packet at hand.
+    is_lost: bool,
     current: usize,
 }
 
@@ -73,8 +75,9 @@ impl FramedFile {
         first: Header,
         tags: Tags,
     ) -> Result<Opened, DecodeError> {
+        let left = window.source().byte_len().map(|len| len.saturating_sub(window.offset()));
         let tag = match kind {
-            Kind::MpegAudio => XingTag::parse(&first, window.peek(first.len)?),
+            Kind::MpegAudio => XingTag::parse(&first, window.peek(first.len)?).map(|tag| tag.believed(left)),
             Kind::Adts => None,
         };
         let mut reference = first;
@@ -101,6 +104,7 @@ impl FramedFile {
             delay: i64::from(start),
             constant,
             is_variable,
+            is_lost: false,
             current: 0,
         };
         let end = tag.end(reference.frames);
@@ -146,15 +150,28 @@ impl FramedFile {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
-    /// Makes the window begin with a whole frame; `None` at the end.
+    /// Makes the window begin with a frame; `None` at the end.
     fn find(&mut self) -> Result<Option<Header>, DecodeError> {
         self.window.consume(std::mem::take(&mut self.current));
         let data = self.window.peek(HEADER_LEN)?;
-        if let Some(header) = self.kind.parse(data).filter(|header| header.agrees(&self.reference)) {
-            let whole = self.window.peek(header.len)?.len() >= header.len;
-            return Ok(whole.then_some(header));
+        if let Some(mut header) = self.kind.parse(data).filter(|header| header.agrees(&self.reference)) {
+            let available = self.window.peek(header.len)?.len();
+            if available >= header.len {
+                return Ok(Some(header));
+            }
+            // What is left of a last MPEG frame counts as one, as with the reference decoder; of an AAC frame it does not.
+            header.len = available;
+            return Ok(Some(header).filter(|_| self.kind == Kind::MpegAudio));
         }
-        self.resync()
+        let Some(header) = self.resync()? else { return Ok(None) };
+        if self.number > 0 {
+            // The first frame behind damage (or the tag of a file that follows in this one) is given up, as the reference
+            // decoder does: what it needs from before is lost.
+            self.window.consume(header.len);
+            self.is_lost = true;
+            return self.find();
+        }
+        Ok(Some(header))
     }
 
     /// Looks for the next frames behind damage or a tag.
@@ -277,6 +294,7 @@ impl Backend for FramedFile {
             frames: u64::from(header.frames),
             trim_end: 0,
             change: None,
+            is_discontinuity: std::mem::take(&mut self.is_lost),
         }))
     }
 

@@ -125,6 +125,7 @@ impl Backend for Mp4Backend {
             frames: frames.max(1),
             trim_end: 0,
             change,
+            is_discontinuity: false,
         }))
     }
 

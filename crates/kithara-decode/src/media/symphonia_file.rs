@@ -1,4 +1,4 @@
-//! Containers that Symphonia's format readers take apart: FLAC, WAV, AIFF, CAF, Matroska.
+//! Containers that Symphonia's format readers take apart: WAV, AIFF, CAF, Matroska.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::StandardTag;
 use symphonia::core::packet::Packet as SymphoniaPacket;
 use symphonia::core::units::{TimeBase, Timestamp};
-use symphonia::default::formats::{AiffReader, CafReader, FlacReader, MkvReader, WavReader};
+use symphonia::default::formats::{AiffReader, CafReader, MkvReader, WavReader};
 
 use super::backend::{Backend, Event, Packet};
 use super::details::Tags;
@@ -232,6 +232,7 @@ impl Backend for SymphoniaFile {
             frames: u64::try_from(self.frame_of(duration)).unwrap_or(0),
             trim_end: packet.trim_end.get(),
             change: None,
+            is_discontinuity: false,
         }))
     }
 
@@ -308,7 +309,6 @@ fn reader_for(
 ) -> Result<Box<dyn FormatReader>, SymphoniaError> {
     let options = FormatOptions::default();
     Ok(match format {
-        Format::Flac => Box::new(FlacReader::try_new(stream, options)?),
         Format::Wav => Box::new(WavReader::try_new(stream, options)?),
         Format::Aiff => Box::new(AiffReader::try_new(stream, options)?),
         Format::Caf => Box::new(CafReader::try_new(stream, options)?),

@@ -50,6 +50,17 @@ impl XingTag {
         Some(Self { packets, bytes, is_constant, trim: lame_trim(tag.get(at..).unwrap_or_default()) })
     }
 
+    /// What is left of the tag when the file goes on for `left` bytes: in front of several files in one, the count of
+    /// packets says nothing.
+    pub(super) fn believed(mut self, left: Option<u64>) -> Self {
+        if let (Some(left), Some(bytes)) = (left, self.bytes)
+            && left.saturating_sub(bytes) > bytes / 16
+        {
+            self.packets = None;
+        }
+        self
+    }
+
     /// Frames presented of `packets × frames_per_packet` decoded ones.
     pub(super) fn end(&self, frames_per_packet: u32) -> Option<u64> {
         let decoded = self.packets? * u64::from(frames_per_packet);

@@ -160,22 +160,22 @@ impl Core {
         }
     }
 
-    /// Data was lost before this packet: if its time says so too, the codec starts anew at the packet's own place.
+    /// Data was lost before this packet: unless its time says that nothing is missing, the codec starts anew, at the
+    /// packet's own place if it has one.
     fn heed_loss(&mut self, packet: &DemuxedPacket<'_>, segment: &SegmentStart) {
-        if !packet.is_discontinuity || self.sync != Sync::Counting {
+        let Some(spec) = self.spec.filter(|_| packet.is_discontinuity && self.sync == Sync::Counting) else {
             return;
-        }
-        let Some(spec) = self.spec.filter(|_| packet.is_timed) else { return };
-        let stamp = Stamp { packet, edits: self.edits, rate: spec.sample_rate };
-        let lost = self
-            .clock
-            .locate(&stamp, segment.timeline_start)
-            .is_some_and(|frame| (frame - self.next).abs() > stamp.tolerance());
-        if lost {
-            self.sync = Sync::ByTime;
-            if let Some(codec) = &mut self.codec {
-                codec.reset();
+        };
+        if packet.is_timed {
+            let stamp = Stamp { packet, edits: self.edits, rate: spec.sample_rate };
+            let place = self.clock.locate(&stamp, segment.timeline_start);
+            if !place.is_some_and(|frame| (frame - self.next).abs() > stamp.tolerance()) {
+                return;
             }
+            self.sync = Sync::ByTime;
+        }
+        if let Some(codec) = &mut self.codec {
+            codec.reset();
         }
     }
 }

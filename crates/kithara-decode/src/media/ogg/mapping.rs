@@ -23,6 +23,8 @@ pub(super) struct Mapping {
     /// Header packets still to come; `None`: until one says that it is the last.
     headers_left: Option<u32>,
     last_block: Option<u32>,
+    /// Block size of the first packet after headers or a seek.
+    first_block: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +96,7 @@ impl Mapping {
             tags,
             headers_left,
             last_block: None,
+            first_block: 0,
         }
     }
 
@@ -144,6 +147,20 @@ impl Mapping {
         self.last_block = None;
     }
 
+    /// Frames of the last packet of a stream, `frames` long, that are not presented: it ends at granule position `after`, and
+    /// the stream at `end`.
+    ///
+    /// This is what the reference decoder makes of it: the packet is cut only if it is long enough for the whole cut, and
+    /// of a Vorbis stream of one page more is cut, by what its first packet is taken for.
+    pub(super) fn padding(&self, after: i64, end: i64, frames: u64, is_single: bool) -> u64 {
+        let surplus = match &self.kind {
+            Kind::Flac => 0,
+            Kind::Vorbis { .. } if is_single => after - end + i64::from(self.first_block / 2),
+            Kind::Vorbis { .. } | Kind::Opus => after - end,
+        };
+        u64::try_from(surplus).ok().filter(|&surplus| surplus <= frames).unwrap_or(0)
+    }
+
     /// Frames that the next packet decodes to.
     pub(super) fn frames_of(&mut self, packet: &[u8]) -> u64 {
         match &self.kind {
@@ -153,6 +170,9 @@ impl Mapping {
                 let mode = usize::from(first >> 1) & ((1 << bits.min(6)) - 1);
                 let block = blocks[usize::from(long_modes.get(mode).copied().unwrap_or(false))];
                 let before = self.last_block.replace(block);
+                if before.is_none() {
+                    self.first_block = block;
+                }
                 before.map_or(0, |before| u64::from(before + block) / 4)
             }
             Kind::Flac => flac_frames(packet).unwrap_or(0),

@@ -22,6 +22,8 @@ const TAIL: u64 = 2 * MAX_PAGE as u64;
 struct Link {
     serial: u32,
     mapping: Mapping,
+    /// Offset of its very first page.
+    head: u64,
     /// Offset of the first page of audio.
     start: u64,
     /// Granule position of its first frame.
@@ -44,8 +46,8 @@ pub(super) struct OggFile {
     is_partial: bool,
     /// Granule position of the next packet's first frame; `None` after a seek, up to the end of the page.
     granule: Option<i64>,
-    /// The link's last page has been seen: its end.
-    end: Option<i64>,
+    /// The page at hand is the only one of its link.
+    is_single: bool,
     announce: bool,
     is_first_page: bool,
 }
@@ -62,7 +64,7 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
         packet: Vec::new(),
         is_partial: false,
         granule: None,
-        end: None,
+        is_single: false,
         announce: false,
         is_first_page: true,
     };
@@ -101,6 +103,7 @@ impl OggFile {
     /// Reads the headers of the link whose first page has just been read.
     fn read_headers(&mut self, base: i64) -> Result<(), DecodeError> {
         let mut chosen: Option<(u32, Mapping)> = None;
+        let head = self.page.offset;
         while self.page.is_first {
             if chosen.is_none() {
                 chosen = Mapping::detect(&self.page.body).map(|mapping| (self.page.serial, mapping));
@@ -116,7 +119,7 @@ impl OggFile {
                 self.take_headers(&mut mapping, &mut header)?;
                 if !mapping.wants_header() {
                     // Audio begins on a page of its own.
-                    self.begin_link(serial, mapping, base)?;
+                    self.begin_link(serial, mapping, head, base)?;
                     return Ok(());
                 }
             }
@@ -147,7 +150,13 @@ impl OggFile {
     }
 
     /// Begins to read audio: finds out at which granule position it begins.
-    fn begin_link(&mut self, serial: u32, mut mapping: Mapping, base: i64) -> Result<(), DecodeError> {
+    fn begin_link(
+        &mut self,
+        serial: u32,
+        mut mapping: Mapping,
+        head: u64,
+        base: i64,
+    ) -> Result<(), DecodeError> {
         let start = self.window.offset();
         let mut frames = 0i64;
         let mut origin = 0;
@@ -177,7 +186,7 @@ impl OggFile {
         }
         mapping.forget_last_packet();
         self.window.move_to(start)?;
-        self.links.push(Link { serial, mapping, start, origin, base });
+        self.links.push(Link { serial, mapping, head, start, origin, base });
         self.current = self.links.len() - 1;
         self.restart(Some(origin));
         self.announce = true;
@@ -190,7 +199,7 @@ impl OggFile {
         self.packet.clear();
         self.is_partial = false;
         self.granule = granule;
-        self.end = None;
+        self.is_single = false;
         if let Some(link) = self.links.get_mut(self.current) {
             link.mapping.forget_last_packet();
         }
@@ -212,8 +221,24 @@ impl OggFile {
         }
         self.window.move_to(back).ok()?;
         // On a file of one page nothing is trimmed, and so the end is not what it says.
-        let end = last? - link.origin - i64::from(link.mapping.pre_skip);
-        u64::try_from(end).ok().filter(|_| !self.is_single_page(&link))
+        let (last_number, end) = (self.page.number, last? - link.origin - i64::from(link.mapping.pre_skip));
+        let is_plain = !self.is_single_page(&link) && self.numbers_ascend(&link, len, last_number);
+        let _ = self.window.move_to(back);
+        u64::try_from(end).ok().filter(|_| is_plain)
+    }
+
+    /// Whether pages at a few places in the file are numbered as those of one link are: copies of one stream in a row may
+    /// share their serial number.
+    fn numbers_ascend(&mut self, link: &Link, len: u64, last: u32) -> bool {
+        let mut before = 0;
+        (1..8).all(|eighth| {
+            let place = link.start + (len.saturating_sub(link.start)) / 8 * eighth;
+            let found = self.window.move_to(place).is_ok() && matches!(self.next_page(u64::MAX), Ok(true));
+            let ascends =
+                !found || self.page.serial == link.serial && (before..=last).contains(&self.page.number);
+            before = if found { self.page.number } else { before };
+            ascends
+        })
     }
 
     fn is_single_page(&mut self, link: &Link) -> bool {
@@ -252,10 +277,7 @@ impl OggFile {
             if skips_head && let Some((len, _)) = self.pieces.pop_front() {
                 self.body_at += len;
             }
-            let is_single = std::mem::take(&mut self.is_first_page) && self.page.is_last;
-            if self.page.is_last && !is_single {
-                self.end = self.page.granule;
-            }
+            self.is_single = std::mem::take(&mut self.is_first_page) && self.page.is_last;
             return Ok(true);
         }
     }
@@ -327,19 +349,28 @@ impl Backend for OggFile {
         let Some(link) = self.links.get_mut(self.current) else { return Ok(Event::End) };
         let frames = link.mapping.frames_of(&self.packet);
         let lead = link.origin + i64::from(link.mapping.pre_skip) - link.base;
-        let granule = self.granule;
-        // Where counting did not begin with the link, it begins with the end of a page.
-        self.granule = match (granule, self.page.granule) {
-            (Some(granule), _) => Some(granule + frames as i64),
-            (None, page) if is_page_end => page,
-            (None, _) => None,
-        };
-        let position = granule.map(|granule| granule - lead);
-        let trim_end = match (self.end, granule) {
-            (Some(end), Some(granule)) => (granule + frames as i64 - end).max(0).unsigned_abs(),
+        let position = self.granule.map(|granule| granule - lead);
+        let after = self.granule.map(|granule| granule.saturating_add_unsigned(frames));
+        let trim_end = match (after, self.page.granule) {
+            (Some(after), Some(end)) if is_page_end && self.page.is_last => {
+                link.mapping.padding(after, end, frames, self.is_single)
+            }
             _ => 0,
         };
-        Ok(Event::Packet(Packet { data: &self.packet, position, frames, trim_end, change: None }))
+        self.granule = match after {
+            Some(after) => Some(after - trim_end as i64),
+            // Where counting did not begin with the link, it begins with the end of a page.
+            None if is_page_end => self.page.granule,
+            None => None,
+        };
+        Ok(Event::Packet(Packet {
+            data: &self.packet,
+            position,
+            frames,
+            trim_end,
+            change: None,
+            is_discontinuity: false,
+        }))
     }
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
@@ -350,6 +381,7 @@ impl Backend for OggFile {
         let target =
             frame.saturating_sub(link.base).saturating_add(link.origin + i64::from(link.mapping.pre_skip));
         let len = self.window.source().byte_len().filter(|_| self.window.source().is_seekable());
+        let len = self.links.get(index + 1).map(|next| next.head).or(len);
         let page = match len {
             Some(len) if target > link.origin => self.find_page(&link, target, len)?,
             _ => None,
@@ -372,8 +404,7 @@ impl OggFile {
         let base = match self.links.get(self.current) {
             Some(link) => {
                 let lead = link.origin + i64::from(link.mapping.pre_skip) - link.base;
-                let reached = self.granule.unwrap_or(link.origin);
-                self.end.map_or(reached, |end| end.min(reached)) - lead
+                self.granule.unwrap_or(link.origin) - lead
             }
             None => 0,
         };

@@ -1,14 +1,10 @@
-//! Native FLAC: its metadata is read here, so that pictures are skipped instead of read.
+//! FLAC metadata blocks: what is needed is read, and pictures are skipped.
 
 use std::io;
 
-use super::backend::Opened;
-use super::decoder::opened_by_symphonia;
-use super::details::Tags;
-use super::format::Format;
-use super::source::Window;
-use super::symphonia_file::SymphoniaFile;
 use crate::DecodeError;
+use crate::media::details::Tags;
+use crate::media::source::Window;
 
 const STREAMINFO: u8 = 0;
 const SEEKTABLE: u8 = 3;
@@ -20,21 +16,19 @@ const MAX_BLOCKS: usize = 1024;
 /// Longest block that is read through rather than skipped by a seek.
 const READ_THROUGH: usize = 64 * 1024;
 
-/// Opens the FLAC stream that begins at the window's position.
-pub(super) fn open(mut window: Window, tags: Tags) -> Result<Opened, DecodeError> {
-    let (head, own_tags) = read_metadata(&mut window)?;
-    let tail = window.offset();
-    let (file, mut track) = SymphoniaFile::open(Format::Flac, window, head, tail, false)?;
-    track.tags = own_tags;
-    track.tags.fill_from(tags);
-    opened_by_symphonia("flac", file, track)
+/// What stands before the frames.
+pub(super) struct Metadata {
+    pub(super) info: Vec<u8>,
+    /// Sample numbers and offsets from the first frame on, in order.
+    pub(super) points: Vec<(u64, u64)>,
+    pub(super) tags: Tags,
 }
 
-/// The stream's head with nothing in it but what decoding needs; the window moves to the first frame.
-fn read_metadata(window: &mut Window) -> Result<(Vec<u8>, Tags), DecodeError> {
+/// Reads the metadata of the stream that begins at the window's position, and moves to its first frame.
+pub(super) fn read(window: &mut Window) -> Result<Metadata, DecodeError> {
     window.consume(4);
     let mut info = None;
-    let mut table = None;
+    let mut points = Vec::new();
     let mut tags = Tags::default();
     for _ in 0..MAX_BLOCKS {
         let Some(&[kind, a, b, c]) = window.peek(4)?.first_chunk::<4>() else { return Err(cut_off()) };
@@ -42,13 +36,13 @@ fn read_metadata(window: &mut Window) -> Result<(Vec<u8>, Tags), DecodeError> {
         window.consume(4);
         match kind & 0x7F {
             STREAMINFO if info.is_none() => info = Some(take(window, len)?),
-            SEEKTABLE if table.is_none() && len <= MAX_KEPT => table = Some(take(window, len)?),
+            SEEKTABLE if points.is_empty() && len <= MAX_KEPT => points = read_points(&take(window, len)?),
             VORBIS_COMMENT if len <= MAX_KEPT => tags.take_comments(&take(window, len)?),
             _ => skip(window, len)?,
         }
         if kind & 0x80 != 0 {
             let info = info.ok_or_else(|| DecodeError::Malformed("FLAC without STREAMINFO".into()))?;
-            return Ok((rebuild(&info, table.as_deref()), tags));
+            return Ok(Metadata { info, points, tags });
         }
     }
     Err(DecodeError::Malformed("FLAC metadata without an end".into()))
@@ -71,16 +65,14 @@ fn skip(window: &mut Window, len: usize) -> io::Result<()> {
     window.move_to(window.offset() + len as u64)
 }
 
-fn rebuild(info: &[u8], table: Option<&[u8]>) -> Vec<u8> {
-    let mut head = b"fLaC".to_vec();
-    let mut block = |kind: u8, data: &[u8]| {
-        head.push(kind);
-        head.extend_from_slice(&(data.len() as u32).to_be_bytes()[1..]);
-        head.extend_from_slice(data);
-    };
-    block(if table.is_some() { STREAMINFO } else { STREAMINFO | 0x80 }, info);
-    if let Some(table) = table {
-        block(SEEKTABLE | 0x80, table);
+fn read_points(block: &[u8]) -> Vec<(u64, u64)> {
+    let word =
+        |point: &[u8], at: usize| point[at..].first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
+    let points = block.chunks_exact(18).filter_map(|point| Some((word(point, 0)?, word(point, 8)?)));
+    let mut points: Vec<_> = points.filter(|&(sample, _)| sample != u64::MAX).collect();
+    // A table that goes back anywhere is worth nothing.
+    if !points.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1) {
+        points.clear();
     }
-    head
+    points
 }

@@ -137,9 +137,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             Validation::WhenStale(lifetime) => Some(lifetime),
             Validation::Always => None,
         };
-        let Some(entity) = self.record.read().await?.and_then(|note| Entity::from_bytes(&note)) else {
-            return Ok(());
-        };
+        let entity = self.record.read().await?.and_then(|note| Entity::from_bytes(&note)).unwrap_or_default();
         let fresh = default.is_some_and(|lifetime| !entity.is_stale(lifetime));
         self.shared.set_entity(entity.clone());
         if fresh {

@@ -141,7 +141,13 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         if resource.available().is_empty() || matches!(resource.status(), ResourceStatus::Committed { .. }) {
             return Ok(());
         }
-        self.claim().await?;
+        self.claim = resource.try_claim()?;
+        if self.claim.is_none() {
+            // Somebody is downloading it right now, and knows what is stored.
+            self.learn_from_resource();
+            self.shared.set_ready_if_stored();
+            return Ok(());
+        }
         if matches!(resource.status(), ResourceStatus::Committed { .. }) {
             return Ok(());
         }
@@ -168,7 +174,10 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         }
         // The request for the rest, which is needed anyway, tells.
         let missing = resource.available_at(0);
-        if !resource.available().is_empty() && self.shared.end().is_none_or(|end| missing < end) {
+        if self.claim.is_some()
+            && !resource.available().is_empty()
+            && self.shared.end().is_none_or(|end| missing < end)
+        {
             self.open(missing).await?;
         }
         Ok(())
@@ -219,6 +228,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let may_skip = !self.sequential && !self.pace.is_stalled();
         let waited_for = self.waited_for();
         let Some(transfer) = self.aim(offset) else { return self.jump(offset).await };
+        let is_new = shared.resource.available_at(transfer.offset()) == 0;
         // Waiting for bytes that lie further on pays only while bytes come.
         let is_skipping = may_skip && transfer.offset() < waited_for;
         let step = tokio::select! {
@@ -230,7 +240,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 return Ok(());
             }
         };
-        self.stepped(step).await
+        self.stepped(step, is_new).await
     }
 
     /// The transfer that will bring `offset` soon: the current one, or the parked one, which is then made current.
@@ -368,10 +378,13 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         next.map(|range| range.start)
     }
 
-    async fn stepped(&mut self, step: Step) -> Result<(), Trouble> {
+    /// `is_new`: what was written was not stored before.
+    async fn stepped(&mut self, step: Step, is_new: bool) -> Result<(), Trouble> {
         match step {
             Step::Wrote(len) => {
-                self.tries = 0;
+                if is_new {
+                    self.tries = 0;
+                }
                 self.pace.received(len);
                 Counters::add(&self.shared.counters.bytes, len);
                 self.report();
@@ -381,10 +394,13 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             Step::End { at, proven, delivered, is_last } => {
                 self.leave();
                 self.pace.interrupted();
-                if self.shared.end().is_none() && is_last {
-                    self.shared.set_end(at, proven);
-                } else if delivered == 0 {
-                    return Err(self.passing("an empty part"));
+                match self.shared.end() {
+                    None if is_last => self.shared.set_end(at, proven),
+                    Some(end) if is_last && at < end => {
+                        return Err(self.passing("a body that ends before the file"));
+                    }
+                    _ if delivered == 0 => return Err(self.passing("an empty part")),
+                    _ => {}
                 }
                 Ok(())
             }
@@ -426,10 +442,30 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         self.shared.emit(&FileEvent::Progress { stored, total: self.shared.end() });
     }
 
-    /// Gets the exclusive right to write, and learns what others did who had it.
+    /// Gets the exclusive right to write, and learns what others did who had it. What they store can be read meanwhile.
     async fn claim(&mut self) -> Result<(), Trouble> {
+        let resource = self.shared.resource.clone();
+        let mut claim = std::pin::pin!(resource.claim());
+        let mut first_byte = std::pin::pin!(resource.wait_range(0..1));
+        let mut is_waiting = true;
+        self.claim = loop {
+            tokio::select! {
+                biased;
+                claim = &mut claim => break Some(claim?),
+                _ = &mut first_byte, if is_waiting => {
+                    is_waiting = false;
+                    self.learn_from_resource();
+                    self.shared.set_ready_if_stored();
+                }
+            }
+        };
+        self.learn_from_resource();
+        Ok(())
+    }
+
+    /// What others noted who wrote to the resource.
+    fn learn_from_resource(&mut self) {
         let resource = &self.shared.resource;
-        self.claim = Some(resource.claim().await?);
         if resource.generation() != self.generation {
             self.generation = resource.generation();
             self.shared.forget();
@@ -442,7 +478,6 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         if let ResourceStatus::Committed { len } = resource.status() {
             self.shared.set_end(len, true);
         }
-        Ok(())
     }
 
     /// Nobody needs anything. Waits for a poke; gives up the claim and then the connections as time passes.

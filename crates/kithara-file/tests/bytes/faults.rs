@@ -202,6 +202,27 @@ async fn an_unnamed_whole_body_for_a_named_part_is_another_version() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_never_gets_further_is_given_up() {
+    let body = entity(1, MB);
+    let unfinished: [fn(MockAnswer) -> MockAnswer; 2] = [
+        |answer| answer.cut(300_000, MockStep::Break),
+        |answer| answer.cut(300_000, MockStep::Wait(Duration::ZERO)).chunked(),
+    ];
+    for unfinished in unfinished {
+        let body = body.clone();
+        let count = Count::default();
+        let bed = Bed::new(move |_| match count.next() {
+            0 => paced(MockAnswer::ok(body.clone())).cut(100_000, MockStep::Break),
+            _ => unfinished(paced(MockAnswer::ok(body.clone()))),
+        });
+        let source = bed.open().await;
+        let error = read(&source, 0, MB).await.unwrap_err();
+        assert!(matches!(error, FileError::Net(_) | FileError::Server { .. }), "{error:?}");
+        assert!(bed.starts().len() < 10, "{:?}", bed.starts());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_empty_file_is_empty() {
     let bed = Bed::new(|_| MockAnswer::ok(Vec::new()));
     let source = bed.open().await;

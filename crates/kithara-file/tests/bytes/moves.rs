@@ -164,6 +164,21 @@ async fn separate_options_over_one_store_share_by_turns() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn bytes_that_another_download_brings_are_read_as_they_come() {
+    let body = entity(1, 40 * MB);
+    let mut bed = Bed::correct(&body);
+    bed.options.look_ahead = LookAhead::unbounded();
+    let other = Bed::over(bed.net.clone(), bed.options.assets.clone());
+    let one = bed.open().await;
+    let began = Instant::now();
+    let two = other.open().await;
+    check(&two, 0, MB).await;
+    assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
+    check(&one, 0, KB).await;
+    assert_eq!(bed.starts(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_everybody_ends_the_download() {
     let body = entity(1, 8 * MB);
     let mut bed = Bed::correct(&body);

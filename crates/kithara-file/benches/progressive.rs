@@ -1,0 +1,147 @@
+//! Bytes and first PCM of progressive files against their floors, measured in the same run.
+//!
+//! `cargo bench -p kithara-file`: the medians of interleaved rounds, so that what else the machine does falls on both.
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench")]
+
+use std::io::{Read, Seek};
+use std::time::{Duration, Instant};
+
+use kithara_assets::{AssetSettings, AssetStore};
+use kithara_file::{File, FileOptions, LookAhead};
+use kithara_net::{DefaultNet, Url};
+use kithara_storage::{Streaming, StreamingResource};
+use kithara_stream::{MediaInfo, PrefetchSettings, Reader, SyncReader};
+use kithara_testkit::{DelayProxy, Origin, media};
+use tokio::runtime::Runtime;
+
+const LEN: u64 = 64 << 20;
+const ROUNDS: usize = 9;
+
+fn main() {
+    // `cargo test --benches` runs this too, and wants no figures.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    cached(&runtime);
+    loopback(&runtime);
+    first_pcm(&runtime);
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn drain(mut source: impl Read, buffer: usize) -> u64 {
+    let mut buf = vec![0; buffer];
+    let mut total = 0;
+    loop {
+        match source.read(&mut buf).unwrap() {
+            0 => return total,
+            read => total += read as u64,
+        }
+    }
+}
+
+fn timed(work: impl FnOnce() -> u64) -> Duration {
+    let began = Instant::now();
+    assert_eq!(work(), LEN);
+    began.elapsed()
+}
+
+/// A committed resource on disk, read in steps of 32 KiB as decoders do.
+fn cached(runtime: &Runtime) {
+    const STEP: usize = 32 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("resource");
+    let resource = StreamingResource::disk(&path, kithara_storage::StorageSettings::default()).unwrap();
+    runtime.block_on(async {
+        let block = vec![7; 1 << 20];
+        for at in 0..LEN >> 20 {
+            resource.write_at(at << 20, &block).await.unwrap();
+        }
+        resource.commit(LEN).await.unwrap();
+    });
+    let _context = runtime.enter();
+    let source = || Reader::new(resource.clone(), MediaInfo::default());
+    let mut file = std::fs::File::open(&path).unwrap();
+    let (mut bare, mut direct, mut ahead) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        file.rewind().unwrap();
+        bare.push(timed(|| drain(&file, STEP)));
+        direct.push(timed(|| drain(SyncReader::direct(source()), STEP)));
+        let pool = kithara_bufpool::BytePool::new(kithara_bufpool::PoolSettings::default());
+        let settings = PrefetchSettings::new(pool);
+        ahead.push(timed(|| drain(SyncReader::prefetching(source(), settings).unwrap(), STEP)));
+    }
+    let floor = median(bare);
+    report("cached, SyncReader::direct / File", floor, median(direct), 0.8);
+    report("cached, SyncReader::prefetching / File", floor, median(ahead), 0.0);
+}
+
+/// A body over loopback into a store on disk and out of it again, while it arrives.
+fn loopback(runtime: &Runtime) {
+    let origin = Origin::start_blocking().unwrap();
+    origin.serve("/b.bin", vec![7; usize::try_from(LEN).unwrap()]);
+    let url: Url = origin.url("/b.bin").parse().unwrap();
+    let client = reqwest::Client::new();
+    let (mut bare, mut disk, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        bare.push(timed(|| {
+            runtime.block_on(async {
+                let mut body = client.get(url.clone()).send().await.unwrap();
+                let mut total = 0;
+                while let Some(chunk) = body.chunk().await.unwrap() {
+                    total += chunk.len() as u64;
+                }
+                total
+            })
+        }));
+        let folder = tempfile::tempdir().unwrap();
+        let store = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
+        disk.push(timed(|| through(runtime, &url, store)));
+        memory.push(timed(|| through(runtime, &url, AssetStore::memory(AssetSettings::default()))));
+    }
+    let floor = median(bare);
+    report("loopback, store on disk / reqwest", floor, median(disk), 0.9);
+    report("loopback, store in memory / reqwest", floor, median(memory), 0.9);
+}
+
+fn through(runtime: &Runtime, url: &Url, store: AssetStore) -> u64 {
+    let mut options = FileOptions::new(DefaultNet::default(), store);
+    options.look_ahead = LookAhead::unbounded();
+    let source = runtime.block_on(File::open_source(url.clone(), &options)).unwrap();
+    let _context = runtime.enter();
+    drain(SyncReader::direct(source), 64 * 1024)
+}
+
+/// A round trip of 20 ms: the handshake of TCP, and the request.
+fn first_pcm(runtime: &Runtime) {
+    const TRIP: Duration = Duration::from_millis(20);
+    let origin = Origin::start_blocking().unwrap();
+    let proxy = DelayProxy::start_blocking(origin.address(), TRIP / 2).unwrap();
+    for fixture in media::all().iter().filter(|fixture| fixture.kind == media::Kind::File) {
+        let url: Url = proxy.url(&format!("/{}", fixture.entry)).parse().unwrap();
+        let mut times = Vec::new();
+        for _ in 0..ROUNDS {
+            let options =
+                FileOptions::new(DefaultNet::default(), AssetStore::memory(AssetSettings::default()));
+            let began = Instant::now();
+            runtime.block_on(async {
+                let mut stream = File::open(url.clone(), options).await.unwrap();
+                stream.next_chunk().await.unwrap().unwrap();
+            });
+            times.push(began.elapsed());
+        }
+        let over = median(times).saturating_sub(2 * TRIP);
+        println!("first PCM at 20 ms, {}: two round trips + {over:.2?} (target + 2 ms)", fixture.name);
+    }
+}
+
+fn report(what: &str, floor: Duration, ours: Duration, target: f64) {
+    let ratio = floor.as_secs_f64() / ours.as_secs_f64();
+    let rate = LEN as f64 / 1e6 / ours.as_secs_f64();
+    let target = if target > 0.0 { format!("target {target}") } else { "no target".to_owned() };
+    println!("{what}: {ratio:.2} of the floor's throughput ({rate:.0} MB/s; {target})");
+}

@@ -46,7 +46,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let wall = begun.elapsed();
     let audio = stream.spec().position_of(frames);
     for variant in stream.variants() {
-        println!("variant {}      {} bit/s {}", variant.index, variant.bandwidth, variant.codecs.as_deref().unwrap_or(""));
+        println!(
+            "variant {}      {} bit/s {}",
+            variant.index,
+            variant.bandwidth,
+            variant.codecs.as_deref().unwrap_or("")
+        );
     }
     while let Ok(event) = events.try_recv() {
         if let HlsEvent::VariantSwitched { at, from, to, reason } = event {

@@ -43,7 +43,9 @@ async fn the_whole_is_the_sum_of_its_parts() {
 #[tokio::test]
 async fn pcm_comes_long_before_the_body_is_down() {
     let origin = Origin::start().await.unwrap();
-    for name in ["cbr.mp3", "vbr.mp3", "faststart.m4a", "adts.aac", "vorbis.ogg", "lossless.flac", "pcm16.wav"] {
+    for name in
+        ["cbr.mp3", "vbr.mp3", "faststart.m4a", "adts.aac", "vorbis.ogg", "lossless.flac", "pcm16.wav"]
+    {
         let fixture = media::find(name).unwrap();
         let mut control = origin.expect(&path_of(fixture));
         let url = origin.url(&path_of(fixture));

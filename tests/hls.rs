@@ -9,7 +9,9 @@ use kithara::assets::{AssetSettings, AssetStore, Assets};
 use kithara::hls::{HlsEvent, HlsOptions, VariantMode};
 use kithara_testkit::media::Kind;
 use kithara_testkit::{Cut, Origin, Reply, media};
-use support::{check, hls_options, impatient, locked, open_hls, path_of, read_all, read_at_least, read_frames};
+use support::{
+    check, hls_options, impatient, locked, open_hls, path_of, read_all, read_at_least, read_frames,
+};
 
 /// The bundled presentation: three AAC variants and a FLAC one.
 const MASTER: &str = "/hls/aac4/master.m3u8";
@@ -39,7 +41,9 @@ async fn every_variant_of_a_ladder_can_be_locked() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_whole_is_the_sum_of_its_parts() {
     let origin = Origin::start().await.unwrap();
-    for name in ["aac4/128k", "aac4/flac", "ts-aac", "ts-mp3", "packed-aac", "packed-mp3", "byterange", "aes-ts"] {
+    for name in
+        ["aac4/128k", "aac4/flac", "ts-aac", "ts-mp3", "packed-aac", "packed-mp3", "byterange", "aes-ts"]
+    {
         let fixture = media::find(name).unwrap();
         let url = origin.url(&path_of(fixture));
         let mut stream = open_hls(&url, hls_options()).await.unwrap();

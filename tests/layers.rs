@@ -25,7 +25,11 @@ fn layer(name: &str) -> Option<u32> {
 }
 
 fn workspace() -> cargo_metadata::Metadata {
-    MetadataCommand::new().manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).no_deps().exec().unwrap()
+    MetadataCommand::new()
+        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .no_deps()
+        .exec()
+        .unwrap()
 }
 
 #[test]
@@ -34,7 +38,8 @@ fn crates_depend_only_downwards() {
         if BESIDE.contains(&package.name.as_str()) {
             continue;
         }
-        let own = layer(&package.name).unwrap_or_else(|| panic!("{} has no layer: give it one", package.name));
+        let own =
+            layer(&package.name).unwrap_or_else(|| panic!("{} has no layer: give it one", package.name));
         for dependency in &package.dependencies {
             let Some(below) = layer(&dependency.name) else { continue };
             if dependency.kind == DependencyKind::Development {
@@ -58,7 +63,8 @@ fn testkit_and_tool_are_no_dependency_of_a_library() {
         }
         for dependency in &package.dependencies {
             let beside = BESIDE.contains(&dependency.name.as_str());
-            let allowed = dependency.name == "kithara-testkit" && dependency.kind == DependencyKind::Development;
+            let allowed =
+                dependency.name == "kithara-testkit" && dependency.kind == DependencyKind::Development;
             assert!(!beside || allowed, "{} must not depend on {}", package.name, dependency.name);
         }
     }
@@ -67,7 +73,8 @@ fn testkit_and_tool_are_no_dependency_of_a_library() {
 #[test]
 fn testkit_knows_no_other_crate_of_ours() {
     let metadata = workspace();
-    let testkit = metadata.workspace_packages().into_iter().find(|p| p.name.as_str() == "kithara-testkit").unwrap();
+    let testkit =
+        metadata.workspace_packages().into_iter().find(|p| p.name.as_str() == "kithara-testkit").unwrap();
     for dependency in &testkit.dependencies {
         assert!(layer(&dependency.name).is_none(), "kithara-testkit must not depend on {}", dependency.name);
     }

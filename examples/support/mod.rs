@@ -63,7 +63,9 @@ impl Wav {
 
 /// A bar over the seconds of audio, when a person watches.
 pub fn progress(duration: Option<Duration>) -> ProgressBar {
-    let Some(duration) = duration.filter(|_| std::io::stderr().is_terminal()) else { return ProgressBar::hidden() };
+    let Some(duration) = duration.filter(|_| std::io::stderr().is_terminal()) else {
+        return ProgressBar::hidden();
+    };
     let bar = ProgressBar::new(duration.as_secs());
     match ProgressStyle::with_template("{bar:40} {pos}/{len} s of audio") {
         Ok(style) => bar.with_style(style),

@@ -105,9 +105,10 @@ pub fn check(fixture: &Fixture, samples: &[f32]) {
     let checked = match fixture.name {
         // Two encodes meet at the splice, and the second begins with a window that the first does not end with. What an
         // AAC decoder makes of that overlap is its own affair: ffmpeg looks at both windows, Symphonia at the second.
-        "discontinuity" => fixture.reference.check_from(0, &samples[..of(SPLICE)]).and_then(|_| {
-            fixture.reference.check_from(SPLICE + 1024, &samples[of(SPLICE + 1024)..])
-        }),
+        "discontinuity" => fixture
+            .reference
+            .check_from(0, &samples[..of(SPLICE)])
+            .and_then(|_| fixture.reference.check_from(SPLICE + 1024, &samples[of(SPLICE + 1024)..])),
         _ => fixture.reference.check(samples),
     };
     if let Err(mismatch) = checked {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kithara::net::{HeaderName, HeaderValue};
 
 /// Decode audio URLs (progressive files and HLS presentations) to PCM.
 #[derive(Debug, Parser)]
@@ -85,7 +86,7 @@ pub(crate) struct DecodeArgs {
 
     /// Send this header with every request. May be repeated.
     #[arg(long = "header", value_name = "K: V", value_parser = header)]
-    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 
     /// Consume at this multiple of playback speed, as a player would. Alone it means 1.
     #[arg(long, value_name = "SPEED", num_args = 0..=1, require_equals = true, default_missing_value = "1",
@@ -121,13 +122,11 @@ fn speed(text: &str) -> Result<f64, String> {
     if value.is_finite() && value > 0.0 { Ok(value) } else { Err(format!("`{text}` is not a speed")) }
 }
 
-fn header(text: &str) -> Result<(String, String), String> {
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or_else(|| "a header is `Name: value`".to_owned())?;
-    let name = name.trim();
-    if name.is_empty() {
-        return Err("a header needs a name".to_owned());
-    }
-    Ok((name.to_owned(), value.trim().to_owned()))
+    let name = HeaderName::from_bytes(name.trim().as_bytes()).map_err(|error| error.to_string())?;
+    let value = HeaderValue::from_str(value.trim()).map_err(|error| error.to_string())?;
+    Ok((name, value))
 }
 
 #[cfg(test)]
@@ -159,7 +158,7 @@ mod tests {
         assert_eq!(args.start, Some(Duration::from_millis(1500)));
         assert_eq!(args.seek, [Duration::from_secs(3), Duration::from_millis(1250)]);
         assert_eq!(args.variant, Variant::Index(2));
-        assert_eq!(args.headers, [("A".to_owned(), "b: c".to_owned())]);
+        assert_eq!(args.headers, [(HeaderName::from_static("a"), HeaderValue::from_static("b: c"))]);
         assert_eq!(args.realtime, Some(4.0));
         assert_eq!(decode("kithara|decode|x|--realtime|--json").unwrap().realtime, Some(1.0));
     }
@@ -173,6 +172,9 @@ mod tests {
             "kithara|decode|x|--realtime=0",
             "kithara|decode|x|--variant|best",
             "kithara|decode|x|--header|nocolon",
+            "kithara|decode|x|--header|a b: c",
+            "kithara|decode|x|--header|: c",
+            "kithara|decode|x|--header|a: b\nc",
             "kithara|decode|x|--cache|d|--no-cache",
             "kithara|decode|x|--rate|0",
         ] {

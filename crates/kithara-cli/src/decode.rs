@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,43 +21,50 @@ type Failure = Box<dyn Error + Send + Sync>;
 const SEEK_SPAN: Duration = Duration::from_secs(1);
 
 /// Runs the command.
-pub(crate) async fn run(args: DecodeArgs) -> Result<(), Failure> {
-    let json_to_stderr = args.writes_stdout();
+///
+/// `folder` is where the cache goes if no other folder was asked for; without one it is kept in memory.
+pub(crate) async fn run(args: &DecodeArgs, folder: Option<&Path>) -> Result<(), Failure> {
     let mut output = Output::open(args.output.as_deref(), args.format)
         .map_err(|error| context("cannot write the output", error))?;
-    let session = Session::prepare(&args).await?;
+    let session = Session::prepare(args, folder).await?;
+    let ended = session_run(&session, args, &mut output).await;
+    session.close().await;
+    ended
+}
 
+async fn session_run(session: &Session, args: &DecodeArgs, output: &mut Output) -> Result<(), Failure> {
     let begun = Instant::now();
-    let stream = session.open(&args).await?;
+    let stream = session.open(args).await?;
     let mut run = Run {
-        bar: progress(&args, &stream),
+        bar: progress(args, &stream),
         pacer: Pacer::new(args.realtime),
         stream,
         first_pcm: None,
         begun,
         frames: 0,
+        skip: 0,
     };
     if args.seek.is_empty() {
-        run.play(&args, &mut output).await?;
+        run.play(args, output).await?;
     } else {
         for target in &args.seek {
-            run.seek_and_play(*target, SEEK_SPAN, &mut output).await?;
+            run.seek_and_play(*target, SEEK_SPAN, output).await?;
         }
     }
     run.bar.finish_and_clear();
     let spec = run.stream.spec();
-    output.finish(spec.sample_rate, spec.channels).map_err(|error| context("cannot write the output", error))?;
+    output
+        .finish(spec.sample_rate, spec.channels)
+        .map_err(|error| context("cannot write the output", error))?;
 
     if args.json {
-        let report = run.report(&session);
-        let line = serde_json::to_string(&report)?;
-        if json_to_stderr {
+        let line = serde_json::to_string(&run.report(session))?;
+        if args.writes_stdout() {
             eprintln!("{line}");
         } else {
             write_line(&line)?;
         }
     }
-    session.close().await;
     Ok(())
 }
 
@@ -67,21 +75,36 @@ struct Run {
     begun: Instant,
     first_pcm: Option<Duration>,
     frames: u64,
+    /// Frames that lie before the place that was asked for.
+    skip: u64,
 }
 
 impl Run {
     async fn play(&mut self, args: &DecodeArgs, output: &mut Output) -> Result<(), Failure> {
         if let Some(start) = args.start {
-            self.stream.seek(start).await?;
+            self.seek(start).await?;
         }
         let limit = args.duration.map_or(u64::MAX, |span| self.stream.spec().frame_at(span));
         self.take(limit, output).await
     }
 
-    async fn seek_and_play(&mut self, to: Duration, span: Duration, output: &mut Output) -> Result<(), Failure> {
-        self.stream.seek(to).await?;
+    async fn seek_and_play(
+        &mut self,
+        to: Duration,
+        span: Duration,
+        output: &mut Output,
+    ) -> Result<(), Failure> {
+        self.seek(to).await?;
         self.pacer.restart();
         self.take(self.stream.spec().frame_at(span), output).await
+    }
+
+    /// A stream seeks no further than to the end that its playlist or header states. The sound may go on behind that;
+    /// what comes before the place that was asked for is not given out.
+    async fn seek(&mut self, to: Duration) -> Result<(), Failure> {
+        let landed = self.stream.seek(to).await?;
+        self.skip = self.stream.spec().frame_at(to).saturating_sub(landed);
+        Ok(())
     }
 
     /// Writes up to `limit` frames.
@@ -89,9 +112,14 @@ impl Run {
         let mut left = limit;
         while left > 0 {
             let Some(chunk) = self.stream.next_chunk().await? else { break };
-            let frames = left.min(chunk.frames() as u64);
+            let skipped = self.skip.min(chunk.frames() as u64);
+            self.skip -= skipped;
+            let frames = left.min(chunk.frames() as u64 - skipped);
+            if frames == 0 {
+                continue;
+            }
             self.first_pcm.get_or_insert_with(|| self.begun.elapsed());
-            self.write(&chunk, frames, output)?;
+            self.write(&chunk, skipped, frames, output)?;
             left -= frames;
             self.frames += frames;
             self.bar.set_position(chunk.time().as_secs());
@@ -100,11 +128,11 @@ impl Run {
         Ok(())
     }
 
-    fn write(&self, chunk: &PcmChunk, frames: u64, output: &mut Output) -> Result<(), Failure> {
+    fn write(&self, chunk: &PcmChunk, from: u64, frames: u64, output: &mut Output) -> Result<(), Failure> {
         let spec = chunk.spec();
-        let samples = usize::try_from(frames)? * usize::from(spec.channels);
+        let sample = |frame: u64| usize::try_from(frame).map(|frame| frame * usize::from(spec.channels));
         output
-            .write(spec.sample_rate, spec.channels, &chunk.samples()[..samples])
+            .write(spec.sample_rate, spec.channels, &chunk.samples()[sample(from)?..sample(from + frames)?])
             .map_err(|error| context("cannot write the output", error))
     }
 

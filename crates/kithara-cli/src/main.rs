@@ -18,7 +18,9 @@ use crate::args::{Cli, Command};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "error".into()),
+        )
         .with_writer(std::io::stderr)
         .init();
     // One thread is enough: decoding happens where the PCM is pulled, and files decode in a thread of their own.
@@ -27,14 +29,24 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error),
     };
     let Command::Decode(args) = cli.command;
-    match runtime.block_on(decode::run(args)) {
+    let folder = stream::temporary_folder(&args);
+    let ended = runtime.block_on(decode::run(&args, folder.as_ref().map(tempfile::TempDir::path)));
+    // The last task lets go of the cache with the runtime: only then is it removed for good.
+    drop(runtime);
+    drop(folder);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&*error),
     }
 }
 
-/// One line, with the causes.
 fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
+    eprintln!("error: {}", one_line(error));
+    ExitCode::FAILURE
+}
+
+/// An error with its causes.
+fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -46,6 +58,5 @@ fn fail(error: &(dyn std::error::Error + 'static)) -> ExitCode {
         }
         cause = error.source();
     }
-    eprintln!("error: {}", line.replace(['\n', '\r'], " "));
-    ExitCode::FAILURE
+    line.replace(['\n', '\r'], " ")
 }

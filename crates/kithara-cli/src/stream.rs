@@ -8,15 +8,15 @@ use std::time::Duration;
 use kithara::assets::{AssetSettings, AssetStore, Assets};
 use kithara::decode::{AudioSpec, PcmChunk};
 use kithara::file::{File, FileError, FileOptions, FileStream};
-use kithara::hls::{Hls, HlsEvent, HlsOptions, HlsStream, VariantMode};
-use kithara::net::{DefaultNet, HeaderName, HeaderValue, NetSettings, TransferStats, Url};
+use kithara::hls::playlist::{PlaylistError, PlaylistErrorKind};
+use kithara::hls::{Hls, HlsError, HlsEvent, HlsOptions, HlsStream, VariantMode};
+use kithara::net::{DefaultNet, NetSettings, TransferStats, Url};
 use kithara_testkit::Origin;
 use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::args::{DecodeArgs, Variant};
-use crate::decode::context;
 use crate::report::{ReportSwitch, ReportVariant};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -30,8 +30,6 @@ pub(crate) struct Session {
     net: DefaultNet,
     assets: AssetStore,
     transfers: Arc<TransferStats>,
-    /// Removed when the session ends.
-    _folder: Option<TempDir>,
     /// Serves the demo and local playlists on loopback.
     _origin: Option<Origin>,
 }
@@ -45,12 +43,14 @@ enum Source {
 }
 
 impl Session {
-    /// Finds out what is to be opened, and makes the network and the store.
-    pub(crate) async fn prepare(args: &DecodeArgs) -> Result<Self, Failure> {
+    /// Finds out what is to be opened, and makes the network and the store (in `folder` where no other was asked for).
+    pub(crate) async fn prepare(args: &DecodeArgs, folder: Option<&Path>) -> Result<Self, Failure> {
         let mut origin = None;
         let source = match Url::parse(&args.source) {
             _ if args.source == "demo" => Source::Hls(serve(&mut origin, None, DEMO).await?),
-            Ok(url) if matches!(url.scheme(), "http" | "https") && is_playlist(url.path()) => Source::Hls(url),
+            Ok(url) if matches!(url.scheme(), "http" | "https") && is_playlist(url.path()) => {
+                Source::Hls(url)
+            }
             Ok(url) if matches!(url.scheme(), "http" | "https") => Source::Unknown(url),
             Ok(url) if url.scheme() == "file" => {
                 let path = url.to_file_path().map_err(|()| format!("{url} is no path of this machine"))?;
@@ -62,26 +62,31 @@ impl Session {
             _ => local(PathBuf::from(&args.source), &mut origin).await?,
         };
         let transfers = Arc::new(TransferStats::new());
-        let (assets, folder) = store(args)?;
-        let net = network(args, Arc::clone(&transfers))?;
-        Ok(Self { source, net, assets, transfers, _folder: folder, _origin: origin })
+        let assets = store(args, folder);
+        let net = network(args, Arc::clone(&transfers));
+        Ok(Self { source, net, assets, transfers, _origin: origin })
     }
 
     /// Opens the stream.
     pub(crate) async fn open(&self, args: &DecodeArgs) -> Result<AudioStream, Failure> {
         match &self.source {
-            Source::Hls(url) => self.hls(url.clone(), args).await,
-            Source::Path(path) => Ok(AudioStream::File(File::open_path(path, self.file_options(args)).await?)),
+            Source::Hls(url) => Ok(self.hls(url.clone(), args).await?),
+            Source::Path(path) => {
+                Ok(AudioStream::File(File::open_path(path, self.file_options(args)).await?))
+            }
             Source::Unknown(url) => match File::open(url.clone(), self.file_options(args)).await {
                 Ok(file) => Ok(AudioStream::File(file)),
                 // No media by its first bytes: perhaps a playlist whose URL does not say so.
-                Err(error @ FileError::Decode(_)) => self.hls(url.clone(), args).await.map_err(|_| error.into()),
+                Err(error @ FileError::Decode(_)) => match self.hls(url.clone(), args).await {
+                    Err(HlsError::Playlist { source, .. }) if is_no_playlist(&source) => Err(error.into()),
+                    other => Ok(other?),
+                },
                 Err(error) => Err(error.into()),
             },
         }
     }
 
-    async fn hls(&self, url: Url, args: &DecodeArgs) -> Result<AudioStream, Failure> {
+    async fn hls(&self, url: Url, args: &DecodeArgs) -> Result<AudioStream, HlsError> {
         let mut options = HlsOptions::new(self.net.clone(), self.assets.clone());
         options.offline = args.offline;
         options.sample_rate = args.rate;
@@ -114,33 +119,32 @@ impl Session {
     }
 }
 
-fn network(args: &DecodeArgs, transfers: Arc<TransferStats>) -> Result<DefaultNet, Failure> {
-    let mut settings = NetSettings::default().with_observer(transfers);
-    for (name, value) in &args.headers {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| context("--header", error))?;
-        let value = HeaderValue::from_str(value).map_err(|error| context("--header", error))?;
-        settings = settings.with_header(name, value);
+fn network(args: &DecodeArgs, transfers: Arc<TransferStats>) -> DefaultNet {
+    let headers = args.headers.iter().cloned();
+    headers
+        .fold(NetSettings::default().with_observer(transfers), |settings, (name, value)| {
+            settings.with_header(name, value)
+        })
+        .build()
+}
+
+/// The folder of a cache that nobody wants to keep. It must outlive the runtime, whose tasks write to it to their end.
+pub(crate) fn temporary_folder(args: &DecodeArgs) -> Option<TempDir> {
+    if args.no_cache || args.cache.is_some() {
+        return None;
     }
-    Ok(settings.build())
+    tempfile::Builder::new().prefix("kithara-").tempdir().ok()
 }
 
 /// The store that was asked for. A folder that cannot be used is no reason not to play.
-fn store(args: &DecodeArgs) -> Result<(AssetStore, Option<TempDir>), Failure> {
+fn store(args: &DecodeArgs, temporary: Option<&Path>) -> AssetStore {
     let settings = AssetSettings::default();
-    if args.no_cache {
-        return Ok((AssetStore::memory(settings), None));
+    let Some(folder) = args.cache.as_deref().or(temporary) else { return AssetStore::memory(settings) };
+    let (assets, trouble) = AssetStore::disk_or_memory(folder, settings);
+    if let Some(error) = trouble {
+        eprintln!("warning: playing without a cache: {}", crate::one_line(&error));
     }
-    if let Some(folder) = &args.cache {
-        let (assets, trouble) = AssetStore::disk_or_memory(folder, settings);
-        if let Some(error) = trouble {
-            eprintln!("warning: playing without a cache: {error}");
-        }
-        return Ok((assets, None));
-    }
-    match tempfile::Builder::new().prefix("kithara-").tempdir() {
-        Ok(folder) => Ok((AssetStore::disk_or_memory(folder.path(), settings).0, Some(folder))),
-        Err(_) => Ok((AssetStore::memory(settings), None)),
-    }
+    assets
 }
 
 /// A file on disk; a playlist is served from its folder, so that it finds what it names.
@@ -164,6 +168,11 @@ async fn serve(origin: &mut Option<Origin>, folder: Option<&Path>, path: &str) -
     let url = Url::parse(&started.url(path))?;
     *origin = Some(started);
     Ok(url)
+}
+
+/// Whether it is something else altogether, not a playlist with a fault.
+fn is_no_playlist(error: &PlaylistError) -> bool {
+    matches!(error.kind, PlaylistErrorKind::NotAPlaylist { .. })
 }
 
 fn is_playlist(path: &str) -> bool {
@@ -262,7 +271,12 @@ impl AudioStream {
         loop {
             match events.try_recv() {
                 Ok(HlsEvent::VariantSwitched { at, from, to, reason }) => {
-                    switches.push(ReportSwitch { at_s: at.as_secs_f64(), from, to, reason: reason.to_string() });
+                    switches.push(ReportSwitch {
+                        at_s: at.as_secs_f64(),
+                        from,
+                        to,
+                        reason: reason.to_string(),
+                    });
                 }
                 Ok(_) | Err(TryRecvError::Lagged(_)) => {}
                 Err(_) => break,

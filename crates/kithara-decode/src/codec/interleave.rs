@@ -13,11 +13,11 @@ use symphonia::core::audio::{Audio, AudioBuffer};
 pub fn interleave_f32(left: &[f32], right: &[f32], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has AVX2, which is all that the function asks for beyond safe code.
         #[allow(
             unsafe_code,
             reason = "calling a function compiled for AVX2 after the run-time check is unsafe by rule"
         )]
+        // SAFETY: the processor has AVX2, which is all that the function asks for beyond safe code.
         unsafe {
             interleave_f32_avx2(left, right, out);
         }

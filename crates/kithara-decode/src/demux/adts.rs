@@ -157,19 +157,18 @@ impl Format for Adts {
             return first..frame.len();
         }
         // Positions of all blocks but the first count from the first. Each block is followed by its checksum.
-        let start_of = |block: usize| {
-            let at = AdtsHeader::LEN + 2 * block.checked_sub(1)?;
-            let position = frame.get(at..at + 2)?;
-            Some(first + usize::from(position[0]) * 256 + usize::from(position[1]))
-        };
-        let start = if index == 0 { first } else { start_of(index).unwrap_or(frame.len()) };
-        let next = if index + 1 == usize::from(header.blocks) {
-            frame.len()
-        } else {
-            start_of(index + 1).unwrap_or(0)
-        };
-        let end = next.min(frame.len()).saturating_sub(2);
-        if start >= first && start < end { start..end } else { 0..0 }
+        let mut starts = [first, frame.len(), frame.len(), frame.len(), frame.len()];
+        let positions = frame.get(AdtsHeader::LEN..first).unwrap_or_default().as_chunks::<2>().0;
+        for (start, position) in starts[1..usize::from(header.blocks)].iter_mut().zip(positions) {
+            *start = first + usize::from(u16::from_be_bytes(*position));
+        }
+        if !starts.is_sorted() {
+            return 0..0;
+        }
+        match (starts.get(index), starts.get(index + 1)) {
+            (Some(&start), Some(&next)) if next >= start + 2 => start..next - 2,
+            _ => 0..0,
+        }
     }
 
     fn tag(_header: &AdtsHeader, _frame: &[u8]) -> Option<Option<Gapless>> {

@@ -147,6 +147,10 @@ impl ByteQueue {
         if !self.has(offset, len as u64) {
             return None;
         }
+        if len == 0 {
+            // At the end there is no chunk to share.
+            return Some(Bytes::new());
+        }
         let chunk = self.chunks.get(self.locate(offset))?;
         let from = (offset - chunk.start) as usize;
         if from + len <= chunk.data.len() {
@@ -188,6 +192,7 @@ mod tests {
         assert_eq!(q.slice(6, 4), None);
         assert_eq!(q.bytes(2, 4).unwrap().as_ptr(), WHOLE[2..].as_ptr());
         assert_eq!(&q.bytes(0, 9).unwrap()[..], b"abcdefghi");
+        assert_eq!((q.bytes(9, 0).unwrap().len(), q.slice(9, 0).unwrap().len()), (0, 0));
     }
 
     #[test]

@@ -10,6 +10,9 @@ const MIN_ELAPSED: f64 = 1e-4;
 /// Estimates throughput by two exponentially weighted averages, a fast and a slow one, of which the lower counts: it
 /// falls quickly and rises with care.
 ///
+/// The fast one averages the time that a bit takes, not the bits that a second brings: of a link that fell to a tenth, the
+/// time of one slow second outweighs the many bits of the fast one before it.
+///
 /// A measurement weighs as much as it took, or as its bytes would have taken at the present estimate, whichever is
 /// more. By time alone a link that got faster would hardly ever be believed, because its transfers are so short.
 ///
@@ -49,7 +52,7 @@ impl ThroughputEstimator {
         let bits = std::mem::take(&mut self.pending_bytes) as f64 * 8.0;
         let elapsed = std::mem::take(&mut self.pending).as_secs_f64().max(MIN_ELAPSED);
         let expected = self.estimate().map_or(0.0, |estimate| bits / estimate.max(1) as f64);
-        self.fast.add(bits / elapsed, elapsed, expected);
+        self.fast.add(elapsed / bits, elapsed, expected);
         self.slow.add(bits / elapsed, elapsed, expected);
     }
 
@@ -57,7 +60,7 @@ impl ThroughputEstimator {
     #[must_use]
     pub fn estimate(&self) -> Option<u64> {
         match (self.fast.value(), self.slow.value()) {
-            (Some(fast), Some(slow)) => Some(fast.min(slow).round() as u64),
+            (Some(fast), Some(slow)) => Some((1.0 / fast).min(slow).round() as u64),
             _ => self.initial,
         }
     }

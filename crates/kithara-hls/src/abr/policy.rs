@@ -74,7 +74,8 @@ pub trait AbrPolicy: Send + Sync + std::fmt::Debug {
 ///
 /// - Begin with the least demanding variant, or with what [`AbrSettings::initial_throughput`] carries.
 /// - Go up to the best variant that needs at most [`AbrSettings::up_fraction`] of the throughput, once
-///   [`AbrSettings::up_buffer`] is buffered and [`AbrSettings::up_interval`] has passed since the last switch.
+///   [`AbrSettings::up_buffer`] is buffered and [`AbrSettings::up_interval`] has passed since the last switch. Where the
+///   throughput is [`AbrSettings::ample_factor`] times what the variant needs, nothing has to be buffered.
 /// - Go down when the variant needs more than [`AbrSettings::down_fraction`] of the throughput, unless
 ///   [`AbrSettings::comfort_buffer`] is buffered.
 /// - When playback ran dry, or is about to with too little throughput, go down at once.
@@ -93,11 +94,21 @@ impl ThroughputPolicy {
         Self { settings }
     }
 
+    /// The best variant to go up to, if any is better than the current one.
+    fn better(&self, view: &AbrView<'_>, current: Candidate) -> Option<Candidate> {
+        let settings = &self.settings;
+        let fraction = if view.buffered >= settings.up_buffer {
+            settings.up_fraction
+        } else {
+            settings.up_fraction.min(1.0 / settings.ample_factor.max(1.0))
+        };
+        let is_better = |best: &Candidate| best.bandwidth > current.bandwidth && self.may_go_up(view);
+        view.sustainable(fraction).filter(is_better)
+    }
+
     fn may_go_up(&self, view: &AbrView<'_>) -> bool {
         let since = view.last_switch.map(|at| view.now.saturating_duration_since(at));
-        !view.stalled
-            && view.buffered >= self.settings.up_buffer
-            && since.is_none_or(|since| since >= self.settings.up_interval)
+        !view.stalled && since.is_none_or(|since| since >= self.settings.up_interval)
     }
 }
 
@@ -117,8 +128,8 @@ impl AbrPolicy for ThroughputPolicy {
             (careful.variant, SwitchReason::BufferLow)
         } else if is_lower && is_too_much && view.buffered < settings.comfort_buffer {
             (careful.variant, SwitchReason::ThroughputDown)
-        } else if careful.bandwidth > current.bandwidth && self.may_go_up(view) {
-            (careful.variant, SwitchReason::ThroughputUp)
+        } else if let Some(better) = self.better(view, current) {
+            (better.variant, SwitchReason::ThroughputUp)
         } else {
             (current.variant, SwitchReason::Initial)
         }

@@ -19,6 +19,10 @@ pub struct AbrSettings {
     pub down_fraction: f64,
     /// Audio that must be buffered for a switch up. Default 8 s, two segments of the usual length.
     pub up_buffer: Duration,
+    /// So many times a variant's bandwidth is ample throughput for it: a switch up to it then needs no
+    /// [`up_buffer`](Self::up_buffer). A reader that takes everything at once never has a buffer, and one that has just
+    /// begun should not hear the lowest variant for the whole of its look-ahead. Default 6.
+    pub ample_factor: f64,
     /// Audio buffered beyond which a drop of throughput is waited out. Default 20 s.
     pub comfort_buffer: Duration,
     /// Audio buffered below which the lowest sustainable variant is taken at once. Default 4 s.
@@ -44,6 +48,7 @@ impl Default for AbrSettings {
             up_fraction: 0.7,
             down_fraction: 0.95,
             up_buffer: Duration::from_secs(8),
+            ample_factor: 6.0,
             comfort_buffer: Duration::from_secs(20),
             low_buffer: Duration::from_secs(4),
             up_interval: Duration::from_secs(8),

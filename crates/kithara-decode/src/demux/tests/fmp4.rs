@@ -495,6 +495,14 @@ fn damage_is_an_error_that_stays_until_reset() {
 }
 
 #[test]
+fn an_empty_index_box_at_the_end_of_what_arrived() {
+    let segments = [[Movie::default().init(), atom(b"moof", &[])].concat(), media(1, 2, 0)];
+    assert_eq!(packets(&run_every_cut(demuxer, &segments)).len(), 2);
+    let events = run_every_cut(demuxer, &[atom(b"moov", &[])]);
+    assert_eq!(error(&events), &DemuxError::NoAudio { container: Container::Fmp4 });
+}
+
+#[test]
 fn discard_keeps_the_track() {
     let mut demuxer = Fmp4Demuxer::new();
     run(&mut demuxer, &[Movie::default().init(), media(1, 2, 0)]);

@@ -170,6 +170,14 @@ fn checksums_and_several_blocks() {
     assert_eq!(datas(&got), bodies(0..5));
     assert_eq!(times(&got), [0, 2090, 4180, 6269, 8359]);
 
+    // Positions that overlap give nothing, rather than the same bytes twice.
+    let mut overlapping = frame(&bodies(1..4));
+    overlapping.swap(8, 10);
+    let got =
+        packets(&run_every_cut(aac, &[[frame(&bodies(0..1)), overlapping, frame(&bodies(4..5))].concat()]));
+    assert_eq!(datas(&got), [bodies(0..1), bodies(4..5)].concat());
+    assert_eq!(times(&got), [0, 8359]);
+
     let mut blocks = adts(&body(0, 50));
     blocks[6] |= 1;
     let events = run(&mut *aac(), &[[blocks.clone(), blocks].concat()]);

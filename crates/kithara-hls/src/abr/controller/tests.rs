@@ -53,11 +53,26 @@ fn a_fast_network_goes_up_once_the_buffer_allows_it() {
     let mut play = Play::auto();
     play.choose(0);
     play.network(2_000_000, 4);
-    assert_eq!(play.choose(4).variant, 0, "not yet buffered");
+    assert_eq!(play.choose(0).variant, 2, "ample for 256 kbit/s, and nothing need be buffered");
+    play.wait(8);
+    assert_eq!(play.choose(4).variant, 2, "not ample for 1 Mbit/s, and not yet buffered");
     let up = play.choose(10);
     assert_eq!(up, Decision { variant: 3, reason: SwitchReason::ThroughputUp, switched: true });
     let held = play.choose(10);
     assert_eq!(held, Decision { variant: 3, reason: SwitchReason::ThroughputUp, switched: false });
+}
+
+#[test]
+fn a_reader_that_takes_everything_at_once_climbs_where_throughput_is_ample_and_stays_there() {
+    let mut play = Play::auto();
+    play.choose(0);
+    for _ in 0..20 {
+        play.network(900_000, 1);
+        let decision = play.choose(0);
+        assert_eq!(decision.variant, 1, "900 kbit/s are ample for 128, and would do for 256 with a buffer");
+        play.network(600_000, 1);
+        assert_eq!(play.choose(0).variant, 1, "no longer ample, and still enough");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use kithara_assets::{AssetSettings, AssetStore};
 use kithara_file::{File, FileError, FileEvent, FileOptions, FileStream};
 use kithara_net::{DefaultNet, NetSettings, Url};
 use kithara_testkit::media::{self, Fixture, Kind};
-use kithara_testkit::{Cut, Gate, Origin, Reply};
+use kithara_testkit::{Content, Cut, Gate, Origin, Reply, Resource};
 use tokio::time::timeout;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -189,7 +189,7 @@ async fn names_and_types_that_lie_do_not_matter() {
         files().zip(["video/mp4", "text/html", "audio/flac", "audio/mpeg"].into_iter().cycle())
     {
         let path = "/lies/track.ogg";
-        origin.serve(path, kithara_testkit::Resource::new(fixture.bytes()).content_type(kind));
+        origin.serve(path, Resource::new(fixture.bytes()).content_type(kind));
         let mut stream = File::open(origin.url(path).parse().unwrap(), options()).await.unwrap();
         let (_, samples) = some(&mut stream, 3000).await;
         fixture.reference.check_from(0, &samples).unwrap_or_else(|error| panic!("{}: {error}", fixture.name));
@@ -339,6 +339,37 @@ async fn a_picture_before_the_audio_is_stepped_over() {
     assert_eq!(first, 0);
     fixture.reference.check_from(0, &samples).unwrap();
     assert!(stream.stats().bytes_downloaded < 2_000_000, "{:?}", stream.stats());
+}
+
+#[tokio::test]
+async fn a_radio_station_plays_and_tells_its_titles() {
+    let origin = Origin::start().await.unwrap();
+    let fixture = media::find("adts.aac").unwrap();
+    origin.serve("/radio", Resource::new(Content::repeat(fixture.bytes())).content_type("audio/aac"));
+    let station = Reply::ok().close_delimited().icy(8192, ["One", "Two"]).header("icy-name", "Test FM");
+    origin.always("/radio", station);
+    let mut stream = File::open(origin.url("/radio").parse().unwrap(), options()).await.unwrap();
+    let mut events = stream.events();
+    assert_eq!(stream.duration(), None);
+    // Several times round the file.
+    let (_, samples) = some(&mut stream, 44_100 * 40).await;
+    fixture.reference.check_from(0, &samples[..2 * 44_100 * 9]).unwrap();
+    let stats = stream.stats();
+    assert_eq!((stats.bytes_stored, stats.requests), (0, 1));
+    let (mut titles, mut names) = (Vec::new(), Vec::new());
+    while let Ok(event) = events.try_recv() {
+        match event {
+            FileEvent::Title { title, .. } => titles.extend(title),
+            FileEvent::Station { name, .. } => names.extend(name),
+            _ => {}
+        }
+    }
+    assert_eq!(names, ["Test FM"]);
+    assert!(titles.contains(&"One".to_owned()), "{titles:?}");
+    // There is nothing to seek in; that is an error or the same sound, not a wait.
+    if timeout(LONG, stream.seek(Duration::from_secs(1000))).await.expect("stuck").is_ok() {
+        drop(timeout(LONG, stream.next_chunk()).await.expect("stuck"));
+    }
 }
 
 #[tokio::test]

@@ -96,6 +96,21 @@ async fn a_reader_that_rests_stops_the_download_at_the_bound() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_that_rests_costs_no_wake_ups() {
+    let body = entity(1, 8 * MB);
+    let bed = Bed::correct(&body);
+    let source = bed.open().await;
+    check(&source, 0, KB).await;
+    settle().await;
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let before = metrics.worker_park_count(0);
+    tokio::time::sleep(Duration::from_secs(1000)).await;
+    // This test's own sleep takes a few, one for each level of the timer's wheel.
+    let parks = metrics.worker_park_count(0) - before;
+    assert!(parks <= 6, "{parks}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_short_rest_keeps_the_connection() {
     let body = entity(1, 8 * MB);
     let bed = Bed::correct(&body);

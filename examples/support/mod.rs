@@ -1,4 +1,5 @@
 //! What the examples share: arguments, a WAV file, a progress bar.
+#![allow(unreachable_pub)]
 
 use std::io::{BufWriter, IsTerminal};
 use std::path::PathBuf;

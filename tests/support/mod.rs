@@ -43,6 +43,7 @@ pub async fn open_file(url: &str) -> FileStream {
 }
 
 /// Reads chunks by a method of either kind of stream to the end, and checks that they join without a gap.
+#[allow(unused_macros)]
 macro_rules! read_all {
     ($stream:expr) => {{
         let mut samples: Vec<f32> = Vec::new();
@@ -57,6 +58,7 @@ macro_rules! read_all {
 pub(crate) use read_all;
 
 /// Reads `$frames` frames from where the stream is.
+#[allow(unused_macros)]
 macro_rules! read_frames {
     ($stream:expr, $frames:expr) => {{
         let wanted = $frames * usize::from($stream.spec().channels);
@@ -74,6 +76,7 @@ macro_rules! read_frames {
 pub(crate) use read_frames;
 
 /// Reads whole chunks until there are at least `$frames` frames.
+#[allow(unused_macros)]
 macro_rules! read_at_least {
     ($stream:expr, $frames:expr) => {{
         let wanted = $frames * usize::from($stream.spec().channels);

@@ -50,7 +50,7 @@ struct State {
     end_is_unproven: bool,
     live: bool,
     /// Stored bytes have vanished: everything has to be fetched anew.
-    damaged: bool,
+    damage: Option<FileError>,
     /// The engine has kept the complete file, or found that it cannot.
     kept: bool,
     failure: Option<Failure>,
@@ -201,9 +201,9 @@ impl<R: Streaming> Shared<R> {
         self.changed.notify_waiters();
     }
 
-    /// Whether stored bytes were found to have vanished since this was asked last.
-    pub(crate) fn take_damage(&self) -> bool {
-        std::mem::take(&mut self.state.lock().damaged)
+    /// What was found to be wrong with the stored bytes since this was asked last.
+    pub(crate) fn take_damage(&self) -> Option<FileError> {
+        self.state.lock().damage.take()
     }
 
     /// From here on only what comes next is kept.
@@ -320,11 +320,10 @@ impl<R: Streaming> Shared<R> {
         }
     }
 
-    /// Stored bytes have vanished. Returns whether reading may simply wait for new ones.
-    pub(crate) fn damage(&self) -> bool {
-        self.state.lock().damaged = true;
+    /// Stored bytes have vanished: the engine begins anew, and fails if some were given out.
+    pub(crate) fn set_damage(&self, error: FileError) {
+        self.state.lock().damage = Some(error);
         self.poke();
-        !self.was_delivered() && !self.offline
     }
 
     /// Waits until the file is kept, if every byte of it is stored. Cancel-safe.

@@ -62,36 +62,40 @@ impl<R: Streaming> FileSource<R> {
         self.download.shared()
     }
 
-    /// What can be read at `offset` now: `Some(0)` at the end, `None` if it has to be waited for.
-    async fn read_now(&self, offset: u64, buf: &mut [u8]) -> Result<Option<usize>, FileError> {
+    /// What can be read at `offset` now.
+    async fn read_now(&self, offset: u64, buf: &mut [u8]) -> Result<Found, FileError> {
         let shared = self.shared();
         if shared.end().is_some_and(|end| offset >= end) {
-            return Ok(Some(0));
+            return Ok(Found::Bytes(0));
         }
         let had_room = shared.ring.has_room();
-        let read = match shared.ring.read(offset, buf) {
+        let found = match shared.ring.read(offset, buf) {
             RingRead::Gone => return Err(FileError::Gone { offset }),
-            RingRead::Data(len) => Some(len),
-            RingRead::NotYet => None,
+            RingRead::Data(len) => Found::Bytes(len),
+            RingRead::NotYet => Found::NotYet,
             RingRead::Elsewhere => match shared.resource.read_at(offset, buf).await {
-                Ok(len) => Some(len),
-                Err(StorageError::NotAvailable { .. }) => None,
-                Err(StorageError::Truncated { committed: false, .. }) => None,
-                Err(StorageError::Truncated { .. }) if shared.damage() => None,
+                Ok(len) => Found::Bytes(len),
+                Err(StorageError::NotAvailable { .. } | StorageError::Truncated { committed: false, .. }) => {
+                    Found::NotYet
+                }
+                Err(error @ StorageError::Truncated { .. }) if !shared.offline => {
+                    shared.set_damage(error.into());
+                    Found::Damaged
+                }
                 Err(error) => return Err(error.into()),
             },
         };
-        if let Some(len) = read.filter(|&len| len > 0) {
+        if let Found::Bytes(len @ 1..) = found {
             shared.same_version(&self.cell)?;
             shared.progressed(&self.cell, offset, offset + len as u64);
         }
         if !had_room {
             shared.poke();
         }
-        Ok(read)
+        Ok(found)
     }
 
-    /// Runs `look` until it finds something, waiting for changes in between.
+    /// Looks until there is something, waiting for changes in between.
     async fn wait_until_read(&self, offset: u64, buf: &mut [u8]) -> Result<usize, FileError> {
         let shared = self.shared();
         let mut wait = None;
@@ -99,7 +103,8 @@ impl<R: Streaming> FileSource<R> {
             let changed = shared.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(len) = self.read_now(offset, buf).await? {
+            let found = self.read_now(offset, buf).await?;
+            if let Found::Bytes(len) = found {
                 return Ok(len);
             }
             if shared.offline {
@@ -108,11 +113,22 @@ impl<R: Streaming> FileSource<R> {
             wait.get_or_insert_with(|| shared.begin_wait(&self.cell, offset)).check()?;
             tokio::select! {
                 () = changed => {}
-                // Its errors are found by the next read.
-                _ = shared.resource.wait_range(offset..offset.saturating_add(1)) => {}
+                // Its errors are found by the next read. Damaged bytes seem to be there until the engine drops them.
+                _ = shared.resource.wait_range(offset..offset.saturating_add(1)), if found == Found::NotYet => {}
             }
         }
     }
+}
+
+/// What a look at an offset found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// So many bytes; none at the end.
+    Bytes(usize),
+    /// Nothing yet.
+    NotYet,
+    /// Bytes that should be there and are not.
+    Damaged,
 }
 
 impl<R: Streaming> Drop for FileSource<R> {

@@ -185,8 +185,8 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
 
     /// One step of the plan.
     async fn advance(&mut self) -> Result<(), Trouble> {
-        if self.shared.take_damage() {
-            return self.start_anew().await;
+        if let Some(error) = self.shared.take_damage() {
+            return self.start_anew(error).await;
         }
         match self.decide(self.transfer_view()) {
             Decision::Fetch(offset) => {
@@ -544,9 +544,10 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         Ok(())
     }
 
-    /// What was stored is damaged: all of it is dropped.
-    async fn start_anew(&mut self) -> Result<(), Trouble> {
+    /// What was stored is damaged: all of it is dropped. An error if some of it was given out.
+    async fn start_anew(&mut self, error: FileError) -> Result<(), Trouble> {
         self.disconnect();
+        let delivered = self.shared.was_delivered();
         if self.claim.is_none() {
             self.claim().await?;
         }
@@ -555,6 +556,11 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         self.shared.forget();
         self.checked = false;
         self.uncommittable = false;
+        if delivered {
+            return Err(Trouble { error, permanent: true, earned: false });
+        }
+        // Whoever waits looks again, and waits for the new bytes.
+        self.shared.set_ready();
         Ok(())
     }
 

@@ -254,6 +254,27 @@ async fn dropping_a_stream_that_waits_hangs_nobody() {
 }
 
 #[tokio::test]
+async fn a_seek_back_does_not_wait_for_bytes_that_nobody_wants_any_more() {
+    let origin = Origin::start().await.unwrap();
+    for name in ["cbr.mp3", "lossless.flac", "pcm16.wav", "faststart.m4a", "vorbis.ogg"] {
+        let fixture = media::find(name).unwrap();
+        let path = format!("/{}", fixture.entry);
+        let gate = Gate::new();
+        origin.always(&path, Reply::ok().stall_at(70_000, &gate));
+        // Nothing else ends the stall.
+        let mut net = NetSettings::default();
+        net.timeouts.idle = Duration::from_secs(3600);
+        let options = FileOptions::new(net.build(), AssetStore::memory(AssetSettings::default()));
+        let mut stream = File::open(url(&origin, fixture), options).await.unwrap();
+        while timeout(Duration::from_millis(300), stream.next_chunk()).await.is_ok() {}
+        let frame = timeout(LONG, stream.seek(Duration::from_millis(100))).await.expect("stuck").unwrap();
+        let (first, samples) = some(&mut stream, 4000).await;
+        assert_eq!(first, frame);
+        fixture.reference.check_from(frame, &samples).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+}
+
+#[tokio::test]
 async fn stalls_are_counted_when_they_are_heard() {
     let origin = Origin::start().await.unwrap();
     let fixture = media::find("pcm16.wav").unwrap();

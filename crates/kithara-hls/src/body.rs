@@ -4,8 +4,13 @@ use kithara_bufpool::BytePool;
 use kithara_storage::{StorageError, Streaming, WaitOutcome};
 
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::fetch::Window;
+
+/// How the download of one segment failed, if it did. A file of many segments has one status for all of them, and the
+/// next download clears it: each segment's readers are told by themselves.
+pub(crate) type Fate = watch::Receiver<Option<StorageError>>;
 
 /// Bytes that are handed to the demuxer at once, at most.
 const READ_SIZE: u64 = 32 * 1024;
@@ -18,15 +23,17 @@ pub struct SegmentBody<R> {
     resource: R,
     offset: u64,
     len: Option<u64>,
+    /// `None`: nothing is being downloaded.
+    fate: Option<Fate>,
+    /// Of the resource when its first bytes were read: what comes after a reset belongs to something else.
+    generation: Option<u64>,
 }
 
 impl<R: Streaming> SegmentBody<R> {
-    /// A window of `resource`, or all of it.
-    pub(crate) fn new(resource: R, window: Option<Window>) -> Self {
-        match window {
-            None => Self { resource, offset: 0, len: None },
-            Some(Window { offset, len }) => Self { resource, offset, len: Some(len) },
-        }
+    /// A window of `resource`, or all of it, and what tells of its download.
+    pub(crate) fn new(resource: R, window: Option<Window>, fate: Option<Fate>) -> Self {
+        let (offset, len) = window.map_or((0, None), |window| (window.offset, Some(window.len)));
+        Self { resource, offset, len, fate, generation: None }
     }
 
     /// The resource behind the window.
@@ -35,6 +42,7 @@ impl<R: Streaming> SegmentBody<R> {
     }
 
     /// Length of the body in bytes, once it is known.
+    #[allow(clippy::len_without_is_empty, reason = "the length of a body that arrives is unknown, not zero")]
     pub fn len(&self) -> Option<u64> {
         self.len.or_else(|| self.resource.len()).or_else(|| self.resource.expected_len())
     }
@@ -53,9 +61,7 @@ impl<R: Streaming> SegmentBody<R> {
             return 1.0;
         }
         match self.len() {
-            Some(len) if len > 0 => {
-                (self.resource.available_at(self.offset).min(len) as f64) / len as f64
-            }
+            Some(len) if len > 0 => (self.resource.available_at(self.offset).min(len) as f64) / len as f64,
             _ => 0.0,
         }
     }
@@ -63,14 +69,25 @@ impl<R: Streaming> SegmentBody<R> {
     /// Waits for bytes at `position` of the body and reads what is there, up to 32 KiB; `None` at its end.
     ///
     /// Cancel-safe. The buffer returns to `pool` when the last clone of the bytes is dropped.
-    pub async fn read(&self, position: u64, pool: &BytePool) -> Result<Option<Bytes>, StorageError> {
+    ///
+    /// # Errors
+    /// What the download or the store failed with; [`StorageError::Truncated`] where the resource was thrown away and
+    /// begun anew since position 0 was read.
+    pub async fn read(&mut self, position: u64, pool: &BytePool) -> Result<Option<Bytes>, StorageError> {
         let limit = match self.len {
             Some(len) if position >= len => return Ok(None),
             Some(len) => len - position,
             None => u64::MAX,
         };
         let at = self.offset + position;
-        if self.resource.wait_range(at..at + 1).await? == WaitOutcome::Eof {
+        let outcome = self.wait_at(at).await?;
+        let generation = self.resource.generation();
+        if position == 0 {
+            self.generation = Some(generation);
+        } else if self.generation.is_some_and(|begun| begun != generation) {
+            return Err(StorageError::Truncated { expected: at, actual: 0, committed: false });
+        }
+        if outcome == WaitOutcome::Eof {
             return match self.len {
                 Some(_) => Err(StorageError::NotAvailable { offset: at }),
                 None => Ok(None),
@@ -84,5 +101,22 @@ impl<R: Streaming> SegmentBody<R> {
         }
         buffer.truncate(read);
         Ok(Some(buffer.freeze()))
+    }
+
+    /// Waits for the byte at `at` of the resource, or for the news that it will not come.
+    async fn wait_at(&mut self, at: u64) -> Result<WaitOutcome, StorageError> {
+        if let Some(fate) = &mut self.fate {
+            let failed = async { fate.wait_for(Option::is_some).await.ok().and_then(|error| error.clone()) };
+            tokio::select! {
+                biased;
+                outcome = self.resource.wait_range(at..at + 1) => return outcome,
+                error = failed => match error {
+                    Some(error) => return Err(error),
+                    // The download has ended well: there is no more news of it.
+                    None => self.fate = None,
+                },
+            }
+        }
+        self.resource.wait_range(at..at + 1).await
     }
 }

@@ -185,7 +185,9 @@ impl HlsError {
             Self::Net { source, .. } => source.is_retryable(),
             Self::Assets { source, .. } => source.is_retryable(),
             Self::Storage { source, .. } => source.is_retryable(),
-            Self::NoPlayableVariant { source, .. } => source.as_ref().is_some_and(|source| source.is_retryable()),
+            Self::NoPlayableVariant { source, .. } => {
+                source.as_ref().is_some_and(|source| source.is_retryable())
+            }
             _ => false,
         }
     }
@@ -196,6 +198,17 @@ impl HlsError {
         match self {
             Self::Decode { source, .. } => matches!(**source, DecodeError::Unsupported(_)),
             Self::Unsupported { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Whether the bytes changed or vanished while they were read: asked for again, the segment may be whole.
+    pub(crate) fn is_of_other_bytes(&self) -> bool {
+        match self {
+            Self::Net { source, .. } => matches!(source, NetError::EntityChanged { .. }),
+            Self::Storage { source, .. } => {
+                matches!(source, StorageError::Truncated { .. } | StorageError::NotAvailable { .. })
+            }
             _ => false,
         }
     }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kithara_assets::{Assets, AssetsError, KeyPolicy, Processor, ResourceKey};
-use kithara_net::{
-    Body, ByteRange, Net, NetError, NetExt, Request, ResponseHead, RetryPolicy, Validator,
-};
+use kithara_net::{Body, ByteRange, Net, NetError, NetExt, Request, ResponseHead, RetryPolicy, Validator};
 use kithara_storage::{Atomic, StorageError, Streaming};
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use url::Url;
 
+use crate::body::Fate;
 use crate::error::{Fetching, HlsError};
 use crate::options::HlsOptions;
 use crate::playlist::Map;
@@ -84,11 +84,24 @@ fn is_part(plan: &SegmentPlan) -> bool {
     plan.window.is_some() && plan.key.is_some()
 }
 
+/// A segment whose bytes are there or on their way.
+#[derive(Debug, Clone)]
+pub(crate) struct Started<R> {
+    pub(crate) resource: R,
+    /// Every byte was there already.
+    pub(crate) cached: bool,
+    /// What tells of the download, if there is one.
+    pub(crate) fate: Option<Fate>,
+}
+
 /// How a download ended.
 #[derive(Debug)]
 pub(crate) struct FetchOutcome {
     pub(crate) fetch: SegmentFetch,
+    /// Bytes that came over the network.
     pub(crate) bytes: u64,
+    /// Bytes of the whole segment, if all of them are there.
+    pub(crate) len: Option<u64>,
     pub(crate) elapsed: Duration,
     pub(crate) is_ok: bool,
 }
@@ -149,27 +162,29 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
 
     /// Opens the resource of a segment and, unless its bytes are there, starts to download them.
     ///
-    /// The second value says that they were there.
+    /// Cancel-safe: a download that was begun goes on, and another one for the same segment waits for it.
     pub(crate) async fn start(
         &mut self,
         fetch: SegmentFetch,
         key: &ResourceKey,
-    ) -> Result<(A::Streaming, bool), HlsError> {
+    ) -> Result<Started<A::Streaming>, HlsError> {
         let what = Fetching::Segment(fetch.segment);
         let opened = self.assets.open_streaming_resource(key).await;
         let resource = opened.map_err(|source| assets_error(what, &fetch.url, source))?;
         if is_present(&resource, fetch.window_in_resource()) {
             Counters::add(&self.shared.counters.cache_hits, 1);
-            return Ok((resource, true));
+            return Ok(Started { resource, cached: true, fate: None });
         }
         if self.offline {
             return Err(HlsError::Offline { what, url: fetch.url });
         }
         let (variant, segment) = (fetch.variant, fetch.segment);
-        let download = download(self.net.clone(), resource.clone(), fetch, Arc::clone(&self.shared));
+        let (teller, fate) = watch::channel(None);
+        let teller = Teller(Some(teller));
+        let download = download(self.net.clone(), resource.clone(), fetch, Arc::clone(&self.shared), teller);
         self.running.retain(|(_, _, task)| !task.is_finished());
         self.running.push((variant, segment, self.tasks.spawn(download)));
-        Ok((resource, false))
+        Ok(Started { resource, cached: false, fate: Some(fate) })
     }
 
     /// Whether every byte of a segment is in the store.
@@ -357,21 +372,42 @@ fn is_present<R: Streaming>(resource: &R, window: Option<Window>) -> bool {
     }
 }
 
-/// Downloads one segment into its resource. A failure is left in the resource, where its readers meet it.
+/// Tells the readers of one segment how its download ended; a download that is stopped half way counts as failed.
+struct Teller(Option<watch::Sender<Option<StorageError>>>);
+
+impl Teller {
+    fn tell(mut self, result: &Result<u64, StorageError>) {
+        if let (Some(teller), Err(error)) = (self.0.take(), result) {
+            teller.send_replace(Some(error.clone()));
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        if let Some(teller) = self.0.take() {
+            teller.send_replace(Some(StorageError::NotAvailable { offset: 0 }));
+        }
+    }
+}
+
+/// Downloads one segment into its resource.
 async fn download<N: Net, R: Streaming>(
     net: N,
     resource: R,
     fetch: SegmentFetch,
     shared: Arc<Shared>,
+    teller: Teller,
 ) -> FetchOutcome {
     let begun = Instant::now();
     let mut bytes = 0;
     let result = transfer(&net, &resource, &fetch, &shared, &mut bytes).await;
     if let Err(error) = &result {
         tracing::debug!(segment = fetch.segment, variant = fetch.variant, %error, "a segment failed");
-        resource.fail(error.clone());
     }
-    FetchOutcome { fetch, bytes, elapsed: begun.elapsed(), is_ok: result.is_ok() }
+    teller.tell(&result);
+    let is_ok = result.is_ok();
+    FetchOutcome { fetch, bytes, len: result.ok(), elapsed: begun.elapsed(), is_ok }
 }
 
 async fn transfer<N: Net, R: Streaming>(
@@ -380,19 +416,21 @@ async fn transfer<N: Net, R: Streaming>(
     fetch: &SegmentFetch,
     shared: &Shared,
     received: &mut u64,
-) -> Result<(), StorageError> {
+) -> Result<u64, StorageError> {
     let _claim = resource.claim().await?;
-    if is_present(resource, fetch.window_in_resource()) {
-        return Ok(());
+    let window = fetch.window_in_resource();
+    if is_present(resource, window) {
+        return Ok(window.map(|window| window.len).or_else(|| resource.len()).unwrap_or(0));
     }
     let mut request = Request::new(fetch.url.clone()).with_tag("segment");
     if let Some(Window { offset, len }) = fetch.window {
         request = request.with_range(offset..offset + len);
     }
-    let stored = if fetch.window_in_resource().is_none() { stored_part(resource).await? } else { None };
+    let stored = if window.is_none() { stored_part(resource).await? } else { None };
     if let Some((len, validator)) = stored {
         let start = fetch.window.filter(|_| fetch.is_part).map_or(0, |window| window.offset);
-        request.range = Some(ByteRange { start: start + len, end: request.range.and_then(|range| range.end) });
+        request.range =
+            Some(ByteRange { start: start + len, end: request.range.and_then(|range| range.end) });
         request = request.with_if_range(Some(validator));
     }
     Counters::add(&shared.counters.requests, 1);
@@ -402,10 +440,13 @@ async fn transfer<N: Net, R: Streaming>(
     if let Some(len) = if fetch.is_part { fetch.window.map(|window| window.len) } else { total } {
         resource.set_expected_len(len);
     }
-    let mut offset = match fetch.window {
-        Some(window) if !fetch.is_part => window.offset,
+    let mut offset = match window {
+        Some(window) => {
+            join_file(resource, &response.head).await?;
+            window.offset
+        }
         // From where it was asked for, or from the beginning of an entity that is another one by now.
-        _ => continue_at(resource, &response.head, fetch).await?,
+        None => continue_at(resource, &response.head, fetch).await?,
     };
     while let Some(chunk) = response.body.next_chunk().await.map_err(net_failure)? {
         meter.received(chunk.len());
@@ -415,14 +456,37 @@ async fn transfer<N: Net, R: Streaming>(
         offset += chunk.len() as u64;
     }
     drop(meter);
-    match fetch.window_in_resource() {
-        None => resource.commit(offset).await,
-        // One of many parts of a file: the file is complete once the last of them is there.
-        Some(_) => match total {
-            Some(total) if resource.available_at(0) >= total => resource.commit(total).await,
-            _ => Ok(()),
-        },
+    let Some(Window { offset: start, len }) = window else {
+        resource.commit(offset).await?;
+        return Ok(offset);
+    };
+    let there = resource.available_at(start);
+    if there < len {
+        return Err(StorageError::Incomplete { len: start + len, gap: start + there..start + len });
     }
+    // One of many parts of a file: the file is complete once the last of them is there.
+    if let Some(total) = total.filter(|total| resource.available_at(0) >= *total) {
+        resource.commit(total).await?;
+    }
+    Ok(len)
+}
+
+/// Makes sure that a part belongs to the version of the file that the stored parts are of.
+async fn join_file<R: Streaming>(resource: &R, head: &ResponseHead) -> Result<(), StorageError> {
+    let tag = tag_of(head);
+    if resource.tag().is_some_and(|known| tag.as_ref().is_some_and(|tag| *tag != known)) {
+        tracing::warn!("a file of many segments has changed; its stored parts are thrown away");
+        resource.reset().await?;
+    }
+    if tag.is_some() {
+        resource.set_tag(tag);
+    }
+    Ok(())
+}
+
+fn tag_of(head: &ResponseHead) -> Option<Bytes> {
+    let tag = head.validator.as_ref().filter(|validator| validator.is_strong());
+    tag.and_then(Validator::to_header).map(|header| Bytes::copy_from_slice(header.as_bytes()))
 }
 
 /// What an earlier try left of a resource, if the version that it belongs to is known; else it is thrown away.
@@ -446,8 +510,7 @@ async fn continue_at<R: Streaming>(
     if offset != resource.available_at(0) {
         resource.reset().await?;
     }
-    let tag = head.validator.as_ref().filter(|validator| validator.is_strong());
-    resource.set_tag(tag.and_then(Validator::to_header).map(|header| Bytes::copy_from_slice(header.as_bytes())));
+    resource.set_tag(tag_of(head));
     Ok(offset)
 }
 

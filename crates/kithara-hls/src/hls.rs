@@ -35,7 +35,10 @@ impl Hls {
     /// # Errors
     /// [`HlsError`]: the playlist cannot be had or is none, nothing in it can be decoded here, or its first segment
     /// fails from every variant.
-    pub async fn open<N: Net, A: Assets>(url: Url, options: HlsOptions<N, A>) -> Result<HlsStream<A>, HlsError> {
+    pub async fn open<N: Net, A: Assets>(
+        url: Url,
+        options: HlsOptions<N, A>,
+    ) -> Result<HlsStream<A>, HlsError> {
         let shared = Arc::new(Shared::new(options.event_capacity));
         let events = shared.events.subscribe();
         let fetches = FetchManager::new(&options, url.clone(), Arc::clone(&shared));
@@ -60,7 +63,13 @@ impl Hls {
         if !start.is_zero() {
             pcm.seek(start).await?;
         }
-        Ok(HlsStream { pcm: PcmReader::new(pcm), events: Some(events), shared, variants, _assets: options.assets })
+        Ok(HlsStream {
+            pcm: PcmReader::new(pcm),
+            events: Some(events),
+            shared,
+            variants,
+            _assets: options.assets,
+        })
     }
 }
 

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use kithara_bufpool::BytePool;
 use kithara_decode::demux::{Codec, Container};
 use kithara_decode::{
-    AudioSpec, DecodeError, PcmChunk, PcmSource, SegmentDecoder, SegmentDecoderSettings, SegmentStart,
+    Anchor, AudioSpec, DecodeError, PcmChunk, PcmSource, SegmentDecoder, SegmentDecoderSettings, SegmentStart,
 };
 use kithara_storage::{StorageError, Streaming};
 
+use crate::abr::VariantMode;
 use crate::body::SegmentBody;
 use crate::error::{Fetching, HlsError};
 use crate::events::HlsEvent;
 use crate::message::{Content, Failure, HlsMessage};
-use crate::abr::VariantMode;
 use crate::shared::{Counters, Shared};
 use crate::worker::HlsSourceAdapter;
 
@@ -38,6 +39,8 @@ pub struct HlsPcm<R: Streaming> {
     /// Discontinuity domain of the segment that was fed last.
     domain: Option<u64>,
     recoveries: u32,
+    /// A seek whose first segment was not looked at yet.
+    landing: Option<Landing>,
     /// PCM that `open` decoded to learn the format.
     first: Option<PcmChunk>,
 }
@@ -76,12 +79,15 @@ impl<R: Streaming> HlsPcm<R> {
             last_variant: None,
             domain: None,
             recoveries: 0,
+            landing: None,
             first: None,
         };
         pcm.first = pcm.pull().await?;
         match pcm.first.as_ref().map(PcmChunk::spec).or_else(|| pcm.decoder.spec()) {
             Some(spec) => pcm.spec = spec,
-            None => return Err(HlsError::Unsupported { what: "a presentation without any audio".to_owned() }),
+            None => {
+                return Err(HlsError::Unsupported { what: "a presentation without any audio".to_owned() });
+            }
         }
         Ok(pcm)
     }
@@ -150,10 +156,24 @@ impl<R: Streaming> HlsPcm<R> {
                 }
             },
             State::Reading { message, body, position } => {
-                match body.read(*position, &self.bytes).await.map_err(|error| storage_error(message, error))? {
+                match body
+                    .read(*position, &self.bytes)
+                    .await
+                    .map_err(|error| storage_error(message, error))?
+                {
                     Some(data) => {
                         *position += data.len() as u64;
-                        self.decoder.push(data).map_err(|error| self.decode_error(error))?;
+                        let landing = self.landing.take();
+                        match landing.map(|landing| landing.look(message, &data, self.decoder.anchor())) {
+                            Some(Landed::Late { landing, from }) => self.land_before(landing, from),
+                            Some(Landed::Unknown(landing)) => {
+                                self.landing = Some(landing);
+                                self.decoder.push(data).map_err(|error| self.decode_error(error))?;
+                            }
+                            Some(Landed::Well) | None => {
+                                self.decoder.push(data).map_err(|error| self.decode_error(error))?;
+                            }
+                        }
                     }
                     None => {
                         let message = message.clone();
@@ -176,7 +196,11 @@ impl<R: Streaming> HlsPcm<R> {
         self.shared.set_reader(message.start);
         match message.content.clone() {
             Content::Gap { error } => {
-                self.decoder.insert_silence(message.duration);
+                // Up to its end, from wherever the reader is in it.
+                let end = message.start + message.duration;
+                let rest = end.saturating_sub(self.spec_position()).min(message.duration);
+                self.landing = None;
+                self.decoder.insert_silence(rest);
                 Counters::add(&self.shared.counters.gaps, 1);
                 let HlsMessage { segment, start, duration, .. } = message;
                 self.shared.emit(HlsEvent::Gap { segment, start, duration, error });
@@ -218,7 +242,9 @@ impl<R: Streaming> HlsPcm<R> {
 
     /// Asks the worker to bring the failed segment from elsewhere; an error of the worker itself is final.
     fn recover(&mut self, error: HlsError) -> Result<(), HlsError> {
-        let (State::Reading { message, .. } | State::Draining(message)) = &self.state else { return Err(error) };
+        let (State::Reading { message, .. } | State::Draining(message)) = &self.state else {
+            return Err(error);
+        };
         self.recoveries += 1;
         if self.recoveries > MAX_RECOVERIES {
             return Err(error);
@@ -230,6 +256,14 @@ impl<R: Streaming> HlsPcm<R> {
         self.adapter.failed(segment, variant, resume_at, failure);
         self.state = State::Between;
         Ok(())
+    }
+
+    /// The segment that was landed in begins behind the place that is needed: begins before it.
+    fn land_before(&mut self, landing: Landing, from: Duration) {
+        self.decoder.seek(self.position);
+        self.state = State::Between;
+        self.adapter.seek(from);
+        self.landing = landing.again();
     }
 
     fn spec_position(&self) -> Duration {
@@ -282,14 +316,80 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
     }
 
     async fn seek(&mut self, to: Duration) -> Result<u64, HlsError> {
-        let to = self.duration.map_or(to, |duration| to.min(duration));
+        // Durations in playlists are rounded: what lies a little behind their sum may still be there.
+        let to = self.duration.map_or(to, |duration| to.min(duration + duration / 4 + SLACK));
         let frame = self.spec.frame_at(to);
         self.first = None;
         self.decoder.seek(frame);
         self.position = frame;
         self.recoveries = 0;
         self.state = State::Between;
-        self.adapter.seek(to.saturating_sub(self.decoder.preroll()));
+        let wanted = to.saturating_sub(self.decoder.preroll());
+        self.landing = Some(Landing { wanted, tries: 0, head: BytesMut::new() });
+        let last = self.duration.map(|duration| duration.saturating_sub(Duration::from_millis(1)));
+        self.adapter.seek(last.map_or(wanted, |last| wanted.min(last)));
         Ok(frame)
     }
+}
+
+/// How far behind the playlist's end a seek may go, and how far off its durations may be, beside a share of them.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// A seek, until it is known where the segment that it landed in really begins.
+///
+/// The playlist's durations may be rounded, to whole seconds in the oldest version of the protocol: after some minutes
+/// the segment that should hold a place begins behind it. Its timestamps tell, and the seek goes back by as much.
+struct Landing {
+    /// Place on the timeline from which decoding must begin.
+    wanted: Duration,
+    tries: u32,
+    /// What was read of the segment so far.
+    head: BytesMut,
+}
+
+enum Landed {
+    /// At or before the wanted place, or nothing tells.
+    Well,
+    /// More bytes are needed.
+    Unknown(Landing),
+    /// Behind it: begin at `from` instead.
+    Late { landing: Landing, from: Duration },
+}
+
+impl Landing {
+    /// Bytes in which the first packet of a segment should be found.
+    const HEAD: usize = 192 * 1024;
+    /// Steps back at most.
+    const TRIES: u32 = 6;
+
+    fn look<R>(mut self, message: &HlsMessage<R>, data: &[u8], anchor: Option<Anchor>) -> Landed {
+        let Some(anchor) = anchor.filter(|_| message.start > Duration::ZERO) else { return Landed::Well };
+        self.head.extend_from_slice(data);
+        let Some(first) = SegmentDecoder::probe_anchor(message.init.as_ref(), &self.head) else {
+            return if self.head.len() < Self::HEAD { Landed::Unknown(self) } else { Landed::Well };
+        };
+        let begins = place_of(first).saturating_sub(place_of(anchor));
+        // Another timeline, behind a discontinuity or a wrap: nothing to compare with.
+        if begins <= self.wanted || begins.abs_diff(message.start) > SLACK + message.start / 4 {
+            return Landed::Well;
+        }
+        let drift = begins.saturating_sub(message.start);
+        let back =
+            self.wanted.saturating_sub(drift).min(message.start.saturating_sub(Duration::from_millis(1)));
+        Landed::Late { landing: self, from: back }
+    }
+
+    fn again(self) -> Option<Self> {
+        let Self { wanted, tries, mut head } = self;
+        head.clear();
+        (tries < Self::TRIES).then_some(Self { wanted, tries: tries + 1, head })
+    }
+}
+
+/// A media time as a duration; before zero is zero.
+fn place_of(anchor: Anchor) -> Duration {
+    let ticks = u64::try_from(anchor.media_time).unwrap_or(0);
+    let timescale = u64::from(anchor.timescale.max(1));
+    let rest = Duration::from_nanos((ticks % timescale).saturating_mul(1_000_000_000) / timescale);
+    Duration::from_secs(ticks / timescale) + rest
 }

@@ -14,8 +14,8 @@ use crate::events::HlsEvent;
 use crate::fetch::{FetchManager, Window};
 use crate::options::{HlsOptions, VariantInfo};
 use crate::playlist::{
-    self, CodecKind, KeyInfo, LadderVariant, Map, MasterPlaylist, MediaPlaylist, ParseOptions, Playlist, Segment,
-    Variables,
+    self, CodecKind, KeyInfo, LadderVariant, Map, MasterPlaylist, MediaPlaylist, ParseOptions, Playlist,
+    Segment, Variables,
 };
 use crate::shared::Shared;
 use crate::timeline::Timeline;
@@ -58,8 +58,13 @@ struct Entry {
 #[derive(Clone, Copy)]
 struct Loaded {
     at: Instant,
-    changed: bool,
+    /// Loads in a row that brought nothing new.
+    unchanged: u32,
 }
+
+/// A list without an end that did not grow in so many loads, two target durations, has ended: a server has to bring
+/// something new within one and a half (RFC 8216, section 6.2.1).
+const MAX_UNCHANGED: u32 = 4;
 
 impl Entry {
     fn new(variant: LadderVariant) -> Self {
@@ -242,15 +247,17 @@ impl PlaylistManager {
             self.shared.emit(HlsEvent::EndListMissing { url: from.clone() });
         }
         let changed = before.is_none_or(|before| before != end(&media)) || media.end_list;
-        entry.loaded = Some(Loaded { at: Instant::now(), changed });
+        let unchanged = if changed { 0 } else { entry.loaded.map_or(0, |loaded| loaded.unchanged) + 1 };
+        entry.loaded = Some(Loaded { at: Instant::now(), unchanged });
         self.timeline.insert(variant, Arc::new(media));
         Ok(())
     }
 
-    /// When a playlist that may still grow is to be loaded again; `None` where the list is complete.
+    /// When a playlist that may still grow is to be loaded again; `None` where the list is complete, or has not grown
+    /// for so long that it must be.
     pub(crate) fn reload_due(&self, variant: usize) -> Option<Instant> {
-        let loaded = self.entries.get(variant)?.loaded?;
-        let delay = self.timeline.playlist(variant)?.reload_delay(loaded.changed)?;
+        let loaded = self.entries.get(variant)?.loaded.filter(|loaded| loaded.unchanged < MAX_UNCHANGED)?;
+        let delay = self.timeline.playlist(variant)?.reload_delay(loaded.unchanged == 0)?;
         Some(loaded.at + delay)
     }
 
@@ -278,7 +285,8 @@ impl PlaylistManager {
         (0..self.entries.len()).filter(move |other| *other != variant).filter_map(move |other| {
             let start = self.timeline.start_of(variant, index)?;
             let twin = self.timeline.aligned(variant, index, other)?;
-            (twin.start.abs_diff(start) < Duration::from_millis(100)).then(|| self.segment(other, twin.segment))?
+            (twin.start.abs_diff(start) < Duration::from_millis(100))
+                .then(|| self.segment(other, twin.segment))?
         })
     }
 
@@ -358,7 +366,13 @@ impl PlaylistManager {
         }
     }
 
-    fn leave_out(&self, abr: &mut AbrController, variant: usize, error: &HlsError, reasons: &mut Vec<String>) {
+    fn leave_out(
+        &self,
+        abr: &mut AbrController,
+        variant: usize,
+        error: &HlsError,
+        reasons: &mut Vec<String>,
+    ) {
         let penalty = (!error.is_unsupported()).then(|| abr.penalty());
         abr.exclude(variant, Instant::now().into_std(), penalty);
         let error = crate::error::chain(error);
@@ -412,5 +426,6 @@ async fn load_stored<N: Net, A: Assets>(
 
 fn parse(body: &[u8], url: &Url, variables: &Variables) -> Result<Playlist, HlsError> {
     let options = ParseOptions { imported: Some(variables), ..ParseOptions::default() };
-    playlist::parse_with(body, url, &options).map_err(|source| HlsError::Playlist { url: url.clone(), source })
+    playlist::parse_with(body, url, &options)
+        .map_err(|source| HlsError::Playlist { url: url.clone(), source })
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use kithara_storage::Streaming;
 use kithara_worker::{WorkerError, WorkerHandle};
 
+use crate::abr::VariantMode;
 use crate::error::HlsError;
 use crate::message::{Failure, HlsCommand, HlsMessage};
-use crate::abr::VariantMode;
 
 /// Messages that the adapter keeps: the segment being read and those read before it.
 pub const MAX_BUFFERED_CHUNKS: usize = 5;

@@ -15,7 +15,7 @@ use crate::abr::{AbrController, SwitchReason, VariantMode};
 use crate::body::SegmentBody;
 use crate::error::{Fetching, HlsError, chain};
 use crate::events::HlsEvent;
-use crate::fetch::{FetchManager, FetchOutcome, SegmentFetch, Window};
+use crate::fetch::{FetchManager, FetchOutcome, SegmentFetch, Started, Window};
 use crate::keys::KeyStore;
 use crate::message::{Content, Failure, HlsCommand, HlsMessage};
 use crate::options::LookAhead;
@@ -27,10 +27,13 @@ use crate::shared::Shared;
 pub const HLS_CHUNK_CHANNEL_CAPACITY: usize = 8;
 
 /// Segments in a row that may be replaced by silence before the presentation is given up.
-const MAX_GAPS: u32 = 3;
+const MAX_GAPS: usize = 3;
 
-/// Reloads of the playlists on refused segments before the refusal is final.
+/// Reloads of the playlists for one refused segment before the refusal is final.
 const MAX_RELOADS: u32 = 2;
+
+/// How often a segment whose bytes changed or vanished under the reader is asked for again at the same source.
+const MAX_AGAIN: u32 = 2;
 
 /// What a planner is made of.
 pub(crate) struct Parts<N, A> {
@@ -76,31 +79,39 @@ struct Pending<A: Assets> {
     reason: SwitchReason,
     key: ResourceKey,
     /// `None`: a gap.
-    resource: Option<(A::Streaming, bool)>,
+    started: Option<Started<A::Streaming>>,
     gap: Option<Arc<HlsError>>,
 }
 
 /// What went wrong lately.
 #[derive(Default)]
 struct Trouble {
-    reloads: u32,
     reload_wanted: bool,
-    gaps: u32,
     /// Segments to be replaced by silence, by their start.
     silent: Vec<(Duration, Arc<HlsError>)>,
     /// Why variants left the ladder.
     reasons: Vec<String>,
     last: Option<Arc<HlsError>>,
-    /// The place that failed, and the variants that failed there.
-    place: Option<(Duration, Vec<usize>)>,
+    /// The place that failed last.
+    place: Option<Place>,
+}
+
+/// A place of the timeline that failed, and what was tried there.
+#[derive(Default)]
+struct Place {
+    start: Duration,
+    reloads: u32,
+    again: u32,
+    /// The variants that failed here.
+    failed: Vec<usize>,
 }
 
 enum Plan {
     Started,
     /// The look-ahead is full, or as many fetches as the network bears are under way.
     Full,
-    /// The playlist may grow: look again then.
-    Reload(Instant),
+    /// The playlist of this variant may grow: look again then.
+    Reload(usize, Instant),
     End,
 }
 
@@ -135,8 +146,11 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     fn ended(&mut self, outcome: &FetchOutcome) {
+        let SegmentFetch { variant, segment, .. } = outcome.fetch;
+        if let (Some(len), Some((start, end))) = (outcome.len, self.parts.playlists.span(variant, segment)) {
+            self.parts.abr.observe_segment(variant, len, end - start);
+        }
         if outcome.is_ok {
-            self.trouble.reloads = 0;
             self.parts.shared.emit(HlsEvent::SegmentStored {
                 variant: outcome.fetch.variant,
                 segment: outcome.fetch.segment,
@@ -196,8 +210,14 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
                 None => return Ok(self.at_end(variant)),
             },
         };
-        let Some(plan) = self.parts.playlists.segment(variant, index) else { return Ok(self.at_end(variant)) };
+        let Some(plan) = self.parts.playlists.segment(variant, index) else {
+            return Ok(self.at_end(variant));
+        };
         let plan = self.prefer_stored(plan).await;
+        // The parts of one file are written one after the other: a second fetch could only stand in line.
+        if FetchManager::<N, A>::window_in_resource(&plan).is_some() && self.parts.fetches.in_flight() > 0 {
+            return Ok(Plan::Full);
+        }
         let variant = plan.variant;
         if self.variant != Some(variant) {
             self.init_segments_cache.clear();
@@ -232,7 +252,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
 
     fn at_end(&self, variant: usize) -> Plan {
         match self.parts.playlists.reload_due(variant) {
-            Some(due) => Plan::Reload(due),
+            Some(due) => Plan::Reload(variant, due),
             None => Plan::End,
         }
     }
@@ -255,21 +275,24 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let silent = self.trouble.silent.iter().find(|(start, _)| *start == plan.start);
         let gap = silent.map(|(_, error)| Arc::clone(error));
         let key = self.parts.fetches.segment_key(&plan);
-        let resource = if plan.gap || gap.is_some() {
+        let started = if plan.gap || gap.is_some() {
             None
         } else {
             Some(self.parts.fetches.start(SegmentFetch::of(&plan), &key).await?)
         };
         let window = FetchManager::<N, A>::window_in_resource(&plan);
-        let body = resource.as_ref().map(|(resource, _)| SegmentBody::new(resource.clone(), window));
+        let body = started.as_ref().map(|started| SegmentBody::new(started.resource.clone(), window, None));
         let bytes = plan.window.map_or_else(
-            || self.parts.playlists.bandwidth(plan.variant).saturating_mul(plan.duration.as_millis() as u64) / 8000,
+            || {
+                self.parts.playlists.bandwidth(plan.variant).saturating_mul(plan.duration.as_millis() as u64)
+                    / 8000
+            },
             |window| window.len,
         );
         self.ahead.push_back(Planned { start: plan.start, duration: plan.duration, bytes, body });
         self.cursor = plan.start + plan.duration;
         self.next = Some((plan.variant, plan.index + 1));
-        self.pending = Some(Pending { plan, reason, key, resource, gap });
+        self.pending = Some(Pending { plan, reason, key, started, gap });
         Ok(())
     }
 
@@ -280,7 +303,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let fetches = &self.parts.fetches;
         let mut init = None;
         let mut processor = None;
-        if pending.resource.is_some() {
+        if pending.started.is_some() {
             // Both are on their way while the body is.
             let (section, decryption) = tokio::try_join!(
                 init_section(fetches, &self.keys, &self.init_segments_cache, plan),
@@ -288,16 +311,14 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             )?;
             (init, processor) = (section, decryption);
         }
-        let content = match &pending.resource {
+        let content = match &pending.started {
             None => Content::Gap { error: pending.gap.as_ref().map(|error| chain(&**error)) },
-            Some((resource, cached)) => {
-                let body = match processor {
-                    None => SegmentBody::new(resource.clone(), FetchManager::<N, A>::window_in_resource(plan)),
-                    Some(processor) => {
-                        SegmentBody::new(fetches.open_processed(&pending.key, processor, plan).await?, None)
-                    }
+            Some(Started { resource, cached, fate }) => {
+                let (resource, window) = match processor {
+                    None => (resource.clone(), FetchManager::<N, A>::window_in_resource(plan)),
+                    Some(processor) => (fetches.open_processed(&pending.key, processor, plan).await?, None),
                 };
-                Content::Body { body, cached: *cached }
+                Content::Body { body: SegmentBody::new(resource, window, fate.clone()), cached: *cached }
             }
         };
         if let (Some(map), Some(init)) = (&plan.map, &init) {
@@ -335,15 +356,27 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         }
     }
 
-    /// Loads the current playlist again if a server refused what it names.
-    async fn reload_if_wanted(&mut self) -> Result<(), HlsError> {
+    /// Loads the current playlist again if a server refused what it names. If that fails, the variant does.
+    async fn reload_if_wanted(&mut self) {
         if let (true, Some(variant)) = (self.trouble.reload_wanted, self.variant) {
             let Parts { playlists, fetches, audio, .. } = &mut self.parts;
-            playlists.reload_all(variant, fetches, audio).await?;
-            self.keys.clear();
+            let reloaded = playlists.reload_all(variant, fetches, audio).await;
             self.trouble.reload_wanted = false;
+            self.keys.clear();
+            self.init_segments_cache.clear();
+            if let Err(error) = reloaded {
+                self.exclude(variant, Arc::new(error));
+            }
         }
-        Ok(())
+    }
+
+    /// Looks whether a playlist without an end has grown. If it cannot be had any more, its variant fails.
+    async fn grow(&mut self, variant: usize) {
+        if let Err(error) = self.parts.playlists.reload(variant, &self.parts.fetches).await {
+            self.exclude(variant, Arc::new(error));
+        }
+        // Indexes count from the list's beginning, which moves in a sliding list.
+        self.next = None;
     }
 
     fn exclude(&mut self, variant: usize, error: Arc<HlsError>) {
@@ -373,11 +406,12 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         HlsError::NoPlayableVariant { url: self.parts.playlists.url().clone(), reasons, source }
     }
 
-    /// Variants that may be chosen now.
-    fn available(&self) -> usize {
+    /// Whether there is a variant that may be chosen now and did not fail at the present place.
+    fn has_untried(&self) -> bool {
         let now = Instant::now().into_std();
+        let failed = self.trouble.place.as_ref().map_or(&[][..], |place| &place.failed);
         let count = self.parts.playlists.bandwidths().len();
-        (0..count).filter(|variant| !self.parts.abr.is_excluded(*variant, now)).count()
+        (0..count).any(|variant| !failed.contains(&variant) && !self.parts.abr.is_excluded(variant, now))
     }
 
     /// The pending segment cannot be had as planned.
@@ -391,49 +425,75 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         Ok(())
     }
 
+    /// Plans anew from `to` on.
     fn restart_at(&mut self, to: Duration) {
         self.cursor = to;
         self.next = None;
         self.pending = None;
         self.ahead.clear();
-        self.parts.shared.set_reader(to);
     }
 
-    /// Stops downloads that the new place does not need.
-    fn drop_stale_fetches(&mut self) {
+    /// Stops downloads that nobody needs who reads from `from` on.
+    fn drop_stale_fetches(&mut self, from: Duration) {
         let playlists = &self.parts.playlists;
-        let (from, most) = (self.cursor, self.parts.look_ahead.duration);
+        let most = self.parts.look_ahead.duration;
         self.parts.fetches.cancel_unless(|variant, segment| {
             playlists.span(variant, segment).is_some_and(|(start, end)| end > from && start < from + most)
         });
     }
 
+    /// What was tried at `start` so far.
+    fn place_at(&mut self, start: Duration) -> &mut Place {
+        let place = self.trouble.place.take().filter(|place| place.start == start);
+        self.trouble.place.insert(place.unwrap_or_else(|| Place { start, ..Place::default() }))
+    }
+
+    /// The remedies, in this order: the same source again where the entity changed; new URLs where access was refused;
+    /// the variant's redundant sources; another variant; silence, where a server says that it does not have the segment.
     fn on_failed(&mut self, segment: usize, variant: usize, failure: Failure) {
         let start = self.parts.playlists.span(variant, segment).map_or(self.cursor, |(start, _)| start);
         let refused = matches!(failure.status, Some(401 | 403 | 410));
-        if refused && self.trouble.reloads < MAX_RELOADS {
-            self.trouble.reloads += 1;
+        let place = self.place_at(start);
+        if refused && place.reloads < MAX_RELOADS {
+            place.reloads += 1;
             self.trouble.reload_wanted = true;
             return;
         }
-        let failed = match &mut self.trouble.place {
-            Some((place, failed)) if *place == start => {
-                failed.push(variant);
-                failed.len()
-            }
-            place => {
-                *place = Some((start, vec![variant]));
-                1
-            }
-        };
-        let missing = matches!(failure.status, Some(404 | 410));
-        let everywhere = failed >= self.available();
-        if missing && everywhere && self.trouble.gaps < MAX_GAPS && segment > 0 {
-            self.trouble.gaps += 1;
-            self.trouble.silent.push((start, failure.error));
+        if failure.error.is_of_other_bytes() && place.again < MAX_AGAIN {
+            place.again += 1;
+            return;
+        }
+        if !failure.is_unsupported && self.parts.playlists.failover(variant) {
+            return;
+        }
+        let place = self.place_at(start);
+        if !place.failed.contains(&variant) {
+            place.failed.push(variant);
+        }
+        let missing = matches!(failure.status, Some(404 | 410 | 500..));
+        if missing && segment > 0 && !self.has_untried() && self.gaps_before(variant, segment) < MAX_GAPS {
+            self.silence(start, failure.error);
             return;
         }
         self.exclude(variant, failure.error);
+    }
+
+    /// Segments right before this one that are silent already.
+    fn gaps_before(&self, variant: usize, segment: usize) -> usize {
+        let is_silent = |segment: &usize| {
+            let span = self.parts.playlists.span(variant, *segment);
+            span.is_some_and(|(from, _)| self.trouble.silent.iter().any(|(start, _)| *start == from))
+        };
+        (0..segment).rev().take_while(is_silent).count()
+    }
+
+    /// Puts silence in the place of a segment that no variant has: none of them is to blame.
+    fn silence(&mut self, start: Duration, error: Arc<HlsError>) {
+        let now = Instant::now().into_std();
+        for variant in self.trouble.place.take().map(|place| place.failed).unwrap_or_default() {
+            self.parts.abr.exclude(variant, now, Some(Duration::ZERO));
+        }
+        self.trouble.silent.push((start, error));
     }
 }
 
@@ -469,7 +529,7 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
 
     async fn fetch_next(&mut self) -> Result<Option<Self::Item>, HlsError> {
         loop {
-            self.reload_if_wanted().await?;
+            self.reload_if_wanted().await;
             self.absorb();
             if self.pending.is_none() {
                 match self.plan().await? {
@@ -478,12 +538,9 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
                         self.wait().await;
                         continue;
                     }
-                    Plan::Reload(due) => {
+                    Plan::Reload(variant, due) => {
                         tokio::time::sleep_until(due).await;
-                        if let Some(variant) = self.variant {
-                            self.parts.playlists.reload(variant, &self.parts.fetches).await?;
-                            self.next = None;
-                        }
+                        self.grow(variant).await;
                         continue;
                     }
                     Plan::End => return Ok(None),
@@ -498,21 +555,27 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
     }
 
     fn handle_command(&mut self, command: HlsCommand) -> CommandOutcome {
-        match command {
+        let needed_from = match command {
             HlsCommand::Seek { to } => {
                 self.restart_at(to);
+                self.parts.shared.set_reader(to);
                 self.trouble.place = None;
+                to
             }
             HlsCommand::Failed { segment, variant, resume_at, failure } => {
                 self.on_failed(segment, variant, failure);
                 self.restart_at(resume_at);
+                self.parts.shared.set_reader(resume_at);
+                resume_at
             }
             HlsCommand::SetMode { mode, from } => {
                 self.parts.abr.set_mode(mode);
                 self.restart_at(from);
+                // The reader is still in the segment before.
+                self.parts.shared.reader()
             }
-        }
-        self.drop_stale_fetches();
+        };
+        self.drop_stale_fetches(needed_from);
         CommandOutcome::NewEpoch
     }
 

@@ -1,0 +1,142 @@
+//! Segments that one source does not have.
+
+use std::time::Duration;
+
+use kithara_hls::{HlsError, VariantMode};
+use kithara_testkit::{Origin, Reply, media};
+
+use crate::support::{MASTER, difference, locked, names, open, options, playlist, read, read_all, text};
+
+const TWO_SECONDS: Duration = Duration::from_secs(2);
+
+/// Every variant's list, and the path of its n-th segment.
+fn segment_path(variant: &str, index: usize) -> String {
+    let list = text(&format!("hls/aac4/{variant}/index.m3u8"));
+    format!("/hls/aac4/{variant}/{}", names(list)[index])
+}
+
+#[tokio::test]
+async fn a_segment_that_one_variant_alone_has_is_found_there() {
+    let origin = Origin::start().await.unwrap();
+    for variant in ["64k", "128k", "256k"] {
+        origin.always(&segment_path(variant, 1), Reply::status(404));
+    }
+    let mut stream = open(&origin, MASTER, options()).await;
+    let samples = read_all(&mut stream).await;
+    assert_eq!(stream.stats().gaps, 0, "the fourth variant has it");
+    let whole = read_all(&mut open(&origin, MASTER, locked(3)).await).await;
+    assert!(samples.len().abs_diff(whole.len()) < 2 * 4096);
+}
+
+#[tokio::test]
+async fn a_redundant_source_is_asked_before_anything_is_silent() {
+    let origin = Origin::start().await.unwrap();
+    let name = media::all().iter().find(|fixture| fixture.name == "ts-aac").unwrap().entry;
+    let list = text(name);
+    origin.serve("/dead/index.m3u8", playlist(list));
+    for (index, segment) in names(list).into_iter().enumerate() {
+        let body = media::file(&format!("hls/ts-aac/{segment}")).unwrap();
+        if index != 1 {
+            origin.serve(
+                &format!("/dead/{segment}"),
+                kithara_testkit::Resource::new(bytes::Bytes::from_static(body)),
+            );
+        }
+    }
+    let stream_inf = "#EXT-X-STREAM-INF:BANDWIDTH=128000,CODECS=\"mp4a.40.2\"\n";
+    let master = format!("#EXTM3U\n{stream_inf}dead/index.m3u8\n{stream_inf}hls/ts-aac/index.m3u8\n");
+    origin.serve("/master.m3u8", playlist(master));
+    let mut stream = open(&origin, "/master.m3u8", options()).await;
+    let samples = read_all(&mut stream).await;
+    assert_eq!(stream.stats().gaps, 0);
+    let whole = read_all(&mut open(&origin, &format!("/{name}"), options()).await).await;
+    assert!(difference(&samples, &whole) < 1e-3);
+}
+
+#[tokio::test]
+async fn single_gaps_are_bridged_however_many_and_a_hole_of_four_is_an_error() {
+    let origin = Origin::start().await.unwrap();
+    let segment = "hls/aac4/128k/";
+    let list = text("hls/aac4/128k/index.m3u8");
+    let header: Vec<&str> = list.lines().take_while(|line| !line.starts_with("#EXTINF")).collect();
+    // Five times every second segment is missing.
+    let build = |missing: &dyn Fn(usize) -> bool| {
+        let mut out = header.join("\n").replace("URI=\"", &format!("URI=\"/{segment}")) + "\n";
+        let extinf: Vec<&str> = list.lines().filter(|line| line.starts_with("#EXTINF")).collect();
+        for index in 0..12 {
+            let of = index % (names(list).len() - 1);
+            let name = if missing(index) {
+                format!("/none{index}.m4s")
+            } else {
+                format!("/{segment}{}", names(list)[of])
+            };
+            out += &format!("#EXT-X-DISCONTINUITY\n{}\n{name}\n", extinf[of]);
+        }
+        out + "#EXT-X-ENDLIST\n"
+    };
+    origin.serve("/odd.m3u8", playlist(build(&|index| index % 2 == 1)));
+    let mut stream = open(&origin, "/odd.m3u8", options()).await;
+    read_all(&mut stream).await;
+    assert_eq!(stream.stats().gaps, 6);
+
+    origin.serve("/hole.m3u8", playlist(build(&|index| (2..6).contains(&index))));
+    let mut stream = open(&origin, "/hole.m3u8", options()).await;
+    let error = loop {
+        match stream.next_chunk().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("ends as if nothing were missing"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, HlsError::Net { .. }), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_of_a_file_that_fails_while_others_arrive_does_not_leave_the_reader_waiting() {
+    let origin = Origin::start().await.unwrap();
+    let fixture = media::all().iter().find(|fixture| fixture.name == "byterange").unwrap();
+    let file = fixture.entry.rsplit_once('/').unwrap().0;
+    let name = names(text(fixture.entry))[0];
+    // One part is refused for good, the ones behind it are not.
+    let path = format!("/{file}/{name}");
+    // Where the second part begins: behind the init section and the first part.
+    let refused = text(fixture.entry)
+        .lines()
+        .filter_map(|line| line.strip_prefix("#EXT-X-BYTERANGE:")?.split_once('@'))
+        .map(|(len, offset)| len.parse::<u64>().unwrap() + offset.parse::<u64>().unwrap())
+        .next()
+        .unwrap();
+    origin.guard(&path, move |request| (request.range_start() == Some(refused)).then(|| Reply::status(404)));
+    let read = async {
+        let mut stream = open(&origin, &format!("/{}", fixture.entry), options()).await;
+        let samples = read_all(&mut stream).await;
+        assert_eq!(stream.stats().gaps, 1);
+        samples
+    };
+    let samples = tokio::time::timeout(Duration::from_secs(60), read).await.expect("never waits for ever");
+    assert!((samples.len() as u64 / 2).abs_diff(fixture.frames) < 4096);
+}
+
+#[tokio::test]
+async fn the_segment_that_is_being_heard_arrives_though_the_variant_is_changed() {
+    let origin = Origin::start().await.unwrap();
+    let first = segment_path("64k", 0);
+    let mut control = origin.expect(&first);
+    let len = media::file(first.trim_start_matches('/')).unwrap().len() as u64;
+    let opening = tokio::spawn({
+        let url = origin.url(MASTER).parse().unwrap();
+        async move { kithara_hls::Hls::open(url, options()).await.unwrap() }
+    });
+    control.request().await.unwrap();
+    control.send(..len / 2).await.unwrap();
+    let mut stream = opening.await.unwrap();
+    stream.set_variant(VariantMode::Manual(2)).unwrap();
+    // The planner has obeyed once it asks for the other variant.
+    origin.wait_for_request("/hls/aac4/256k/index.m3u8").await;
+    control.send(len / 2..).await.unwrap();
+    control.finish();
+    let frames = stream.spec().frame_at(TWO_SECONDS * 3) as usize;
+    let samples = tokio::time::timeout(Duration::from_secs(60), read(&mut stream, frames)).await.unwrap();
+    assert_eq!(samples.len(), frames * 2);
+    assert_eq!(stream.stats().variant, Some(2));
+}

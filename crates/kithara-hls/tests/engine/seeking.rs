@@ -1,0 +1,55 @@
+//! Seeks where the playlist is wrong about time.
+
+use std::time::Duration;
+
+use kithara_testkit::Origin;
+
+use crate::support::{difference, names, open, options, playlist, read, read_all, text};
+
+/// The bundled list with durations cut to whole seconds, as protocol version 2 has them.
+fn rounded(folder: &str) -> String {
+    let list = text(&format!("{folder}/index.m3u8"));
+    let mut out = String::new();
+    for line in list.lines() {
+        match line.strip_prefix("#EXTINF:").and_then(|rest| rest.split([',', '.']).next()) {
+            Some(seconds) => out += &format!("#EXTINF:{seconds},\n"),
+            None if names(line).is_empty() => {
+                out += &format!("{}\n", line.replace("URI=\"", &format!("URI=\"/{folder}/")))
+            }
+            None => out += &format!("/{folder}/{line}\n"),
+        }
+    }
+    out
+}
+
+#[tokio::test]
+async fn durations_that_are_too_short_do_not_cost_audio() {
+    let origin = Origin::start().await.unwrap();
+    for folder in ["hls/ts-aac", "hls/aac4/128k"] {
+        let path = format!("/{}.m3u8", folder.replace('/', "-"));
+        origin.serve(&path, playlist(rounded(folder)));
+        let mut stream = open(&origin, &path, options()).await;
+        let whole = read_all(&mut stream).await;
+        let seconds = whole.len() as u64 / 2 / u64::from(stream.spec().sample_rate);
+        for second in [seconds - 1, 3, seconds / 2, seconds - 2, 1] {
+            let frame = stream.seek(Duration::from_secs(second)).await.unwrap() as usize;
+            assert_eq!(frame, stream.spec().frame_at(Duration::from_secs(second)) as usize);
+            let part = read(&mut stream, 10_000).await;
+            assert_eq!(part.len(), 20_000, "{folder} at {second} s");
+            let error = difference(&part, &whole[frame * 2..][..part.len()]);
+            assert!(error < 1e-3, "{folder} at {second} s: off by {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_seek_past_the_end_gives_nothing() {
+    let origin = Origin::start().await.unwrap();
+    for folder in ["hls/ts-aac", "hls/aac4/128k", "hls/packed-mp3"] {
+        let mut stream = open(&origin, &format!("/{folder}/index.m3u8"), options()).await;
+        for seconds in [3_600, 0, 3_600, u64::MAX / 4] {
+            stream.seek(Duration::from_secs(seconds)).await.unwrap();
+            assert_eq!(read(&mut stream, 100).await.is_empty(), seconds > 0, "{folder} at {seconds} s");
+        }
+    }
+}

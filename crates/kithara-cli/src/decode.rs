@@ -27,7 +27,7 @@ pub(crate) async fn run(args: &DecodeArgs, folder: Option<&Path>) -> Result<(), 
     let mut output = Output::open(args.output.as_deref(), args.format)
         .map_err(|error| context("cannot write the output", error))?;
     let session = Session::prepare(args, folder).await?;
-    let ended = session_run(&session, args, &mut output).await;
+    let ended = Box::pin(session_run(&session, args, &mut output)).await;
     session.close().await;
     ended
 }

@@ -72,10 +72,10 @@ impl Session {
         match &self.source {
             Source::Hls(url) => Ok(self.hls(url.clone(), args).await?),
             Source::Path(path) => {
-                Ok(AudioStream::File(File::open_path(path, self.file_options(args)).await?))
+                Ok(AudioStream::file(File::open_path(path, self.file_options(args)).await?))
             }
             Source::Unknown(url) => match File::open(url.clone(), self.file_options(args)).await {
-                Ok(file) => Ok(AudioStream::File(file)),
+                Ok(file) => Ok(AudioStream::file(file)),
                 // No media by its first bytes: perhaps a playlist whose URL does not say so.
                 Err(error @ FileError::Decode(_)) => match self.hls(url.clone(), args).await {
                     Err(HlsError::Playlist { source, .. }) if is_no_playlist(&source) => Err(error.into()),
@@ -94,7 +94,7 @@ impl Session {
             Variant::Auto => VariantMode::Auto,
             Variant::Index(index) => VariantMode::Manual(index),
         };
-        let mut stream = Hls::open(url, options).await?;
+        let mut stream = Box::new(Hls::open(url, options).await?);
         let events = stream.events();
         Ok(AudioStream::Hls { stream, events, switches: Vec::new() })
     }
@@ -182,11 +182,15 @@ fn is_playlist(path: &str) -> bool {
 
 /// An open stream.
 pub(crate) enum AudioStream {
-    Hls { stream: HlsStream, events: Receiver<HlsEvent>, switches: Vec<ReportSwitch> },
-    File(FileStream),
+    Hls { stream: Box<HlsStream>, events: Receiver<HlsEvent>, switches: Vec<ReportSwitch> },
+    File(Box<FileStream>),
 }
 
 impl AudioStream {
+    fn file(stream: FileStream) -> Self {
+        Self::File(Box::new(stream))
+    }
+
     pub(crate) async fn next_chunk(&mut self) -> Result<Option<PcmChunk>, Failure> {
         let chunk = match self {
             Self::Hls { stream, .. } => stream.next_chunk().await?,

@@ -98,6 +98,8 @@ impl<S: ByteSource + ?Sized> ByteSource for Box<S> {
 
 /// Bytes read in one go.
 const STEP: usize = 32 * 1024;
+/// Bytes behind the position that are kept, for short ways back: more than an Ogg page.
+const HISTORY: usize = 72 * 1024;
 
 /// A source with the bytes around its position at hand.
 pub(super) struct Window {
@@ -141,9 +143,9 @@ impl Window {
     }
 
     fn read_more(&mut self) -> io::Result<()> {
-        if self.start >= STEP {
-            self.buffer.drain(..self.start);
-            self.start = 0;
+        if self.start >= 2 * HISTORY {
+            self.buffer.drain(..self.start - HISTORY);
+            self.start = HISTORY;
         }
         let filled = self.buffer.len();
         self.buffer.resize(filled + STEP, 0);
@@ -172,6 +174,12 @@ impl Window {
             ahead.and_then(|ahead| usize::try_from(ahead).ok()).filter(|&n| n <= self.available().len())
         {
             self.consume(ahead);
+            return Ok(());
+        }
+        let back = self.offset.checked_sub(offset).and_then(|back| usize::try_from(back).ok());
+        if let Some(back) = back.filter(|&back| back <= self.start) {
+            self.start -= back;
+            self.offset = offset;
             return Ok(());
         }
         if self.source.is_seekable() {

@@ -10,6 +10,9 @@ use crate::output::Output;
 use crate::resample::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError};
 
+/// Packets after a loss whose times are looked at: a container may give a time to one of many.
+const UNSETTLED_PACKETS: u32 = 64;
+
 /// How the next packet is placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sync {
@@ -33,6 +36,8 @@ pub(super) struct Core {
     next: i64,
     spec: Option<AudioSpec>,
     edits: bool,
+    /// Packets that are still compared with their times, because something was lost before them.
+    unsettled: u32,
     bad_packets: u32,
     max_bad_packets: u32,
     /// Silence asked for before the output's shape was known.
@@ -51,6 +56,7 @@ impl Core {
             next: 0,
             spec: None,
             edits: settings.edit_lists,
+            unsettled: 0,
             bad_packets: 0,
             max_bad_packets: settings.max_bad_packets,
             early_silence: Duration::ZERO,
@@ -160,21 +166,29 @@ impl Core {
         }
     }
 
-    /// Data was lost before this packet: unless its time says that nothing is missing, the codec starts anew, at the
-    /// packet's own place if it has one.
+    /// Data was lost before this packet, or shortly before: the codec starts anew, and the packet goes to its own place as
+    /// soon as one has a time that says so.
     fn heed_loss(&mut self, packet: &DemuxedPacket<'_>, segment: &SegmentStart) {
-        let Some(spec) = self.spec.filter(|_| packet.is_discontinuity && self.sync == Sync::Counting) else {
+        let Some(spec) = self.spec.filter(|_| self.sync == Sync::Counting) else { return };
+        let mut is_lost = packet.is_discontinuity;
+        if is_lost {
+            self.unsettled = UNSETTLED_PACKETS;
+        }
+        if self.unsettled == 0 {
             return;
-        };
+        }
+        self.unsettled -= 1;
         if packet.is_timed {
             let stamp = Stamp { packet, edits: self.edits, rate: spec.sample_rate };
             let place = self.clock.locate(&stamp, segment.timeline_start);
-            if !place.is_some_and(|frame| (frame - self.next).abs() > stamp.tolerance()) {
-                return;
+            let is_displaced = place.is_some_and(|frame| (frame - self.next).abs() > stamp.tolerance());
+            if is_displaced {
+                self.sync = Sync::ByTime;
             }
-            self.sync = Sync::ByTime;
+            // A counter that jumped without a loss is no reason to break the sound.
+            is_lost &= is_displaced;
         }
-        if let Some(codec) = &mut self.codec {
+        if let Some(codec) = self.codec.as_mut().filter(|_| is_lost) {
             codec.reset();
         }
     }

@@ -19,6 +19,9 @@ pub use settings::{Anchor, SegmentDecoderSettings, SegmentStart};
 /// Bytes at the start of a segment that may be needed to tell its container.
 const SNIFF_LIMIT: usize = 512 * 1024;
 
+/// Bytes of a segment that are kept to tell an empty one from no media.
+const HEAD_KEPT: usize = 4096;
+
 /// Decodes the segments of a presentation, pushed as they arrive, to PCM with exact positions.
 ///
 /// Per segment: [`begin_segment`](Self::begin_segment), [`push`](Self::push) each piece of its body as it arrives and
@@ -50,6 +53,8 @@ enum Feed {
 
 struct Segment {
     start: SegmentStart,
+    /// Its first bytes, as long as no packet came of it.
+    head: Vec<u8>,
     bytes: u64,
     packets: u64,
     state: State,
@@ -103,7 +108,9 @@ impl SegmentDecoder {
         self.variant = Some(start.variant);
         let near = self.core.clock.time_near(start.timeline_start);
         let init = start.init.clone();
-        self.segment = Some(Segment { start, bytes: 0, packets: 0, state: State::Open });
+        let mut head = self.segment.take().map_or_else(Vec::new, |segment| segment.head);
+        head.clear();
+        self.segment = Some(Segment { start, head, bytes: 0, packets: 0, state: State::Open });
         if !continues {
             self.feed = Feed::Unknown(BytesMut::new());
             self.init = None;
@@ -145,6 +152,10 @@ impl SegmentDecoder {
         let Some(segment) = &mut self.segment else { return Ok(()) };
         let is_head = segment.bytes == 0;
         segment.bytes += data.len() as u64;
+        if segment.packets == 0 {
+            let room = HEAD_KEPT.saturating_sub(segment.head.len()).min(data.len());
+            segment.head.extend_from_slice(&data[..room]);
+        }
         match &mut self.feed {
             Feed::Known(container, demuxer) => {
                 // Segments of one variant may still change their container without an init section to tell.
@@ -260,7 +271,7 @@ impl SegmentDecoder {
             return Ok(());
         }
         self.core.sync = Sync::ByTime;
-        if segment.bytes > 0 && matches!(self.feed, Feed::Known(..)) {
+        if matches!(sniff_at_end(&segment.head), Sniff::Found(_)) {
             tracing::warn!(bytes = segment.bytes, "a segment holds no audio");
             return Ok(());
         }

@@ -171,7 +171,7 @@ async fn a_variant_that_cannot_be_decoded_leaves_the_ladder() {
 async fn a_missing_segment_is_silence_of_its_length() {
     let origin = origin().await;
     let fixture = media::find("ts-aac").unwrap();
-    let list = std::str::from_utf8(media::file(&fixture.entry).unwrap()).unwrap();
+    let list = std::str::from_utf8(media::file(fixture.entry).unwrap()).unwrap();
     let names: Vec<&str> = list.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     origin.always(&format!("/hls/ts-aac/{}", names[1]), Reply::status(404));
     let mut stream = open_hls(&origin.url(&path_of(fixture)), hls_options()).await.unwrap();

@@ -1,0 +1,72 @@
+//! What the same work costs at least: bare Symphonia on bytes in memory, bare sequential GETs.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use kithara_testkit::media::{self, Fixture, Kind};
+use symphonia::core::codecs::audio::AudioDecoderOptions;
+use symphonia::core::formats::{FormatOptions, TrackType, probe::Hint};
+use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::meta::MetadataOptions;
+
+/// Decodes bytes in memory with nothing but Symphonia, to its own planar buffers: the count of frames.
+pub fn decode(bytes: &'static [u8]) -> u64 {
+    let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), MediaSourceStreamOptions::default());
+    let mut format = symphonia::default::get_probe()
+        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
+        .unwrap();
+    let track = format.default_track(TrackType::Audio).unwrap();
+    let params = track.codec_params.as_ref().unwrap().audio().unwrap();
+    let mut decoder =
+        symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).unwrap();
+    let mut frames = 0;
+    while let Ok(Some(packet)) = format.next_packet() {
+        frames += decoder.decode(&packet).map_or(0, |audio| std::hint::black_box(audio).frames()) as u64;
+    }
+    frames
+}
+
+/// The bytes of a fixture as one file: init section and segments of an fMP4 presentation one after the other.
+pub fn joined(fixture: &Fixture) -> &'static [u8] {
+    match fixture.kind {
+        Kind::Hls => {
+            Vec::leak(paths(fixture).iter().flat_map(|path| media::file(path).unwrap()).copied().collect())
+        }
+        _ => media::file(fixture.entry).unwrap(),
+    }
+}
+
+/// Paths of the init section and the segments that a media playlist names, in order.
+pub fn paths(fixture: &Fixture) -> Vec<String> {
+    let playlist = std::str::from_utf8(fixture.bytes()).unwrap();
+    let map = playlist.lines().find_map(|line| line.strip_prefix("#EXT-X-MAP:URI=\"")?.split('"').next());
+    let segments = playlist.lines().filter(|line| !line.starts_with('#'));
+    map.into_iter().chain(segments).map(|name| format!("{}/{name}", fixture.folder().path())).collect()
+}
+
+/// A client as anybody would make it. Building it is never measured.
+pub fn client() -> reqwest::Client {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls).build().unwrap()
+}
+
+/// A whole body, chunk by chunk, dropped: its length.
+pub async fn get(client: &reqwest::Client, url: &str) -> u64 {
+    let mut response = client.get(url).send().await.unwrap().error_for_status().unwrap();
+    let mut len = 0;
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        len += chunk.len() as u64;
+    }
+    len
+}
+
+/// The first bytes of a body: how many came at once.
+pub async fn get_first(client: &reqwest::Client, url: &str) -> u64 {
+    let mut response = client.get(url).send().await.unwrap().error_for_status().unwrap();
+    response.chunk().await.unwrap().map_or(0, |chunk| chunk.len() as u64)
+}

@@ -244,17 +244,26 @@ async fn gated(bytes: &'static [u8], open_to: u64) -> (Arc<Gate>, DecodeAhead) {
     (gate, ahead)
 }
 
+/// Takes chunks until the thread is blocked in a read; gives the position of the last one.
+async fn play_until_blocked(gate: &Gate, source: &mut DecodeAhead) -> u64 {
+    let mut last = 0;
+    while gate.blocked.load(Ordering::SeqCst) == 0 {
+        tokio::select! {
+            biased;
+            chunk = source.next_chunk() => last = chunk.unwrap().unwrap().position(),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    last
+}
+
 #[tokio::test]
 async fn a_seek_calls_the_thread_back_from_a_blocked_read() {
     let bytes = media::file("file/cbr.mp3").unwrap();
     let expected = whole(bytes);
     // Everything up to 60 kB is there: some 3.7 s. The thread reads on and blocks.
     let (gate, mut source) = gated(bytes, 60_000).await;
-    let mut last = 0;
-    while gate.blocked.load(Ordering::SeqCst) == 0 {
-        last = source.next_chunk().await.unwrap().unwrap().position();
-    }
-    assert!(last > 0);
+    assert!(play_until_blocked(&gate, &mut source).await > 0);
     for _ in 0..50 {
         let target = source.seek(Duration::from_millis(500)).await.unwrap();
         let mut part = Pcm { start: target, ..Pcm::default() };
@@ -274,9 +283,7 @@ async fn a_seek_calls_the_thread_back_from_a_blocked_read() {
 async fn dropping_joins_a_thread_that_is_blocked_in_a_read() {
     let bytes = media::file("file/cbr.mp3").unwrap();
     let (gate, mut source) = gated(bytes, 60_000).await;
-    while gate.blocked.load(Ordering::SeqCst) == 0 {
-        source.next_chunk().await.unwrap().unwrap();
-    }
+    play_until_blocked(&gate, &mut source).await;
     drop(source);
     assert_eq!(Arc::strong_count(&gate), 1, "the thread is gone, and its source with it");
 }

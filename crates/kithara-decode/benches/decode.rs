@@ -10,8 +10,8 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use kithara_bufpool::SamplePool;
 use kithara_decode::demux::{self, Sniff};
 use kithara_decode::{
-    DecodeOptions, MediaDecoder, ResamplerProcessor, SegmentDecoder, SegmentDecoderSettings, SegmentStart, interleave_f32,
-    interleave_f32_scalar,
+    DecodeOptions, MediaDecoder, ResamplerProcessor, SegmentDecoder, SegmentDecoderSettings, SegmentStart,
+    interleave_f32, interleave_f32_scalar,
 };
 use kithara_stream::MediaInfo;
 use kithara_testkit::media::{self, Fixture};
@@ -82,7 +82,8 @@ fn segments(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("SegmentDecoder", name), |b| {
             b.iter(|| {
                 let mut decoder = SegmentDecoder::new(SegmentDecoderSettings::new(pool.clone()));
-                let mut start = SegmentStart { init: init.clone(), is_first: true, ..SegmentStart::default() };
+                let mut start =
+                    SegmentStart { init: init.clone(), is_first: true, ..SegmentStart::default() };
                 for body in &bodies {
                     decoder.begin_segment(start.clone()).unwrap();
                     decoder.push(body.clone()).unwrap();
@@ -120,7 +121,9 @@ fn files(c: &mut Criterion) {
     for name in ["cbr.mp3", "faststart.m4a", "lossless.flac", "vorbis.ogg", "pcm16.wav"] {
         let fixture = media::find(name).unwrap();
         group.throughput(Throughput::Elements(fixture.frames));
-        group.bench_function(BenchmarkId::new("bare Symphonia", name), |b| b.iter(|| bare_file(fixture.bytes())));
+        group.bench_function(BenchmarkId::new("bare Symphonia", name), |b| {
+            b.iter(|| bare_file(fixture.bytes()))
+        });
         let pool = SamplePool::default();
         group.bench_function(BenchmarkId::new("MediaDecoder", name), |b| {
             b.iter(|| {

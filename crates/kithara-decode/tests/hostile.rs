@@ -19,7 +19,9 @@ const MOST_FRAMES: u64 = 200_000_000;
 
 fn play_file(bytes: Vec<u8>, seeks: &[u64]) {
     let options = DecodeOptions::new(SamplePool::default());
-    let Ok(mut decoder) = MediaDecoder::open(Cursor::new(bytes), &MediaInfo::default(), options) else { return };
+    let Ok(mut decoder) = MediaDecoder::open(Cursor::new(bytes), &MediaInfo::default(), options) else {
+        return;
+    };
     let mut position = 0;
     for _ in 0..200 {
         match decoder.next_chunk() {

@@ -8,9 +8,19 @@ use tokio::sync::watch;
 
 use crate::fetch::Window;
 
-/// How the download of one segment failed, if it did. A file of many segments has one status for all of them, and the
-/// next download clears it: each segment's readers are told by themselves.
-pub(crate) type Fate = watch::Receiver<Option<StorageError>>;
+/// What the readers of one segment are told of its download. A file of many segments has one status for all of them, and
+/// the next download clears it: each segment's readers are told by themselves.
+pub(crate) type Fate = watch::Receiver<Option<Ending>>;
+
+/// How a download ended where the store itself does not tell.
+#[derive(Debug, Clone)]
+pub(crate) enum Ending {
+    /// It failed.
+    Failed(StorageError),
+    /// The body ended after so many bytes, but the protocol does not prove that this is all: it is played, and not kept
+    /// as complete.
+    Unproven(u64),
+}
 
 /// Bytes that are handed to the demuxer at once, at most.
 const READ_SIZE: u64 = 32 * 1024;
@@ -44,12 +54,34 @@ impl<R: Streaming> SegmentBody<R> {
     /// Length of the body in bytes, once it is known.
     #[allow(clippy::len_without_is_empty, reason = "the length of a body that arrives is unknown, not zero")]
     pub fn len(&self) -> Option<u64> {
-        self.len.or_else(|| self.resource.len()).or_else(|| self.resource.expected_len())
+        self.len
+            .or_else(|| self.unproven_end())
+            .or_else(|| self.resource.len())
+            .or_else(|| self.resource.expected_len())
+    }
+
+    /// Where the body ended without proof.
+    fn unproven_end(&self) -> Option<u64> {
+        match &*self.fate.as_ref()?.borrow() {
+            Some(Ending::Unproven(len)) => Some(*len),
+            _ => None,
+        }
+    }
+
+    /// Whether there is something to read at `position`, or nothing will ever be.
+    pub(crate) fn has(&self, position: u64) -> bool {
+        self.resource.available_at(self.offset + position) > 0 || self.is_complete()
+    }
+
+    /// Bytes that are there, from the beginning of the body on.
+    pub(crate) fn received(&self) -> u64 {
+        let received = self.resource.available_at(self.offset);
+        self.len.map_or(received, |len| received.min(len))
     }
 
     /// Whether every byte is in the store.
     pub fn is_complete(&self) -> bool {
-        match self.len {
+        match self.len.or_else(|| self.unproven_end()) {
             Some(len) => self.resource.available_at(self.offset) >= len,
             None => self.resource.len().is_some(),
         }
@@ -61,7 +93,7 @@ impl<R: Streaming> SegmentBody<R> {
             return 1.0;
         }
         match self.len() {
-            Some(len) if len > 0 => (self.resource.available_at(self.offset).min(len) as f64) / len as f64,
+            Some(len) if len > 0 => (self.received().min(len) as f64) / len as f64,
             _ => 0.0,
         }
     }
@@ -106,13 +138,16 @@ impl<R: Streaming> SegmentBody<R> {
     /// Waits for the byte at `at` of the resource, or for the news that it will not come.
     async fn wait_at(&mut self, at: u64) -> Result<WaitOutcome, StorageError> {
         if let Some(fate) = &mut self.fate {
-            let failed = async { fate.wait_for(Option::is_some).await.ok().and_then(|error| error.clone()) };
+            let ending =
+                async { fate.wait_for(Option::is_some).await.ok().and_then(|ending| ending.clone()) };
             tokio::select! {
                 biased;
                 outcome = self.resource.wait_range(at..at + 1) => return outcome,
-                error = failed => match error {
-                    Some(error) => return Err(error),
-                    // The download has ended well: there is no more news of it.
+                ending = ending => match ending {
+                    Some(Ending::Failed(error)) => return Err(error),
+                    Some(Ending::Unproven(len)) if at >= len => return Ok(WaitOutcome::Eof),
+                    // The bytes are there; or the download has ended well, and there is no more news of it.
+                    Some(Ending::Unproven(_)) => {}
                     None => self.fate = None,
                 },
             }

@@ -57,6 +57,13 @@ pub enum HlsEvent {
         /// Its body was in the store already.
         cached: bool,
     },
+    /// A segment arrived so slowly that it would have come too late, and is fetched again from a lesser variant.
+    SegmentAbandoned {
+        /// An index of the ladder.
+        variant: usize,
+        /// Index in the media playlist.
+        segment: usize,
+    },
     /// A segment's body is complete in the store.
     SegmentStored {
         /// An index of the ladder.

@@ -13,7 +13,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use url::Url;
 
-use crate::body::Fate;
+use crate::body::{Ending, Fate};
 use crate::error::{Fetching, HlsError};
 use crate::options::HlsOptions;
 use crate::playlist::Map;
@@ -59,6 +59,8 @@ pub(crate) struct SegmentFetch {
     pub(crate) window: Option<Window>,
     /// The resource holds the window alone, from its own offset 0: an encrypted part is decrypted by itself.
     pub(crate) is_part: bool,
+    /// The bytes are decrypted on the way out of the store, which must know their end; the padding proves it.
+    pub(crate) is_encrypted: bool,
 }
 
 impl SegmentFetch {
@@ -70,6 +72,7 @@ impl SegmentFetch {
             url: plan.url.clone(),
             window: plan.window,
             is_part: is_part(plan),
+            is_encrypted: plan.key.is_some(),
         }
     }
 
@@ -373,20 +376,38 @@ fn is_present<R: Streaming>(resource: &R, window: Option<Window>) -> bool {
 }
 
 /// Tells the readers of one segment how its download ended; a download that is stopped half way counts as failed.
-struct Teller(Option<watch::Sender<Option<StorageError>>>);
+struct Teller(Option<watch::Sender<Option<Ending>>>);
 
 impl Teller {
-    fn tell(mut self, result: &Result<u64, StorageError>) {
-        if let (Some(teller), Err(error)) = (self.0.take(), result) {
-            teller.send_replace(Some(error.clone()));
+    fn tell(mut self, result: &Result<Stored, StorageError>) {
+        let ending = match result {
+            Ok(Stored { is_proven: true, .. }) => None,
+            Ok(Stored { len, .. }) => Some(Ending::Unproven(*len)),
+            Err(error) => Some(Ending::Failed(error.clone())),
+        };
+        if let (Some(teller), Some(ending)) = (self.0.take(), ending) {
+            teller.send_replace(Some(ending));
         }
+    }
+}
+
+/// A segment that arrived.
+struct Stored {
+    len: u64,
+    /// The protocol proves that nothing is missing.
+    is_proven: bool,
+}
+
+impl Stored {
+    fn proven(len: u64) -> Self {
+        Self { len, is_proven: true }
     }
 }
 
 impl Drop for Teller {
     fn drop(&mut self) {
         if let Some(teller) = self.0.take() {
-            teller.send_replace(Some(StorageError::NotAvailable { offset: 0 }));
+            teller.send_replace(Some(Ending::Failed(StorageError::NotAvailable { offset: 0 })));
         }
     }
 }
@@ -407,7 +428,7 @@ async fn download<N: Net, R: Streaming>(
     }
     teller.tell(&result);
     let is_ok = result.is_ok();
-    FetchOutcome { fetch, bytes, len: result.ok(), elapsed: begun.elapsed(), is_ok }
+    FetchOutcome { fetch, bytes, len: result.ok().map(|stored| stored.len), elapsed: begun.elapsed(), is_ok }
 }
 
 async fn transfer<N: Net, R: Streaming>(
@@ -416,11 +437,11 @@ async fn transfer<N: Net, R: Streaming>(
     fetch: &SegmentFetch,
     shared: &Shared,
     received: &mut u64,
-) -> Result<u64, StorageError> {
+) -> Result<Stored, StorageError> {
     let _claim = resource.claim().await?;
     let window = fetch.window_in_resource();
     if is_present(resource, window) {
-        return Ok(window.map(|window| window.len).or_else(|| resource.len()).unwrap_or(0));
+        return Ok(Stored::proven(window.map(|window| window.len).or_else(|| resource.len()).unwrap_or(0)));
     }
     let mut request = Request::new(fetch.url.clone()).with_tag("segment");
     if let Some(Window { offset, len }) = fetch.window {
@@ -457,8 +478,11 @@ async fn transfer<N: Net, R: Streaming>(
     }
     drop(meter);
     let Some(Window { offset: start, len }) = window else {
-        resource.commit(offset).await?;
-        return Ok(offset);
+        let is_proven = response.body.end_is_proven() || fetch.is_encrypted;
+        if is_proven {
+            resource.commit(offset).await?;
+        }
+        return Ok(Stored { len: offset, is_proven });
     };
     let there = resource.available_at(start);
     if there < len {
@@ -468,7 +492,7 @@ async fn transfer<N: Net, R: Streaming>(
     if let Some(total) = total.filter(|total| resource.available_at(0) >= *total) {
         resource.commit(total).await?;
     }
-    Ok(len)
+    Ok(Stored::proven(len))
 }
 
 /// Makes sure that a part belongs to the version of the file that the stored parts are of.

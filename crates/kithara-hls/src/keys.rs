@@ -1,21 +1,26 @@
 //! Decryption keys (`EXT-X-KEY`), fetched once for each URL and kept in memory.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kithara_assets::{Assets, Processor};
 use kithara_net::Net;
 use parking_lot::Mutex;
+use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::error::{Fetching, HlsError};
 use crate::fetch::FetchManager;
 use crate::playlist::KeyInfo;
 
-/// Keys that were fetched. Never printed, and stored on disk only if the application asks.
+/// Keys in memory: a presentation that changes its key with each segment has as many as segments.
+const MAX_KEYS: usize = 256;
+
+/// Keys that were fetched or are on their way. Never printed, and stored on disk only if the application asks.
 #[derive(Default)]
 pub(crate) struct KeyStore {
-    keys: Mutex<HashMap<Url, Bytes>>,
+    keys: Mutex<HashMap<Url, Arc<OnceCell<Bytes>>>>,
 }
 
 impl KeyStore {
@@ -49,11 +54,17 @@ impl KeyStore {
         fetches: &FetchManager<N, A>,
         key: &KeyInfo,
     ) -> Result<Bytes, HlsError> {
-        if let Some(bytes) = self.keys.lock().get(&key.uri) {
-            return Ok(bytes.clone());
+        let cell = self.cell(&key.uri);
+        // Whoever comes meanwhile waits for the same request.
+        let fetch = || fetches.small(Fetching::Key, &key.uri, None, fetches.keeps_keys());
+        cell.get_or_try_init(fetch).await.cloned()
+    }
+
+    fn cell(&self, url: &Url) -> Arc<OnceCell<Bytes>> {
+        let mut keys = self.keys.lock();
+        if keys.len() >= MAX_KEYS && !keys.contains_key(url) {
+            keys.clear();
         }
-        let bytes = fetches.small(Fetching::Key, &key.uri, None, fetches.keeps_keys()).await?;
-        self.keys.lock().insert(key.uri.clone(), bytes.clone());
-        Ok(bytes)
+        Arc::clone(keys.entry(url.clone()).or_default())
     }
 }

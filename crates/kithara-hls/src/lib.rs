@@ -13,6 +13,7 @@ mod keys;
 mod message;
 mod meter;
 mod options;
+mod pace;
 mod pcm;
 mod playlists;
 mod shared;

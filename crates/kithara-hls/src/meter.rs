@@ -1,8 +1,10 @@
 //! How fast the network delivers, measured over all transfers together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// A sample is handed out once it stands for this much busy time, or at the end of a transfer.
@@ -11,9 +13,11 @@ const SAMPLE_TIME: Duration = Duration::from_millis(200);
 /// Counts the bytes of all transfers over the time in which at least one was under way.
 ///
 /// Transfers that share the link would each see a part of it: measured together they show the whole.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ThroughputMeter {
     state: Mutex<State>,
+    /// Told when there is a sample to take.
+    news: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -23,6 +27,8 @@ struct State {
     busy: Duration,
     bytes: u64,
     transfer_ended: bool,
+    /// The sample under way was announced.
+    announced: bool,
 }
 
 impl State {
@@ -35,6 +41,11 @@ impl State {
 }
 
 impl ThroughputMeter {
+    /// A meter that tells `news` of each sample.
+    pub(crate) fn new(news: Arc<Notify>) -> Self {
+        Self { state: Mutex::default(), news }
+    }
+
     /// A transfer begins; it ends when the guard is dropped.
     pub(crate) fn begin(&self) -> Transfer<'_> {
         let mut state = self.state.lock();
@@ -53,6 +64,7 @@ impl ThroughputMeter {
             return None;
         }
         state.transfer_ended = false;
+        state.announced = false;
         Some((std::mem::take(&mut state.bytes), std::mem::take(&mut state.busy)))
     }
 }
@@ -66,7 +78,12 @@ pub(crate) struct Transfer<'m> {
 impl Transfer<'_> {
     /// `bytes` more arrived.
     pub(crate) fn received(&self, bytes: usize) {
-        self.meter.state.lock().bytes += bytes as u64;
+        let mut state = self.meter.state.lock();
+        state.bytes += bytes as u64;
+        state.settle(Instant::now());
+        if state.busy >= SAMPLE_TIME && !std::mem::replace(&mut state.announced, true) {
+            self.meter.news.notify_one();
+        }
     }
 }
 
@@ -85,7 +102,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn parallel_transfers_are_measured_together_and_idle_time_is_not() {
-        let meter = ThroughputMeter::default();
+        let meter = ThroughputMeter::new(Arc::default());
         let first = meter.begin();
         let second = meter.begin();
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -100,7 +117,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_transfer_gives_samples_before_its_end() {
-        let meter = ThroughputMeter::default();
+        let meter = ThroughputMeter::new(Arc::default());
         let transfer = meter.begin();
         transfer.received(10);
         assert_eq!(meter.take_sample(), None);

@@ -17,6 +17,7 @@ use crate::body::SegmentBody;
 use crate::error::{Fetching, HlsError};
 use crate::events::HlsEvent;
 use crate::message::{Content, Failure, HlsMessage};
+use crate::pace::Pace;
 use crate::shared::{Counters, Shared};
 use crate::worker::HlsSourceAdapter;
 
@@ -43,6 +44,10 @@ pub struct HlsPcm<R: Streaming> {
     landing: Option<Landing>,
     /// PCM that `open` decoded to learn the format.
     first: Option<PcmChunk>,
+    /// How fast the application takes the PCM.
+    pace: Pace,
+    /// PCM was given out since the last seek: finding nothing to decode is running dry.
+    playing: bool,
 }
 
 enum State<R> {
@@ -81,6 +86,8 @@ impl<R: Streaming> HlsPcm<R> {
             recoveries: 0,
             landing: None,
             first: None,
+            pace: Pace::default(),
+            playing: false,
         };
         pcm.first = pcm.pull().await?;
         match pcm.first.as_ref().map(PcmChunk::spec).or_else(|| pcm.decoder.spec()) {
@@ -156,6 +163,9 @@ impl<R: Streaming> HlsPcm<R> {
                 }
             },
             State::Reading { message, body, position } => {
+                if self.playing && self.pace.speed().is_some() && !body.has(*position) {
+                    self.shared.run_dry();
+                }
                 match body
                     .read(*position, &self.bytes)
                     .await
@@ -304,12 +314,16 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
     }
 
     async fn next_chunk(&mut self) -> Result<Option<PcmChunk>, HlsError> {
+        self.pace.asked();
         let chunk = match self.first.take() {
             Some(chunk) => Some(chunk),
             None => self.pull().await?,
         };
         if let Some(chunk) = &chunk {
             self.position = chunk.position() + chunk.frames() as u64;
+            self.pace.given(self.spec.position_of(chunk.frames() as u64));
+            self.playing = true;
+            self.shared.set_played(self.spec_position(), self.pace.speed());
             Counters::add(&self.shared.counters.frames, chunk.frames() as u64);
         }
         Ok(chunk)
@@ -322,6 +336,9 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
         self.first = None;
         self.decoder.seek(frame);
         self.position = frame;
+        self.pace.interrupt();
+        self.playing = false;
+        self.shared.set_played(self.spec_position(), self.pace.speed());
         self.recoveries = 0;
         self.state = State::Between;
         let wanted = to.saturating_sub(self.decoder.preroll());

@@ -231,7 +231,7 @@ impl PlaylistManager {
 
     /// Takes a media playlist into the timeline.
     fn accept(&mut self, variant: usize, media: MediaPlaylist, from: &Url) -> Result<(), HlsError> {
-        if media.is_empty() && media.end_list {
+        if media.is_empty() && media.is_complete() {
             return Err(HlsError::Empty { url: from.clone(), reason: "lists no segment" });
         }
         if let Some((_, what)) = media.unsupported_key() {
@@ -243,10 +243,10 @@ impl PlaylistManager {
         let entry = &mut self.entries[variant];
         let end = |media: &MediaPlaylist| media.media_sequence + media.len() as u64;
         let before = self.timeline.playlist(variant).map(|known| end(known));
-        if !media.end_list && before.is_none() {
+        if !media.is_complete() && before.is_none() {
             self.shared.emit(HlsEvent::EndListMissing { url: from.clone() });
         }
-        let changed = before.is_none_or(|before| before != end(&media)) || media.end_list;
+        let changed = before.is_none_or(|before| before != end(&media)) || media.is_complete();
         let unchanged = if changed { 0 } else { entry.loaded.map_or(0, |loaded| loaded.unchanged) + 1 };
         entry.loaded = Some(Loaded { at: Instant::now(), unchanged });
         self.timeline.insert(variant, Arc::new(media));
@@ -319,7 +319,7 @@ impl PlaylistManager {
 
     /// Length of the presentation; `None` while the list may still grow.
     pub(crate) fn duration(&self, variant: usize) -> Option<Duration> {
-        let complete = self.timeline.playlist(variant)?.end_list;
+        let complete = self.timeline.playlist(variant)?.is_complete();
         self.timeline.duration_of(variant).filter(|_| complete)
     }
 
@@ -406,7 +406,7 @@ async fn load<N: Net, A: Assets>(
 ) -> Result<(Playlist, Url), HlsError> {
     let text = fetches.playlist(what, url, stored).await?;
     let playlist = parse(&text.body, &text.url, variables)?;
-    if !text.is_stored && !matches!(&playlist, Playlist::Media(media) if !media.end_list) {
+    if !text.is_stored && !matches!(&playlist, Playlist::Media(media) if !media.is_complete()) {
         fetches.store_playlist(url, &text);
     }
     Ok((playlist, text.url))

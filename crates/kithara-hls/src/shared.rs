@@ -1,6 +1,8 @@
 //! What the planner, the fetches and the reader of one stream know together.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::{Notify, broadcast};
 
@@ -13,10 +15,16 @@ pub(crate) struct Shared {
     pub(crate) events: broadcast::Sender<HlsEvent>,
     pub(crate) meter: ThroughputMeter,
     pub(crate) counters: Counters,
-    /// The planner waits here for the reader to move on.
-    pub(crate) moved: Notify,
+    /// The planner waits here for news: the reader moves on or runs dry, or a transfer has something to tell.
+    pub(crate) moved: Arc<Notify>,
     /// Start of the segment that the reader is in, in nanoseconds of the timeline.
     reader: AtomicU64,
+    /// Up to where PCM was given out, in nanoseconds of the timeline.
+    played: AtomicU64,
+    /// Bits of the `f32` speed of consumption, as a multiple of playback speed; 0 where it has none.
+    speed: AtomicU32,
+    /// A paced reader found nothing to decode.
+    ran_dry: AtomicBool,
     /// The variant that is heard.
     pub(crate) variant: AtomicUsize,
 }
@@ -41,12 +49,16 @@ impl Counters {
 
 impl Shared {
     pub(crate) fn new(event_capacity: usize) -> Self {
+        let moved = Arc::new(Notify::new());
         Self {
             events: broadcast::Sender::new(event_capacity.max(1)),
-            meter: ThroughputMeter::default(),
+            meter: ThroughputMeter::new(Arc::clone(&moved)),
             counters: Counters::default(),
-            moved: Notify::new(),
+            moved,
             reader: AtomicU64::new(0),
+            played: AtomicU64::new(0),
+            speed: AtomicU32::new(0),
+            ran_dry: AtomicBool::new(false),
             variant: AtomicUsize::new(usize::MAX),
         }
     }
@@ -57,14 +69,42 @@ impl Shared {
     }
 
     /// The reader is now in the segment that starts at `start`.
-    pub(crate) fn set_reader(&self, start: std::time::Duration) {
-        self.reader.store(u64::try_from(start.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
+    pub(crate) fn set_reader(&self, start: Duration) {
+        self.reader.store(nanos(start), Ordering::Release);
         self.moved.notify_one();
     }
 
     /// Start of the segment that the reader is in.
-    pub(crate) fn reader(&self) -> std::time::Duration {
-        std::time::Duration::from_nanos(self.reader.load(Ordering::Acquire))
+    pub(crate) fn reader(&self) -> Duration {
+        Duration::from_nanos(self.reader.load(Ordering::Acquire))
+    }
+
+    /// PCM was given out up to `position`, and is taken at `speed`. Wakes nobody: it happens with each chunk.
+    pub(crate) fn set_played(&self, position: Duration, speed: Option<f64>) {
+        self.played.store(nanos(position), Ordering::Relaxed);
+        self.speed.store(speed.map_or(0, |speed| (speed as f32).to_bits()), Ordering::Relaxed);
+    }
+
+    /// Up to where PCM was given out.
+    pub(crate) fn played(&self) -> Duration {
+        Duration::from_nanos(self.played.load(Ordering::Relaxed))
+    }
+
+    /// How fast PCM is taken, as a multiple of playback speed; `None` while that is not known, or as fast as it comes.
+    pub(crate) fn speed(&self) -> Option<f64> {
+        Some(f64::from(f32::from_bits(self.speed.load(Ordering::Relaxed)))).filter(|speed| *speed > 0.0)
+    }
+
+    /// A paced reader finds nothing to decode.
+    pub(crate) fn run_dry(&self) {
+        if !self.ran_dry.swap(true, Ordering::Relaxed) {
+            self.moved.notify_one();
+        }
+    }
+
+    /// Whether a paced reader has found nothing to decode since the last look.
+    pub(crate) fn take_ran_dry(&self) -> bool {
+        self.ran_dry.swap(false, Ordering::Relaxed)
     }
 
     pub(crate) fn stats(&self) -> HlsStats {
@@ -81,6 +121,10 @@ impl Shared {
             variant: (variant != usize::MAX).then_some(variant),
         }
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// A snapshot of what a stream has done so far.

@@ -85,6 +85,8 @@ pub struct AbrController {
     stalled: bool,
     /// The bandwidth cap changed since the last decision.
     cap_changed: bool,
+    /// How fast the audio is consumed, as a multiple of playback speed.
+    speed: f64,
 }
 
 /// A variant of the ladder.
@@ -151,6 +153,7 @@ impl AbrController {
             last_switch: None,
             stalled: false,
             cap_changed: false,
+            speed: 1.0,
         }
     }
 
@@ -165,6 +168,12 @@ impl AbrController {
             let bits = (bytes as f64 * 8.0 / duration.as_secs_f64()) as u64;
             rung.seen = rung.seen.max(bits);
         }
+    }
+
+    /// The audio is consumed at `speed` times playback speed: a variant then needs as much more throughput, and a buffer
+    /// lasts as much shorter. Default 1; what is slower counts as 1, because a pause may end at any time.
+    pub fn set_speed(&mut self, speed: f64) {
+        self.speed = if speed.is_finite() { speed.max(1.0) } else { 1.0 };
     }
 
     /// Playback ran dry.
@@ -249,12 +258,13 @@ impl AbrController {
         let current = self.current.map(|decision| decision.variant);
         AbrView {
             now,
-            buffered,
-            throughput: self.estimator.estimate(),
+            buffered: buffered.div_f64(self.speed),
+            throughput: self.estimator.estimate().map(|bits| (bits as f64 / self.speed) as u64),
             candidates,
             current: candidates.iter().find(|candidate| Some(candidate.variant) == current).copied(),
             last_switch: self.last_switch,
             stalled: self.stalled,
+            speed: self.speed,
         }
     }
 
@@ -264,6 +274,12 @@ impl AbrController {
         let candidates = self.candidates(now);
         let view = self.view(now, buffered, &candidates);
         self.mode == VariantMode::Auto && self.policy.abandon(&view, transfer)
+    }
+
+    /// A segment was given up: the next [`choose`](Self::choose) takes what the transfer's own throughput allows.
+    pub fn abandoned(&mut self, transfer: &TransferProgress) {
+        self.estimator.fall_to(transfer.bits_per_second() as u64);
+        self.stalled = true;
     }
 
     /// Leaves a variant alone for `penalty`, or for good with `None`.

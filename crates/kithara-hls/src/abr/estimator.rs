@@ -65,6 +65,12 @@ impl ThroughputEstimator {
         }
     }
 
+    /// A transfer turned out to get no more than `bits` per second, and so little of it came that it makes no measurement.
+    pub fn fall_to(&mut self, bits: u64) {
+        self.fast.limit(bits as f64);
+        self.initial = self.initial.map(|initial| initial.min(bits));
+    }
+
     /// Whether anything was measured yet.
     #[must_use]
     pub fn is_measured(&self) -> bool {
@@ -99,6 +105,10 @@ impl Average {
             value * share + known * (1.0 - share)
         };
         self.value = average * self.weight;
+    }
+
+    fn limit(&mut self, value: f64) {
+        self.value = self.value.min(value * self.weight);
     }
 
     fn value(&self) -> Option<f64> {

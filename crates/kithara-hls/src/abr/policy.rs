@@ -19,9 +19,10 @@ pub struct Candidate {
 pub struct AbrView<'a> {
     /// Now.
     pub now: Instant,
-    /// Audio that is fetched and not yet played.
+    /// Audio that is fetched and not yet played, in the time that playing it takes.
     pub buffered: Duration,
-    /// Measured throughput, bits per second.
+    /// Measured throughput, bits per second of playback at normal speed: half of the network's where the audio is consumed
+    /// at twice the speed.
     pub throughput: Option<u64>,
     /// What may be chosen, in the order of the ladder; never empty.
     pub candidates: &'a [Candidate],
@@ -31,6 +32,8 @@ pub struct AbrView<'a> {
     pub last_switch: Option<Instant>,
     /// Playback ran dry since the last decision.
     pub stalled: bool,
+    /// How fast the audio is consumed, as a multiple of playback speed; at least 1.
+    pub speed: f64,
 }
 
 impl AbrView<'_> {
@@ -58,6 +61,14 @@ pub struct TransferProgress {
     pub elapsed: Duration,
     /// Its duration.
     pub duration: Duration,
+}
+
+impl TransferProgress {
+    /// What the transfer gets.
+    #[must_use]
+    pub fn bits_per_second(&self) -> f64 {
+        self.received as f64 * 8.0 / self.elapsed.as_secs_f64().max(1e-3)
+    }
 }
 
 /// A rule that chooses variants.
@@ -135,19 +146,22 @@ impl AbrPolicy for ThroughputPolicy {
         }
     }
 
-    /// Gives up when the rest would arrive after the buffer has run dry, and a whole lower segment would be here
-    /// sooner.
+    /// Gives up when the segment arrives more slowly than it is played, its rest would come after the buffer has run
+    /// dry, and a whole lower segment would be here sooner.
     fn abandon(&mut self, view: &AbrView<'_>, transfer: &TransferProgress) -> bool {
         let is_current = |candidate: &&Candidate| candidate.variant == transfer.variant;
         let Some(current) = view.candidates.iter().find(is_current) else { return false };
         if transfer.elapsed < MIN_WATCH || transfer.received >= transfer.total {
             return false;
         }
-        let speed = transfer.received as f64 * 8.0 / transfer.elapsed.as_secs_f64();
+        let speed = transfer.bits_per_second();
+        if transfer.total as f64 * 8.0 <= speed / view.speed * transfer.duration.as_secs_f64() {
+            return false;
+        }
         let rest = (transfer.total - transfer.received) as f64 * 8.0;
         let rest_seconds = rest / speed.max(1.0);
-        let lower =
-            AbrView { throughput: Some(speed as u64), ..*view }.sustainable(self.settings.up_fraction);
+        let lower = AbrView { throughput: Some((speed / view.speed) as u64), ..*view }
+            .sustainable(self.settings.up_fraction);
         let Some(lower) = lower.filter(|lower| lower.bandwidth < current.bandwidth) else { return false };
         let lower_seconds = lower.bandwidth as f64 * transfer.duration.as_secs_f64() / speed.max(1.0);
         rest_seconds > view.buffered.as_secs_f64() && lower_seconds < rest_seconds

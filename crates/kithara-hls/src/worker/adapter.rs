@@ -95,3 +95,125 @@ impl<R: Streaming> HlsSourceAdapter<R> {
         self.buffered_chunks.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use kithara_storage::StreamingResource;
+    use kithara_worker::{AsyncWorkerSource, CommandOutcome};
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::abr::SwitchReason;
+    use crate::message::Content;
+
+    type Message = HlsMessage<StreamingResource>;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// Twenty segments of a second, and what it was told.
+    #[derive(Default)]
+    struct Source {
+        next: usize,
+        told: Arc<Mutex<Vec<HlsCommand>>>,
+    }
+
+    impl AsyncWorkerSource for Source {
+        type Item = Message;
+        type Command = HlsCommand;
+        type Error = HlsError;
+
+        async fn fetch_next(&mut self) -> Result<Option<Message>, HlsError> {
+            let segment = self.next;
+            self.next += 1;
+            Ok((segment < 20).then(|| message(segment)))
+        }
+
+        fn handle_command(&mut self, command: HlsCommand) -> CommandOutcome {
+            let to = match &command {
+                HlsCommand::Seek { to } | HlsCommand::SetMode { from: to, .. } => *to,
+                HlsCommand::Failed { resume_at, .. } => *resume_at,
+            };
+            self.next = to.as_secs() as usize;
+            self.told.lock().push(command);
+            CommandOutcome::NewEpoch
+        }
+
+        fn starts_epoch(_: &HlsCommand) -> bool {
+            true
+        }
+    }
+
+    fn message(segment: usize) -> Message {
+        HlsMessage {
+            variant: 0,
+            reason: SwitchReason::Initial,
+            segment,
+            is_first: segment == 0,
+            start: SECOND * segment as u32,
+            duration: SECOND,
+            discontinuity_sequence: 0,
+            url: url::Url::parse("http://localhost/segment").unwrap(),
+            init: None,
+            content: Content::Gap { error: None },
+        }
+    }
+
+    fn adapter() -> (HlsSourceAdapter<StreamingResource>, Arc<Mutex<Vec<HlsCommand>>>) {
+        let source = Source::default();
+        let told = Arc::clone(&source.told);
+        let worker = kithara_worker::spawn_async(source, super::super::HLS_CHUNK_CHANNEL_CAPACITY);
+        (HlsSourceAdapter::new(worker), told)
+    }
+
+    async fn segments(adapter: &mut HlsSourceAdapter<StreamingResource>) -> Vec<usize> {
+        let mut segments = Vec::new();
+        while let Some(message) = adapter.next().await.unwrap() {
+            segments.push(message.segment);
+            assert!(adapter.buffered() <= MAX_BUFFERED_CHUNKS);
+        }
+        segments
+    }
+
+    #[tokio::test]
+    async fn of_twenty_messages_the_last_five_are_kept() {
+        let (mut adapter, _) = adapter();
+        assert_eq!(segments(&mut adapter).await, (0..20).collect::<Vec<_>>());
+        assert_eq!(adapter.buffered(), 5);
+        assert_eq!(adapter.buffered_chunks.front().map(|message| message.segment), Some(15));
+    }
+
+    #[tokio::test]
+    async fn a_step_back_to_a_kept_message_asks_nobody() {
+        let (mut adapter, told) = adapter();
+        segments(&mut adapter).await;
+        adapter.seek(SECOND * 17 + SECOND / 2);
+        assert_eq!(segments(&mut adapter).await, [17, 18, 19]);
+        adapter.seek(SECOND * 15);
+        assert_eq!(segments(&mut adapter).await, [15, 16, 17, 18, 19]);
+        assert!(told.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_step_further_back_asks_the_worker_and_loses_nothing() {
+        let (mut adapter, told) = adapter();
+        segments(&mut adapter).await;
+        adapter.seek(SECOND * 3);
+        assert_eq!(adapter.buffered(), 0, "what is kept does not follow the new place");
+        assert_eq!(segments(&mut adapter).await, (3..20).collect::<Vec<_>>());
+        assert!(matches!(told.lock()[..], [HlsCommand::Seek { to }] if to == SECOND * 3));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_mode_keeps_what_lies_before_it() {
+        let (mut adapter, told) = adapter();
+        for segment in 0..6 {
+            assert_eq!(adapter.next().await.unwrap().map(|message| message.segment), Some(segment));
+        }
+        adapter.set_mode(VariantMode::Manual(0), SECOND * 5);
+        assert_eq!(adapter.buffered(), 4);
+        assert_eq!(adapter.next().await.unwrap().map(|message| message.segment), Some(5));
+        assert_eq!(told.lock().len(), 1);
+    }
+}

@@ -7,13 +7,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use kithara_assets::{Assets, ResourceKey};
 use kithara_net::Net;
-use kithara_storage::StorageError;
 use kithara_worker::{AsyncWorkerSource, CommandOutcome};
 use tokio::time::Instant;
 
+use super::init::{InitId, init_section};
+use super::remedies::Trouble;
+use super::slow::GivenUp;
 use crate::abr::{AbrController, SwitchReason, VariantMode};
 use crate::body::SegmentBody;
-use crate::error::{Fetching, HlsError, chain};
+use crate::error::{HlsError, chain};
 use crate::events::HlsEvent;
 use crate::fetch::{FetchManager, FetchOutcome, SegmentFetch, Started, Window};
 use crate::keys::KeyStore;
@@ -25,15 +27,6 @@ use crate::shared::Shared;
 
 /// Messages that wait between the planner and the reader, so that eight segments can be on their way.
 pub const HLS_CHUNK_CHANNEL_CAPACITY: usize = 8;
-
-/// Segments in a row that may be replaced by silence before the presentation is given up.
-const MAX_GAPS: usize = 3;
-
-/// Reloads of the playlists for one refused segment before the refusal is final.
-const MAX_RELOADS: u32 = 2;
-
-/// How often a segment whose bytes changed or vanished under the reader is asked for again at the same source.
-const MAX_AGAIN: u32 = 2;
 
 /// What a planner is made of.
 pub(crate) struct Parts<N, A> {
@@ -47,63 +40,48 @@ pub(crate) struct Parts<N, A> {
 
 /// Plans the segments of one stream, and sends a message for each as soon as its fetch has begun.
 pub(crate) struct HlsWorkerSource<N: Net, A: Assets> {
-    parts: Parts<N, A>,
+    pub(super) parts: Parts<N, A>,
     keys: KeyStore,
     /// Init sections of the current variant.
     init_segments_cache: Vec<(InitId, Bytes)>,
     /// Where the next segment begins.
-    cursor: Duration,
+    pub(super) cursor: Duration,
     /// The segment after the last planned one, while the variant stays.
-    next: Option<(usize, usize)>,
+    pub(super) next: Option<(usize, usize)>,
     variant: Option<usize>,
-    ahead: VecDeque<Planned<A::Streaming>>,
+    pub(super) ahead: VecDeque<Planned<A::Streaming>>,
     /// Planned, and its message not yet handed out.
-    pending: Option<Pending<A>>,
-    trouble: Trouble,
+    pub(super) pending: Option<Pending<A>>,
+    pub(super) trouble: Trouble,
+    /// What was given up for its slowness, until the reader has met its end.
+    pub(super) given_up: Option<GivenUp>,
+    /// The arriving segment that was looked at last: variant and index.
+    pub(super) looked_at: Option<(usize, usize)>,
 }
 
-/// Which init section: its URL and window.
-type InitId = (url::Url, Option<Window>);
-
 /// A planned segment that the reader has not passed.
-struct Planned<R> {
-    start: Duration,
-    duration: Duration,
-    bytes: u64,
-    body: Option<SegmentBody<R>>,
+pub(super) struct Planned<R> {
+    pub(super) variant: usize,
+    pub(super) segment: usize,
+    pub(super) start: Duration,
+    pub(super) duration: Duration,
+    /// Expected length in bytes.
+    pub(super) bytes: u64,
+    pub(super) body: Option<SegmentBody<R>>,
+    /// When its fetch began.
+    pub(super) begun: Instant,
+    /// Bytes that were in the store by then.
+    pub(super) found: u64,
 }
 
 /// A segment whose fetch has begun, and whose message waits for its init section and key.
-struct Pending<A: Assets> {
+pub(super) struct Pending<A: Assets> {
     plan: SegmentPlan,
     reason: SwitchReason,
     key: ResourceKey,
     /// `None`: a gap.
     started: Option<Started<A::Streaming>>,
     gap: Option<Arc<HlsError>>,
-}
-
-/// What went wrong lately.
-#[derive(Default)]
-struct Trouble {
-    reload_wanted: bool,
-    /// Segments to be replaced by silence, by their start.
-    silent: Vec<(Duration, Arc<HlsError>)>,
-    /// Why variants left the ladder.
-    reasons: Vec<String>,
-    last: Option<Arc<HlsError>>,
-    /// The place that failed last.
-    place: Option<Place>,
-}
-
-/// A place of the timeline that failed, and what was tried there.
-#[derive(Default)]
-struct Place {
-    start: Duration,
-    reloads: u32,
-    again: u32,
-    /// The variants that failed here.
-    failed: Vec<usize>,
 }
 
 enum Plan {
@@ -128,6 +106,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             ahead: VecDeque::with_capacity(HLS_CHUNK_CHANNEL_CAPACITY),
             pending: None,
             trouble: Trouble::default(),
+            given_up: None,
+            looked_at: None,
         }
     }
 
@@ -138,6 +118,10 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         }
         if let Some((bytes, elapsed)) = self.parts.shared.meter.take_sample() {
             self.parts.abr.record(bytes, elapsed);
+        }
+        self.parts.abr.set_speed(self.parts.shared.speed().unwrap_or(1.0));
+        if self.parts.shared.take_ran_dry() {
+            self.parts.abr.stalled();
         }
         let reader = self.parts.shared.reader();
         while self.ahead.front().is_some_and(|planned| planned.start + planned.duration <= reader) {
@@ -160,8 +144,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         }
     }
 
-    /// Audio that is in the store without a gap, from the reader's segment on.
-    fn buffered(&self) -> Duration {
+    /// Audio that is in the store without a gap, from the reader's place on.
+    pub(super) fn buffered(&self) -> Duration {
         let mut buffered = Duration::ZERO;
         for planned in &self.ahead {
             let fraction = planned.body.as_ref().map_or(1.0, SegmentBody::fraction);
@@ -170,7 +154,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
                 break;
             }
         }
-        buffered
+        let begins = self.ahead.front().map_or(Duration::ZERO, |planned| planned.start);
+        buffered.saturating_sub(self.parts.shared.played().saturating_sub(begins))
     }
 
     /// Whether another fetch may begin.
@@ -191,7 +176,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let bandwidth = self.variant.map_or(0, |variant| self.parts.playlists.bandwidth(variant));
         match self.parts.abr.throughput() {
             Some(throughput) if bandwidth > 0 => {
-                usize::try_from(throughput / bandwidth).unwrap_or(most).clamp(1, most)
+                let needed = (bandwidth as f64 * self.parts.shared.speed().unwrap_or(1.0).max(1.0)) as u64;
+                usize::try_from(throughput / needed).unwrap_or(most).clamp(1, most)
             }
             Some(_) => most,
             None => 1,
@@ -199,7 +185,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     async fn plan(&mut self) -> Result<Plan, HlsError> {
-        if !self.has_room() {
+        if self.given_up.is_some() || !self.has_room() {
             return Ok(Plan::Full);
         }
         let (variant, reason) = self.choose().await?;
@@ -258,7 +244,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     /// The variant of the next segment, with its playlist loaded. One whose playlist cannot be had leaves the ladder.
-    async fn choose(&mut self) -> Result<(usize, SwitchReason), HlsError> {
+    pub(super) async fn choose(&mut self) -> Result<(usize, SwitchReason), HlsError> {
         loop {
             let now = Instant::now().into_std();
             let Some(decision) = self.parts.abr.choose(now, self.buffered()) else {
@@ -281,7 +267,9 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             Some(self.parts.fetches.start(SegmentFetch::of(&plan), &key).await?)
         };
         let window = FetchManager::<N, A>::window_in_resource(&plan);
-        let body = started.as_ref().map(|started| SegmentBody::new(started.resource.clone(), window, None));
+        let body = started
+            .as_ref()
+            .map(|started| SegmentBody::new(started.resource.clone(), window, started.fate.clone()));
         let bytes = plan.window.map_or_else(
             || {
                 self.parts.playlists.bandwidth(plan.variant).saturating_mul(plan.duration.as_millis() as u64)
@@ -289,7 +277,17 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             },
             |window| window.len,
         );
-        self.ahead.push_back(Planned { start: plan.start, duration: plan.duration, bytes, body });
+        let found = body.as_ref().map_or(0, SegmentBody::received);
+        self.ahead.push_back(Planned {
+            variant: plan.variant,
+            segment: plan.index,
+            start: plan.start,
+            duration: plan.duration,
+            bytes,
+            body,
+            begun: Instant::now(),
+            found,
+        });
         self.cursor = plan.start + plan.duration;
         self.next = Some((plan.variant, plan.index + 1));
         self.pending = Some(Pending { plan, reason, key, started, gap });
@@ -343,16 +341,17 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         Ok(Some(message))
     }
 
-    /// Waits until the reader moves or a download ends.
+    /// Waits until the reader moves, a download tells something or ends, or the reader must have run dry.
     async fn wait(&mut self) {
+        let look_due = self.look_due();
         let Parts { fetches, shared, .. } = &mut self.parts;
-        let outcome = tokio::select! {
-            () = shared.moved.notified() => None,
+        tokio::select! {
+            () = shared.moved.notified() => {}
             // `None`, no download at all, leaves the reader to be waited for.
-            Some(outcome) = fetches.ended() => Some(outcome),
-        };
-        if let Some(outcome) = outcome {
-            self.ended(&outcome);
+            Some(outcome) = fetches.ended() => self.ended(&outcome),
+            () = tokio::time::sleep_until(look_due.unwrap_or_else(Instant::now)), if look_due.is_some() => {
+                self.looked();
+            }
         }
     }
 
@@ -379,41 +378,6 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         self.next = None;
     }
 
-    fn exclude(&mut self, variant: usize, error: Arc<HlsError>) {
-        if !error.is_unsupported() && self.parts.playlists.failover(variant) {
-            return;
-        }
-        let penalty = (!error.is_unsupported()).then(|| self.parts.abr.penalty());
-        let text = chain(&*error);
-        self.trouble.reasons.push(format!("variant {variant}: {text}"));
-        self.parts.abr.exclude(variant, Instant::now().into_std(), penalty);
-        self.parts.shared.emit(HlsEvent::VariantExcluded { variant, penalty, error: text });
-        self.trouble.last = Some(error);
-    }
-
-    fn no_variant(&mut self) -> HlsError {
-        let reasons = std::mem::take(&mut self.trouble.reasons);
-        match self.trouble.last.take().map(Arc::try_unwrap) {
-            // One variant, one reason: that reason is the whole story.
-            Some(Ok(error)) if reasons.len() == 1 => error,
-            Some(Ok(error)) => self.no_variant_because(reasons, Some(Arc::new(error))),
-            Some(Err(error)) => self.no_variant_because(reasons, Some(error)),
-            None => self.no_variant_because(reasons, None),
-        }
-    }
-
-    fn no_variant_because(&self, reasons: Vec<String>, source: Option<Arc<HlsError>>) -> HlsError {
-        HlsError::NoPlayableVariant { url: self.parts.playlists.url().clone(), reasons, source }
-    }
-
-    /// Whether there is a variant that may be chosen now and did not fail at the present place.
-    fn has_untried(&self) -> bool {
-        let now = Instant::now().into_std();
-        let failed = self.trouble.place.as_ref().map_or(&[][..], |place| &place.failed);
-        let count = self.parts.playlists.bandwidths().len();
-        (0..count).any(|variant| !failed.contains(&variant) && !self.parts.abr.is_excluded(variant, now))
-    }
-
     /// The pending segment cannot be had as planned.
     fn give_up_pending(&mut self, error: HlsError) -> Result<(), HlsError> {
         let Some(pending) = self.pending.take() else { return Err(error) };
@@ -430,6 +394,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         self.cursor = to;
         self.next = None;
         self.pending = None;
+        self.given_up = None;
         self.ahead.clear();
     }
 
@@ -440,85 +405,6 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         self.parts.fetches.cancel_unless(|variant, segment| {
             playlists.span(variant, segment).is_some_and(|(start, end)| end > from && start < from + most)
         });
-    }
-
-    /// What was tried at `start` so far.
-    fn place_at(&mut self, start: Duration) -> &mut Place {
-        let place = self.trouble.place.take().filter(|place| place.start == start);
-        self.trouble.place.insert(place.unwrap_or_else(|| Place { start, ..Place::default() }))
-    }
-
-    /// The remedies, in this order: the same source again where the entity changed; new URLs where access was refused;
-    /// the variant's redundant sources; another variant; silence, where a server says that it does not have the segment.
-    fn on_failed(&mut self, segment: usize, variant: usize, failure: Failure) {
-        let start = self.parts.playlists.span(variant, segment).map_or(self.cursor, |(start, _)| start);
-        let refused = matches!(failure.status, Some(401 | 403 | 410));
-        let place = self.place_at(start);
-        if refused && place.reloads < MAX_RELOADS {
-            place.reloads += 1;
-            self.trouble.reload_wanted = true;
-            return;
-        }
-        if failure.error.is_of_other_bytes() && place.again < MAX_AGAIN {
-            place.again += 1;
-            return;
-        }
-        if !failure.is_unsupported && self.parts.playlists.failover(variant) {
-            return;
-        }
-        let place = self.place_at(start);
-        if !place.failed.contains(&variant) {
-            place.failed.push(variant);
-        }
-        let missing = matches!(failure.status, Some(404 | 410 | 500..));
-        if missing && segment > 0 && !self.has_untried() && self.gaps_before(variant, segment) < MAX_GAPS {
-            self.silence(start, failure.error);
-            return;
-        }
-        self.exclude(variant, failure.error);
-    }
-
-    /// Segments right before this one that are silent already.
-    fn gaps_before(&self, variant: usize, segment: usize) -> usize {
-        let is_silent = |segment: &usize| {
-            let span = self.parts.playlists.span(variant, *segment);
-            span.is_some_and(|(from, _)| self.trouble.silent.iter().any(|(start, _)| *start == from))
-        };
-        (0..segment).rev().take_while(is_silent).count()
-    }
-
-    /// Puts silence in the place of a segment that no variant has: none of them is to blame.
-    fn silence(&mut self, start: Duration, error: Arc<HlsError>) {
-        let now = Instant::now().into_std();
-        for variant in self.trouble.place.take().map(|place| place.failed).unwrap_or_default() {
-            self.parts.abr.exclude(variant, now, Some(Duration::ZERO));
-        }
-        self.trouble.silent.push((start, error));
-    }
-}
-
-async fn init_section<N: Net, A: Assets>(
-    fetches: &FetchManager<N, A>,
-    keys: &KeyStore,
-    known: &[(InitId, Bytes)],
-    plan: &SegmentPlan,
-) -> Result<Option<Bytes>, HlsError> {
-    let Some(map) = &plan.map else { return Ok(None) };
-    let window = Window::of(map);
-    if let Some((_, init)) = known.iter().find(|((url, of), _)| *url == map.uri && *of == window) {
-        return Ok(Some(init.clone()));
-    }
-    let bytes = fetches.small(Fetching::Init, &map.uri, window, true).await?;
-    match keys.processor(fetches, map.key.as_deref(), plan.media_sequence).await? {
-        None => Ok(Some(bytes)),
-        Some(processor) => {
-            let plain = processor.process_all(&bytes).map_err(|error| HlsError::Storage {
-                what: Fetching::Init,
-                url: map.uri.clone(),
-                source: StorageError::source(error, false),
-            })?;
-            Ok(Some(plain.into()))
-        }
     }
 }
 
@@ -531,6 +417,7 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
         loop {
             self.reload_if_wanted().await;
             self.absorb();
+            self.give_up_what_is_too_slow().await;
             if self.pending.is_none() {
                 match self.plan().await? {
                     Plan::Started => {}
@@ -541,6 +428,11 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
                     Plan::Reload(variant, due) => {
                         tokio::time::sleep_until(due).await;
                         self.grow(variant).await;
+                        continue;
+                    }
+                    // Until the last byte is here, something may have to be fetched anew.
+                    Plan::End if self.parts.fetches.in_flight() > 0 => {
+                        self.wait().await;
                         continue;
                     }
                     Plan::End => return Ok(None),
@@ -563,7 +455,9 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
                 to
             }
             HlsCommand::Failed { segment, variant, resume_at, failure } => {
-                self.on_failed(segment, variant, failure);
+                if !self.is_given_up(variant, segment) {
+                    self.on_failed(segment, variant, failure);
+                }
                 self.restart_at(resume_at);
                 self.parts.shared.set_reader(resume_at);
                 resume_at

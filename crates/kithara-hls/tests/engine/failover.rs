@@ -5,15 +5,11 @@ use std::time::Duration;
 use kithara_hls::{HlsError, VariantMode};
 use kithara_testkit::{Origin, Reply, media};
 
-use crate::support::{MASTER, difference, locked, names, open, options, playlist, read, read_all, text};
+use crate::support::{
+    MASTER, difference, locked, names, open, options, playlist, read, read_all, segment_path, text,
+};
 
 const TWO_SECONDS: Duration = Duration::from_secs(2);
-
-/// Every variant's list, and the path of its n-th segment.
-fn segment_path(variant: &str, index: usize) -> String {
-    let list = text(&format!("hls/aac4/{variant}/index.m3u8"));
-    format!("/hls/aac4/{variant}/{}", names(list)[index])
-}
 
 #[tokio::test]
 async fn a_segment_that_one_variant_alone_has_is_found_there() {

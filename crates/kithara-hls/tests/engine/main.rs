@@ -4,4 +4,5 @@
 mod failover;
 mod growing;
 mod seeking;
+mod slow;
 mod support;

@@ -72,3 +72,9 @@ pub(crate) fn names(list: &str) -> Vec<&str> {
 pub(crate) fn playlist(text: impl Into<String>) -> Resource {
     Resource::new(bytes::Bytes::from(text.into())).content_type("application/vnd.apple.mpegurl")
 }
+
+/// The path of a bundled variant's n-th segment.
+pub(crate) fn segment_path(variant: &str, index: usize) -> String {
+    let list = text(&format!("hls/aac4/{variant}/index.m3u8"));
+    format!("/hls/aac4/{variant}/{}", names(list)[index])
+}

@@ -276,8 +276,44 @@ fn a_segment_is_given_up_when_it_cannot_arrive_in_time() {
     assert!(!asks(&mut play, 5, TransferProgress { variant: 0, total: 32_000, ..slow }), "nothing is lower");
     assert!(!asks(&mut play, 5, TransferProgress { elapsed: Duration::ZERO, ..slow }), "too early to tell");
     assert!(!asks(&mut play, 5, TransferProgress { received: 600_000, ..slow }), "more than was said");
+    assert!(
+        !asks(&mut play, 0, TransferProgress { received: 260_000, ..slow }),
+        "it comes as fast as it is played: a reader that takes everything at once never has a buffer"
+    );
     play.abr.set_mode(VariantMode::Manual(3));
     assert!(!asks(&mut play, 5, slow), "the application wants it");
+}
+
+#[test]
+fn after_a_segment_was_given_up_its_own_throughput_rules() {
+    let mut play = Play::auto();
+    play.choose(0);
+    play.network(2_000_000, 10);
+    assert_eq!(play.choose(10).variant, 3);
+    play.abr.abandoned(&TransferProgress {
+        variant: 3,
+        received: 25_000,
+        total: 500_000,
+        elapsed: Duration::from_secs(2),
+        duration: Duration::from_secs(4),
+    });
+    let decision = play.choose(5);
+    assert_eq!((decision.variant, decision.reason), (0, SwitchReason::BufferLow));
+}
+
+#[test]
+fn who_listens_faster_needs_more() {
+    let chosen = |speed: f64, buffered| {
+        let mut play = Play::auto();
+        play.choose(0);
+        play.network(2_000_000, 10);
+        play.abr.set_speed(speed);
+        play.choose(buffered).variant
+    };
+    assert_eq!(chosen(1.0, 10), 3);
+    assert!(chosen(4.0, 40) < 3);
+    assert_eq!(chosen(0.25, 10), 3, "who listens more slowly may speed up at any time");
+    assert_eq!(chosen(f64::NAN, 10), 3);
 }
 
 #[test]

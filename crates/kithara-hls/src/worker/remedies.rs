@@ -1,0 +1,141 @@
+//! What is done about a segment, a playlist or a variant that fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kithara_assets::Assets;
+use kithara_net::Net;
+use tokio::time::Instant;
+
+use super::source::HlsWorkerSource;
+use crate::error::{HlsError, chain};
+use crate::events::HlsEvent;
+use crate::message::Failure;
+
+/// Segments in a row that may be replaced by silence before the presentation is given up.
+const MAX_GAPS: usize = 3;
+
+/// Reloads of the playlists for one refused segment before the refusal is final.
+const MAX_RELOADS: u32 = 2;
+
+/// How often a segment whose bytes changed or vanished under the reader is asked for again at the same source.
+const MAX_AGAIN: u32 = 2;
+
+/// Reasons kept for the error that ends the stream, should every variant fail.
+const MAX_REASONS: usize = 32;
+
+/// What went wrong lately.
+#[derive(Default)]
+pub(super) struct Trouble {
+    pub(super) reload_wanted: bool,
+    /// Segments to be replaced by silence, by their start.
+    pub(super) silent: Vec<(Duration, Arc<HlsError>)>,
+    /// Why variants left the ladder.
+    reasons: Vec<String>,
+    last: Option<Arc<HlsError>>,
+    /// The place that failed last.
+    pub(super) place: Option<Place>,
+}
+
+/// A place of the timeline that failed, and what was tried there.
+#[derive(Default)]
+pub(super) struct Place {
+    start: Duration,
+    reloads: u32,
+    again: u32,
+    /// The variants that failed here.
+    failed: Vec<usize>,
+}
+
+impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
+    /// Goes over to the variant's next source, or leaves it alone for a while.
+    pub(super) fn exclude(&mut self, variant: usize, error: Arc<HlsError>) {
+        if !error.is_unsupported() && self.parts.playlists.failover(variant) {
+            return;
+        }
+        let penalty = (!error.is_unsupported()).then(|| self.parts.abr.penalty());
+        let text = chain(&*error);
+        self.trouble.reasons.truncate(MAX_REASONS);
+        self.trouble.reasons.push(format!("variant {variant}: {text}"));
+        self.parts.abr.exclude(variant, Instant::now().into_std(), penalty);
+        self.parts.shared.emit(HlsEvent::VariantExcluded { variant, penalty, error: text });
+        self.trouble.last = Some(error);
+    }
+
+    pub(super) fn no_variant(&mut self) -> HlsError {
+        let reasons = std::mem::take(&mut self.trouble.reasons);
+        match self.trouble.last.take().map(Arc::try_unwrap) {
+            // One variant, one reason: that reason is the whole story.
+            Some(Ok(error)) if reasons.len() == 1 => error,
+            Some(Ok(error)) => self.no_variant_because(reasons, Some(Arc::new(error))),
+            Some(Err(error)) => self.no_variant_because(reasons, Some(error)),
+            None => self.no_variant_because(reasons, None),
+        }
+    }
+
+    fn no_variant_because(&self, reasons: Vec<String>, source: Option<Arc<HlsError>>) -> HlsError {
+        HlsError::NoPlayableVariant { url: self.parts.playlists.url().clone(), reasons, source }
+    }
+
+    /// Whether there is a variant that may be chosen now and did not fail at the present place.
+    fn has_untried(&self) -> bool {
+        let now = Instant::now().into_std();
+        let failed = self.trouble.place.as_ref().map_or(&[][..], |place| &place.failed);
+        let count = self.parts.playlists.bandwidths().len();
+        (0..count).any(|variant| !failed.contains(&variant) && !self.parts.abr.is_excluded(variant, now))
+    }
+
+    /// What was tried at `start` so far.
+    fn place_at(&mut self, start: Duration) -> &mut Place {
+        let place = self.trouble.place.take().filter(|place| place.start == start);
+        self.trouble.place.insert(place.unwrap_or_else(|| Place { start, ..Place::default() }))
+    }
+
+    /// The remedies, in this order: the same source again where the entity changed; new URLs where access was refused;
+    /// the variant's redundant sources; another variant; silence, where a server says that it does not have the segment.
+    pub(super) fn on_failed(&mut self, segment: usize, variant: usize, failure: Failure) {
+        let start = self.parts.playlists.span(variant, segment).map_or(self.cursor, |(start, _)| start);
+        let refused = matches!(failure.status, Some(401 | 403 | 410));
+        let place = self.place_at(start);
+        if refused && place.reloads < MAX_RELOADS {
+            place.reloads += 1;
+            self.trouble.reload_wanted = true;
+            return;
+        }
+        if failure.error.is_of_other_bytes() && place.again < MAX_AGAIN {
+            place.again += 1;
+            return;
+        }
+        if !failure.is_unsupported && self.parts.playlists.failover(variant) {
+            return;
+        }
+        let place = self.place_at(start);
+        if !place.failed.contains(&variant) {
+            place.failed.push(variant);
+        }
+        let missing = matches!(failure.status, Some(404 | 410 | 500..));
+        if missing && segment > 0 && !self.has_untried() && self.gaps_before(variant, segment) < MAX_GAPS {
+            self.silence(start, failure.error);
+            return;
+        }
+        self.exclude(variant, failure.error);
+    }
+
+    /// Segments right before this one that are silent already.
+    fn gaps_before(&self, variant: usize, segment: usize) -> usize {
+        let is_silent = |segment: &usize| {
+            let span = self.parts.playlists.span(variant, *segment);
+            span.is_some_and(|(from, _)| self.trouble.silent.iter().any(|(start, _)| *start == from))
+        };
+        (0..segment).rev().take_while(is_silent).count()
+    }
+
+    /// Puts silence in the place of a segment that no variant has: none of them is to blame.
+    fn silence(&mut self, start: Duration, error: Arc<HlsError>) {
+        let now = Instant::now().into_std();
+        for variant in self.trouble.place.take().map(|place| place.failed).unwrap_or_default() {
+            self.parts.abr.exclude(variant, now, Some(Duration::ZERO));
+        }
+        self.trouble.silent.push((start, error));
+    }
+}

@@ -9,6 +9,9 @@ use super::{
 /// A segment shorter than this tells nothing of its variant's bandwidth: its headers weigh too much.
 const MIN_OBSERVED: Duration = Duration::from_secs(1);
 
+/// More than anybody buffers.
+const UNLIMITED: Duration = Duration::from_secs(1 << 32);
+
 /// Which variant is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum VariantMode {
@@ -87,6 +90,8 @@ pub struct AbrController {
     cap_changed: bool,
     /// How fast the audio is consumed, as a multiple of playback speed.
     speed: f64,
+    /// The most audio that may be buffered.
+    capacity: Duration,
 }
 
 /// A variant of the ladder.
@@ -154,6 +159,7 @@ impl AbrController {
             stalled: false,
             cap_changed: false,
             speed: 1.0,
+            capacity: UNLIMITED,
         }
     }
 
@@ -174,6 +180,11 @@ impl AbrController {
     /// lasts as much shorter. Default 1; what is slower counts as 1, because a pause may end at any time.
     pub fn set_speed(&mut self, speed: f64) {
         self.speed = if speed.is_finite() { speed.max(1.0) } else { 1.0 };
+    }
+
+    /// At most `audio` is ever buffered: the settings' marks mean shares of it where they lie beyond. Default no limit.
+    pub fn set_capacity(&mut self, audio: Duration) {
+        self.capacity = audio.min(UNLIMITED);
     }
 
     /// Playback ran dry.
@@ -265,6 +276,7 @@ impl AbrController {
             last_switch: self.last_switch,
             stalled: self.stalled,
             speed: self.speed,
+            capacity: self.capacity.div_f64(self.speed),
         }
     }
 

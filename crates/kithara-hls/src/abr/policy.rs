@@ -32,6 +32,8 @@ pub struct AbrView<'a> {
     pub last_switch: Option<Instant>,
     /// Playback ran dry since the last decision.
     pub stalled: bool,
+    /// The most that may be buffered, in the time that playing it takes.
+    pub capacity: Duration,
     /// How fast the audio is consumed, as a multiple of playback speed; at least 1.
     pub speed: f64,
 }
@@ -108,7 +110,7 @@ impl ThroughputPolicy {
     /// The best variant to go up to, if any is better than the current one.
     fn better(&self, view: &AbrView<'_>, current: Candidate) -> Option<Candidate> {
         let settings = &self.settings;
-        let fraction = if view.buffered >= settings.up_buffer {
+        let fraction = if view.buffered >= settings.up_buffer.min(view.capacity / 2) {
             settings.up_fraction
         } else {
             settings.up_fraction.min(1.0 / settings.ample_factor.max(1.0))
@@ -135,9 +137,14 @@ impl AbrPolicy for ThroughputPolicy {
             .throughput
             .is_some_and(|throughput| current.bandwidth as f64 > throughput as f64 * settings.down_fraction);
         let is_lower = careful.bandwidth < current.bandwidth;
-        if is_lower && (view.stalled || (is_too_much && view.buffered < settings.low_buffer)) {
+        if is_lower
+            && (view.stalled || (is_too_much && view.buffered < settings.low_buffer.min(view.capacity / 4)))
+        {
             (careful.variant, SwitchReason::BufferLow)
-        } else if is_lower && is_too_much && view.buffered < settings.comfort_buffer {
+        } else if is_lower
+            && is_too_much
+            && view.buffered < settings.comfort_buffer.min(view.capacity / 4 * 3)
+        {
             (careful.variant, SwitchReason::ThroughputDown)
         } else if let Some(better) = self.better(view, current) {
             (better.variant, SwitchReason::ThroughputUp)

@@ -17,15 +17,18 @@ pub struct AbrSettings {
     /// Share of the measured throughput above which a variant is too much. Default 0.95: the room between this and
     /// `up_fraction` keeps the choice from swinging.
     pub down_fraction: f64,
-    /// Audio that must be buffered for a switch up. Default 8 s, two segments of the usual length.
+    /// Audio that must be buffered for a switch up. Default 8 s, two segments of the usual length; never more than half of
+    /// what the look-ahead holds.
     pub up_buffer: Duration,
     /// So many times a variant's bandwidth is ample throughput for it: a switch up to it then needs no
     /// [`up_buffer`](Self::up_buffer). A reader that takes everything at once never has a buffer, and one that has just
     /// begun should not hear the lowest variant for the whole of its look-ahead. Default 6.
     pub ample_factor: f64,
-    /// Audio buffered beyond which a drop of throughput is waited out. Default 20 s.
+    /// Audio buffered beyond which a drop of throughput is waited out. Default 20 s; never more than three quarters of
+    /// what the look-ahead holds.
     pub comfort_buffer: Duration,
-    /// Audio buffered below which the lowest sustainable variant is taken at once. Default 4 s.
+    /// Audio buffered below which the lowest sustainable variant is taken at once. Default 4 s; never more than a quarter of
+    /// what the look-ahead holds.
     pub low_buffer: Duration,
     /// Least time between a switch and a switch up. Default 8 s.
     pub up_interval: Duration,

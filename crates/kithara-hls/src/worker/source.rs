@@ -120,6 +120,11 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             self.parts.abr.record(bytes, elapsed);
         }
         self.parts.abr.set_speed(self.parts.shared.speed().unwrap_or(1.0));
+        if let Some(longest) = self.ahead.iter().map(|planned| planned.duration).max() {
+            let LookAhead { segments, duration, .. } = self.parts.look_ahead;
+            let segments = u32::try_from(segments.max(1)).unwrap_or(u32::MAX);
+            self.parts.abr.set_capacity(longest.saturating_mul(segments).min(duration));
+        }
         if self.parts.shared.take_ran_dry() {
             self.parts.abr.stalled();
         }
@@ -170,13 +175,17 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             && self.parts.fetches.in_flight() < self.parallel()
     }
 
-    /// Fetches that the network bears at the same moment without making the next segment wait.
+    /// Fetches that the network bears at the same moment without making the next segment wait. While less than a segment is
+    /// buffered, each has to come twice as fast as it is heard.
     fn parallel(&self) -> usize {
         let most = self.parts.look_ahead.parallel.max(1);
         let bandwidth = self.variant.map_or(0, |variant| self.parts.playlists.bandwidth(variant));
         match self.parts.abr.throughput() {
             Some(throughput) if bandwidth > 0 => {
-                let needed = (bandwidth as f64 * self.parts.shared.speed().unwrap_or(1.0).max(1.0)) as u64;
+                let is_low = self.ahead.front().is_some_and(|planned| self.buffered() < planned.duration);
+                let speed =
+                    self.parts.shared.speed().unwrap_or(1.0).max(1.0) * if is_low { 2.0 } else { 1.0 };
+                let needed = (bandwidth as f64 * speed) as u64;
                 usize::try_from(throughput / needed).unwrap_or(most).clamp(1, most)
             }
             Some(_) => most,

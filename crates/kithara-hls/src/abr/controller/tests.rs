@@ -302,6 +302,17 @@ fn after_a_segment_was_given_up_its_own_throughput_rules() {
 }
 
 #[test]
+fn a_short_look_ahead_does_not_keep_a_stream_low() {
+    let mut play = Play::auto();
+    play.choose(0);
+    play.network(600_000, 10);
+    assert_eq!(play.choose(5).variant, 0, "too little of what could be buffered");
+    // Eight segments of a second.
+    play.abr.set_capacity(Duration::from_secs(8));
+    assert!(play.choose(5).variant > 0);
+}
+
+#[test]
 fn who_listens_faster_needs_more() {
     let chosen = |speed: f64, buffered| {
         let mut play = Play::auto();

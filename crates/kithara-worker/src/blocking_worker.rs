@@ -78,6 +78,12 @@ struct Worker<S: BlockingWorkerSource> {
     state: Arc<State>,
 }
 
+/// What ended a rest.
+enum Woken<C> {
+    Command(Option<Envelope<C>>),
+    Room,
+}
+
 impl<S: BlockingWorkerSource> Worker<S> {
     fn step(&mut self) -> Result<(), Ended> {
         while let Ok(envelope) = self.commands.try_recv() {
@@ -85,26 +91,21 @@ impl<S: BlockingWorkerSource> Worker<S> {
         }
         match self.core.next() {
             Next::Fetch => self.fetch(),
-            Next::WaitForCommand => match block_on(self.commands.recv()) {
-                Some(envelope) => self.obey(envelope),
-                None => Err(Ended),
+            next => match block_on(self.rest(next)) {
+                Woken::Command(Some(envelope)) => self.obey(envelope),
+                Woken::Command(None) => Err(Ended),
+                Woken::Room => Ok(()),
             },
-            Next::WaitForRoom => {
-                let signals = Arc::clone(&self.core.queue.signals);
-                let commands = &mut self.commands;
-                let command = block_on(async {
-                    tokio::select! {
-                        biased;
-                        command = commands.recv() => Some(command),
-                        () = signals.drained.notified() => None,
-                    }
-                });
-                match command {
-                    Some(Some(envelope)) => self.obey(envelope),
-                    Some(None) => Err(Ended),
-                    None => Ok(()),
-                }
-            }
+        }
+    }
+
+    /// Waits for a command, and for room too if that is what is lacking. Nothing else wakes it.
+    async fn rest(&mut self, next: Next) -> Woken<S::Command> {
+        let signals = Arc::clone(&self.core.queue.signals);
+        tokio::select! {
+            biased;
+            command = self.commands.recv() => Woken::Command(command),
+            () = signals.drained.notified(), if next == Next::WaitForRoom => Woken::Room,
         }
     }
 
@@ -127,5 +128,90 @@ impl<S: BlockingWorkerSource> Worker<S> {
             Err(error) => self.core.fetched(Err(error), false),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Wake, Waker};
+
+    use super::*;
+    use crate::{CommandOutcome, TryRecv};
+
+    struct Count(u32);
+
+    impl BlockingWorkerSource for Count {
+        type Item = u32;
+        type Command = CommandOutcome;
+        type Error = ();
+
+        fn fetch_next(&mut self) -> Result<Option<u32>, ()> {
+            self.0 += 1;
+            Ok((self.0 <= 6).then_some(self.0))
+        }
+
+        fn handle_command(&mut self, command: CommandOutcome) -> CommandOutcome {
+            command
+        }
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// The steps that the thread takes until it would park, and the wakes of the rest that it parks in while `meanwhile`
+    /// goes on.
+    fn wakes_while(worker: &mut Worker<Count>, meanwhile: impl FnOnce()) -> usize {
+        let next = loop {
+            while let Ok(envelope) = worker.commands.try_recv() {
+                assert!(worker.obey(envelope).is_ok());
+            }
+            match worker.core.next() {
+                Next::Fetch => assert!(worker.fetch().is_ok()),
+                next => break next,
+            }
+        };
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut rest = pin!(worker.rest(next));
+        if rest.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            // A bell from before.
+            return 0;
+        }
+        meanwhile();
+        wakes.0.load(Ordering::SeqCst)
+    }
+
+    #[test]
+    fn a_resting_thread_is_woken_by_commands_alone() {
+        let (producer, consumer) = queue(4);
+        let signals = producer.signals.clone();
+        let (commander, commands) = Commander::new(signals, Count::starts_epoch, None);
+        let state = Arc::new(State::default());
+        let mut worker = Worker { source: Count(0), core: Core::new(producer), commands, state };
+        let mut handle = WorkerHandle::<u32, CommandOutcome, ()>::new(consumer, commander, Ending::Nothing);
+
+        assert_eq!(wakes_while(&mut worker, || ()), 0, "the queue is full");
+        let sent = wakes_while(&mut worker, || handle.send_command(CommandOutcome::Pause).unwrap());
+        assert_eq!(sent, 1, "a command wakes it");
+        let drained = wakes_while(&mut worker, || while let Ok(TryRecv::Item(_)) = handle.try_recv() {});
+        assert_eq!(drained, 1, "an item waits for room, paused or not");
+        let paused = wakes_while(&mut worker, || while let Ok(TryRecv::Item(_)) = handle.try_recv() {});
+        assert_eq!(paused, 0, "paused, whatever the consumer does");
+
+        handle.send_command(CommandOutcome::Resume).unwrap();
+        let ended = wakes_while(&mut worker, || {
+            while let Ok(TryRecv::Item(_)) = handle.try_recv() {}
+            assert!(matches!(handle.try_recv(), Ok(TryRecv::End)));
+        });
+        assert_eq!(ended, 0, "at the end");
     }
 }

@@ -17,6 +17,9 @@ pub enum WorkerError<E> {
     /// The worker has gone without reaching an end: its runtime was shut down.
     #[error("the worker was cancelled")]
     Cancelled,
+    /// A blocking call inside of async code: it would block the runtime. Nothing was received.
+    #[error("a blocking call in a thread that drives an async runtime")]
+    InAsync,
     /// The operating system gave no thread.
     #[error("cannot start the thread of the worker: {message}")]
     Spawn {

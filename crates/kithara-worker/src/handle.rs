@@ -1,7 +1,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use crate::block_on::block_on;
+use crate::block_on::{block_on, drives_a_runtime};
 use crate::channel::{Consumer, Finish, Message};
 use crate::commands::Commander;
 use crate::{SendCommandError, WorkerError};
@@ -73,12 +73,17 @@ impl<T, C, E> WorkerHandle<T, C, E> {
         }
     }
 
-    /// As [`recv`](Self::recv), for plain threads: parks the thread. In a task it would block the runtime.
+    /// As [`recv`](Self::recv), for plain threads: parks the thread.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv).
+    /// As [`recv`](Self::recv); [`WorkerError::InAsync`] where nothing is ready and waiting would block a runtime.
     pub fn recv_blocking(&mut self) -> Result<Option<Fetch<T>>, WorkerError<E>> {
-        block_on(self.recv())
+        match self.try_recv()? {
+            TryRecv::Item(item) => Ok(Some(item)),
+            TryRecv::End => Ok(None),
+            TryRecv::Pending if drives_a_runtime() => Err(WorkerError::InAsync),
+            TryRecv::Pending => block_on(self.recv()),
+        }
     }
 
     /// What is there now.

@@ -11,6 +11,7 @@ mod handle;
 mod source;
 
 pub use async_worker::{spawn_async, spawn_async_on};
+pub use block_on::drives_a_runtime;
 pub use blocking_worker::spawn_blocking;
 pub use commands::Commander;
 pub use error::{SendCommandError, WorkerError};

@@ -459,3 +459,22 @@ fn fastish(seed: u64) -> impl FnMut() -> u64 {
         state
     }
 }
+
+#[test]
+fn a_blocking_call_in_async_code_is_an_error_instead_of_a_runtime_that_stands_still() {
+    everywhere(|spawn| async move {
+        let mut handle = spawn(Numbers::up_to(u64::MAX), 3);
+        assert_eq!(next(&mut handle).await, 0);
+        handle.send_command(Command::Pause).unwrap();
+        // What is there is given, also here.
+        let error = loop {
+            match handle.recv_blocking() {
+                Ok(item) => assert!(item.is_some()),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, WorkerError::InAsync), "{error}");
+        handle.send_command(Command::Seek(7)).unwrap();
+        assert_eq!(next(&mut handle).await, 7, "nothing is lost by it");
+    });
+}

@@ -6,7 +6,7 @@ use std::ops::Range;
 use kithara_bufpool::{PooledSamples, SamplePool};
 
 use crate::codec::Decoded;
-use crate::resample::ResamplerProcessor;
+use crate::resample::{ResamplerProcessor, rescale_signed};
 use crate::{AudioSpec, DecodeError, PcmChunk};
 
 /// Frames that a chunk should hold at least, so that codecs with tiny packets do not give tiny chunks.
@@ -22,6 +22,8 @@ pub(crate) struct Output {
     pool: SamplePool,
     rate: Option<u32>,
     channels: Option<u16>,
+    /// What comes in goes out as it is; positions count frames of the rate that rules.
+    is_native: bool,
     spec: Option<AudioSpec>,
     run: Option<Run>,
     /// The resampler of the last run: its tables take longer to make than a seek should.
@@ -56,6 +58,7 @@ impl Output {
             pool,
             rate: rate.filter(|&rate| rate > 0),
             channels: channels.filter(|&channels| channels > 0),
+            is_native: false,
             spec: None,
             run: None,
             spare: None,
@@ -65,6 +68,12 @@ impl Output {
             made: None,
             given: None,
         }
+    }
+
+    /// Gives out every format as it comes in, where `native`, instead of one format for all.
+    pub(crate) fn native(mut self, native: bool) -> Self {
+        self.is_native = native;
+        self
     }
 
     /// What comes out; known once the first input is.
@@ -154,7 +163,7 @@ impl Output {
         {
             self.seal();
         }
-        let spec = self.spec?;
+        let spec = self.ready.front().map(PcmChunk::spec).or(self.spec)?;
         let until =
             self.ready.front().map(PcmChunk::position).or_else(|| all.then_some(self.made).flatten())?;
         let given = *self.given.get_or_insert(until);
@@ -166,7 +175,9 @@ impl Output {
             return Some(PcmChunk::new(spec, given, samples));
         }
         let chunk = self.ready.pop_front()?;
-        self.given = Some(chunk.position() + chunk.frames() as u64);
+        let end = chunk.position() + chunk.frames() as u64;
+        let follows = self.ready.front().map(PcmChunk::spec).or(self.spec);
+        self.given = Some(follows.map_or(end, |follows| rescale(end, chunk.spec(), follows)));
         Some(chunk)
     }
 
@@ -192,7 +203,11 @@ impl Output {
         if range.is_empty() {
             return Ok(());
         }
-        let spec = self.learn_spec(input);
+        let mut spec = self.learn_spec(input);
+        if self.is_native && spec != input {
+            self.change_spec(spec, input)?;
+            spec = input;
+        }
         self.continue_run(input, position, spec)?;
         if let Some(run) = &mut self.run {
             run.next = position.saturating_add_unsigned(range.len() as u64);
@@ -202,6 +217,18 @@ impl Output {
         } else {
             self.take_converted(frames, input, spec, range)
         }
+    }
+
+    /// From here on frames come out as `to`.
+    fn change_spec(&mut self, from: AudioSpec, to: AudioSpec) -> Result<(), DecodeError> {
+        self.end_run()?;
+        self.seal();
+        self.made = self.made.map(|made| rescale(made, from, to));
+        self.spec = Some(to);
+        if self.ready.is_empty() {
+            self.given = self.given.map(|given| rescale(given, from, to));
+        }
+        Ok(())
     }
 
     /// Begins a new run unless this input continues the last.
@@ -301,6 +328,15 @@ impl Output {
     fn new_buffer(&self, channels: usize) -> PooledSamples {
         self.pool.get_with(|samples| samples.reserve(CHUNK_FRAMES * channels))
     }
+}
+
+/// A position in frames of another rate, as the placing of packets rounds it.
+fn rescale(frames: u64, from: AudioSpec, to: AudioSpec) -> u64 {
+    if from.sample_rate == to.sample_rate {
+        return frames;
+    }
+    let frames = i64::try_from(frames).unwrap_or(i64::MAX);
+    rescale_signed(frames, to.sample_rate, from.sample_rate.max(1)).unsigned_abs()
 }
 
 fn append(frames: Frames<'_>, range: Range<usize>, spec: AudioSpec, out: &mut Vec<f32>) {

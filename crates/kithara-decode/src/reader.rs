@@ -40,6 +40,11 @@ impl<S: PcmSource> PcmReader<S> {
         Self { source, rest: None, position: 0, runtime: Handle::try_current().ok() }
     }
 
+    /// The source.
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
     /// Rate and channels of every chunk.
     pub fn spec(&self) -> AudioSpec {
         self.source.spec()
@@ -76,10 +81,6 @@ impl<S: PcmSource> PcmReader<S> {
     /// # Errors
     /// Whatever the source reports.
     pub async fn read(&mut self, out: &mut [f32]) -> Result<usize, S::Error> {
-        let channels = usize::from(self.spec().channels.max(1));
-        if out.len() < channels {
-            return Ok(0);
-        }
         while self.rest.as_ref().is_none_or(|rest| rest.frames() == 0) {
             self.rest = self.source.next_chunk().await?;
             if self.rest.is_none() {
@@ -87,6 +88,7 @@ impl<S: PcmSource> PcmReader<S> {
             }
         }
         let Some(rest) = &mut self.rest else { return Ok(0) };
+        let channels = usize::from(rest.spec().channels.max(1));
         let samples = rest.samples().len().min(out.len() / channels * channels);
         out[..samples].copy_from_slice(&rest.samples()[..samples]);
         let end = rest.position() + (samples / channels) as u64;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use kithara_decode::AudioSpec;
 use url::Url;
 
 use crate::abr::SwitchReason;
@@ -74,6 +75,14 @@ pub enum HlsEvent {
         bytes: u64,
         /// From the request to the last byte.
         elapsed: Duration,
+    },
+    /// The PCM has another rate or other channels from here on. Only with
+    /// [`HlsOptions::native_format`](crate::HlsOptions::native_format).
+    FormatChanged {
+        /// Place in the audio.
+        at: Duration,
+        /// The format of the chunk that comes next.
+        spec: AudioSpec,
     },
     /// A part of the audio is silence: `EXT-X-GAP`, or a segment that nobody could deliver.
     Gap {

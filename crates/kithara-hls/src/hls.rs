@@ -57,6 +57,7 @@ impl Hls {
         let worker = kithara_worker::spawn_async(HlsWorkerSource::new(parts), HLS_CHUNK_CHANNEL_CAPACITY);
         let mut settings = SegmentDecoderSettings::new(SamplePool::new(PoolSettings::default()));
         settings.sample_rate = options.sample_rate;
+        settings.native = options.native_format;
         let bytes = BytePool::new(PoolSettings::default());
         let adapter = HlsSourceAdapter::new(worker);
         let mut pcm = HlsPcm::open(adapter, settings, bytes, Arc::clone(&shared), duration).await?;

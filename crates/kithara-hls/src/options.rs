@@ -48,6 +48,10 @@ pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
     pub look_ahead: LookAhead,
     /// Output sample rate in Hz. Default `None`: the rate of the first segment.
     pub sample_rate: Option<u32>,
+    /// Give out every format as it is encoded instead of converting all to the first (or to `sample_rate`, which then means
+    /// nothing): [`HlsEvent::FormatChanged`](crate::HlsEvent::FormatChanged) and each chunk's
+    /// [`spec`](kithara_decode::PcmChunk::spec) tell, and positions count frames of the chunk's own rate. Default `false`.
+    pub native_format: bool,
     /// Where playback begins. Default `None`: the playlist's `EXT-X-START`, else its beginning.
     pub start: Option<Duration>,
     /// Never use the network: play what the store holds. Default `false`.
@@ -70,6 +74,7 @@ impl<N, A> HlsOptions<N, A> {
             audio: AudioPreference::default(),
             look_ahead: LookAhead::default(),
             sample_rate: None,
+            native_format: false,
             start: None,
             offline: false,
             store_keys: false,

@@ -255,14 +255,14 @@ impl<R: Streaming> HlsPcm<R> {
         let (State::Reading { message, .. } | State::Draining(message)) = &self.state else {
             return Err(error);
         };
+        let (segment, variant, start) = (message.segment, message.variant, message.start);
         self.recoveries += 1;
         if self.recoveries > MAX_RECOVERIES {
             return Err(error);
         }
         let failure = Failure::new(error);
-        let resume_at = self.spec_position().saturating_sub(self.decoder.preroll()).min(message.start);
-        let (segment, variant) = (message.segment, message.variant);
-        self.decoder.seek(self.position);
+        self.rewind_decoder();
+        let resume_at = self.spec_position().saturating_sub(self.decoder.preroll()).min(start);
         self.adapter.failed(segment, variant, resume_at, failure);
         self.state = State::Between;
         Ok(())
@@ -270,10 +270,29 @@ impl<R: Streaming> HlsPcm<R> {
 
     /// The segment that was landed in begins behind the place that is needed: begins before it.
     fn land_before(&mut self, landing: Landing, from: Duration) {
-        self.decoder.seek(self.position);
+        self.rewind_decoder();
         self.state = State::Between;
         self.adapter.seek(from);
         self.landing = landing.again();
+    }
+
+    /// The decoder goes on at the next frame to give out. It may have met another format already.
+    fn rewind_decoder(&mut self) {
+        let frame = match self.decoder.spec() {
+            Some(spec) if spec != self.spec => spec.frame_at(self.spec_position()),
+            _ => self.position,
+        };
+        self.decoder.seek(frame);
+    }
+
+    /// The next chunk has this format.
+    fn set_spec(&mut self, spec: AudioSpec) {
+        if spec != self.spec {
+            let at = self.spec_position();
+            self.position = spec.frame_at(at);
+            self.spec = spec;
+            self.shared.emit(HlsEvent::FormatChanged { at, spec });
+        }
     }
 
     fn spec_position(&self) -> Duration {
@@ -320,6 +339,7 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
             None => self.pull().await?,
         };
         if let Some(chunk) = &chunk {
+            self.set_spec(chunk.spec());
             self.position = chunk.position() + chunk.frames() as u64;
             self.pace.given(self.spec.position_of(chunk.frames() as u64));
             self.playing = true;
@@ -332,6 +352,9 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
     async fn seek(&mut self, to: Duration) -> Result<u64, HlsError> {
         // Durations in playlists are rounded: what lies a little behind their sum may still be there.
         let to = self.duration.map_or(to, |duration| to.min(duration + duration / 4 + SLACK));
+        if let Some(spec) = self.decoder.spec() {
+            self.set_spec(spec);
+        }
         let frame = self.spec.frame_at(to);
         self.first = None;
         self.decoder.seek(frame);

@@ -47,7 +47,8 @@ pub(super) struct Core {
 impl Core {
     pub(super) fn new(settings: SegmentDecoderSettings) -> Self {
         Self {
-            output: Output::new(settings.pool, settings.sample_rate, settings.channels),
+            output: Output::new(settings.pool, settings.sample_rate, settings.channels)
+                .native(settings.native),
             clock: Clock::default(),
             sync: Sync::ByTime,
             codec: None,

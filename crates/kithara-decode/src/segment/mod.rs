@@ -158,12 +158,13 @@ impl SegmentDecoder {
         }
         match &mut self.feed {
             Feed::Known(container, demuxer) => {
-                // Segments of one variant may still change their container without an init section to tell.
+                // Segments may change their container without anything in the playlist to tell: an init section goes on
+                // to apply where what it does not belong to is spliced in behind it.
                 if is_head
-                    && self.init.is_none()
                     && let Sniff::Found(other) = sniff(&data)
                     && other != *container
                 {
+                    self.init = None;
                     return self.choose(other, data);
                 }
                 demuxer.push(data).map_err(DecodeError::from)

@@ -16,6 +16,10 @@ pub struct SegmentDecoderSettings {
     /// Output channels. Default `None`: the channel count of the first segment decoded. One from two is their mean, two
     /// from one its copy; else surplus channels are dropped and missing ones silent.
     pub channels: Option<u16>,
+    /// Give out each format as it is instead of converting all to the first: the chunks tell their rate and channels
+    /// ([`PcmChunk::spec`](crate::PcmChunk::spec)), and their positions count frames of their own rate. Then
+    /// `sample_rate` and `channels` mean nothing. Default `false`.
+    pub native: bool,
     /// Hide the encoder delay that the edit list of fragmented MP4 tells of. Default `false`: the reference decoder plays
     /// it. (The delay that a LAME tag tells of is always hidden, as the reference decoder does.)
     pub edit_lists: bool,
@@ -27,7 +31,14 @@ impl SegmentDecoderSettings {
     /// Settings with `pool` and the defaults for everything else.
     #[must_use]
     pub fn new(pool: SamplePool) -> Self {
-        Self { pool, sample_rate: None, channels: None, edit_lists: false, max_bad_packets: 64 }
+        Self {
+            pool,
+            sample_rate: None,
+            channels: None,
+            native: false,
+            edit_lists: false,
+            max_bad_packets: 64,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod failover;
+mod formats;
 mod growing;
 mod seeking;
 mod slow;

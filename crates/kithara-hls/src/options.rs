@@ -11,7 +11,7 @@ use crate::playlist::AudioPreference;
 /// How far the stream fetches ahead of its reader. Whichever bound is reached first holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LookAhead {
-    /// Segments. Default 8.
+    /// Segments, the one being read included; the next one is always fetched. Default 8.
     pub segments: usize,
     /// Seconds of audio. Default 40 s: with 4-s segments the count rules, with 10-s segments this does, so that a
     /// bitrate decision is heard within this time.

@@ -169,10 +169,11 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let Some(last) = self.ahead.back() else { return true };
         let span = (last.start + last.duration).saturating_sub(self.parts.shared.reader());
         let bytes: u64 = self.ahead.iter().map(|planned| planned.bytes).sum();
-        self.ahead.len() < look_ahead.segments.max(1)
-            && span < look_ahead.duration
-            && bytes < look_ahead.bytes
-            && self.parts.fetches.in_flight() < self.parallel()
+        // The one that is being read, and the next: whatever the bounds, the reader must come to it.
+        let is_needed = self.ahead.len() < 2;
+        let is_within =
+            self.ahead.len() < look_ahead.segments && span < look_ahead.duration && bytes < look_ahead.bytes;
+        (is_needed || is_within) && self.parts.fetches.in_flight() < self.parallel()
     }
 
     /// Fetches that the network bears at the same moment without making the next segment wait. While less than a segment is

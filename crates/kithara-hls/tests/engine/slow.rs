@@ -98,3 +98,23 @@ async fn a_key_is_asked_for_once() {
     let keys = origin.requests().iter().filter(|request| request.path().ends_with("key.bin")).count();
     assert_eq!(keys, 1);
 }
+
+#[tokio::test]
+async fn bounds_below_one_segment_are_no_deadlock() {
+    let origin = Origin::start().await.unwrap();
+    let whole = read_all(&mut open(&origin, MASTER, locked(1)).await).await;
+    let tight: [fn(&mut kithara_hls::LookAhead); 4] = [
+        |bounds| bounds.segments = 0,
+        |bounds| bounds.duration = Duration::from_millis(1),
+        |bounds| bounds.bytes = 1,
+        |bounds| bounds.parallel = 0,
+    ];
+    for tighten in tight {
+        let mut options = locked(1);
+        tighten(&mut options.look_ahead);
+        let mut stream = open(&origin, MASTER, options).await;
+        assert_eq!(read_all(&mut stream).await.len(), whole.len());
+        stream.seek(Duration::from_secs(9)).await.unwrap();
+        assert_eq!(read(&mut stream, 1000).await.len(), 2000);
+    }
+}

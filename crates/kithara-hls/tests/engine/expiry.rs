@@ -1,0 +1,106 @@
+//! URLs that expire while they are played.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kithara_assets::{AssetSettings, AssetStore, KeyPolicy};
+use kithara_hls::{HlsError, HlsStream};
+use kithara_testkit::{Origin, Reply};
+
+use crate::support::{difference, names, open, options, playlist, read_all, text};
+
+const FOLDER: &str = "hls/ts-aac";
+const LIST: &str = "/signed.m3u8";
+
+/// The newest token that a list was handed out with, and the oldest that is let through.
+#[derive(Default)]
+struct Tokens {
+    newest: AtomicU64,
+    oldest_valid: AtomicU64,
+}
+
+/// A list whose segments carry a token, a new one with each load. A stale one is answered with `status`.
+fn serve(origin: &Origin, status: u16) -> Arc<Tokens> {
+    let tokens = Arc::new(Tokens::default());
+    let issuing = Arc::clone(&tokens);
+    origin.answer(LIST, move |_| {
+        let token = issuing.newest.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut list = text(&format!("{FOLDER}/index.m3u8")).to_owned();
+        for name in names(&list.clone()) {
+            list = list.replace(name, &format!("/{FOLDER}/{name}?token={token}"));
+        }
+        Reply::ok().resource(playlist(list))
+    });
+    let checking = Arc::clone(&tokens);
+    origin.guard(&format!("/{FOLDER}/seg"), move |request| {
+        let token = request.query().and_then(|query| query.strip_prefix("token=")?.parse().ok());
+        let is_valid = token.is_some_and(|token: u64| token >= checking.oldest_valid.load(Ordering::SeqCst));
+        (!is_valid).then(|| Reply::status(status))
+    });
+    tokens
+}
+
+fn segment_requests(origin: &Origin) -> usize {
+    origin.requests().iter().filter(|request| request.path().contains("seg")).count()
+}
+
+async fn whole(origin: &Origin) -> Vec<f32> {
+    origin.serve("/plain.m3u8", playlist(text(&format!("{FOLDER}/index.m3u8")).replace("seg", "/plain/seg")));
+    for name in names(text(&format!("{FOLDER}/index.m3u8"))) {
+        let body = kithara_testkit::media::file(&format!("{FOLDER}/{name}")).unwrap();
+        origin.serve(
+            &format!("/plain/{name}"),
+            kithara_testkit::Resource::new(bytes::Bytes::from_static(body)),
+        );
+    }
+    read_all(&mut open(origin, "/plain.m3u8", options()).await).await
+}
+
+#[tokio::test]
+async fn new_urls_are_fetched_once_the_old_ones_are_refused() {
+    for status in [401, 403, 410] {
+        let origin = Origin::start().await.unwrap();
+        let whole = whole(&origin).await;
+        let tokens = serve(&origin, status);
+        let mut options = options();
+        // So that there is something left to be refused.
+        options.look_ahead.segments = 1;
+        let mut stream = open(&origin, LIST, options).await;
+        tokens.oldest_valid.store(2, Ordering::SeqCst);
+        let samples = read_all(&mut stream).await;
+        assert!(difference(&samples, &whole) < 1e-3, "status {status}");
+        assert_eq!((origin.count(LIST), stream.stats().gaps), (2, 0), "status {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_new_urls_do_not_lift_is_an_error() {
+    let origin = Origin::start().await.unwrap();
+    let tokens = serve(&origin, 403);
+    tokens.oldest_valid.store(u64::MAX, Ordering::SeqCst);
+    let url = origin.url(LIST).parse().unwrap();
+    let opened: Result<HlsStream, HlsError> = kithara_hls::Hls::open(url, options()).await;
+    let error = opened.err().unwrap();
+    assert_eq!(error.status(), Some(403), "{error}");
+    assert!(origin.count(LIST) <= 4, "bounded: {}", origin.count(LIST));
+    assert!(error.to_string().contains("token=…"), "the value is nobody's business: {error}");
+}
+
+#[tokio::test]
+async fn another_token_names_the_same_segment_where_the_application_says_so() {
+    let origin = Origin::start().await.unwrap();
+    serve(&origin, 403);
+    let store = AssetStore::memory(AssetSettings::default());
+    let mut first = None;
+    for run in 0..2 {
+        let mut options = options();
+        options.assets = store.clone();
+        options.key_policy = KeyPolicy::ignoring_query();
+        // The list itself is not kept: its URLs expire.
+        origin.forget();
+        let mut stream = open(&origin, &format!("{LIST}?session={run}"), options).await;
+        let samples = read_all(&mut stream).await;
+        assert_eq!(segment_requests(&origin) > 0, run == 0);
+        assert_eq!(*first.get_or_insert_with(|| samples.clone()), samples);
+    }
+}

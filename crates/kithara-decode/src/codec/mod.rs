@@ -93,8 +93,8 @@ impl CodecDecoder {
 
     /// Forgets what earlier packets left behind (overlap, bit reservoir); for after a seek.
     pub fn reset(&mut self) {
-        if params::is_he_aac(&self.params) {
-            // The adapter's own reset does nothing.
+        if self.params.codec == CODEC_ID_AAC {
+            // Symphonia's reset leaves its noise generator where it is, the adapter's for HE-AAC does nothing at all.
             return self.renew();
         }
         let decoder = &mut self.decoder;

@@ -111,6 +111,16 @@ impl Timeline {
         self.on_grid(frame, origin, stamp)
     }
 
+    /// Whether a packet that it puts at `frame` may belong to it when the playlist puts the packet's segment at `expected`.
+    /// Durations that are only roughly right stretch or shrink the way from the timeline's start; a packet that stands at
+    /// that start while its segment is far from it has timestamps that began anew without a discontinuity tag.
+    fn explains(&self, frame: i64, expected: i64, rate: u32) -> bool {
+        let origin = rescale_signed(self.frame, rate, self.rate);
+        let (way, wanted) = (frame.saturating_sub(origin), expected.saturating_sub(origin));
+        let is_near = (frame.saturating_sub(expected)).unsigned_abs() <= u64::from(rate / 4);
+        is_near || way.saturating_mul(wanted.signum()) >= wanted.saturating_abs() / 4
+    }
+
     /// Packets of a fixed length lie on a grid that begins with the first one: undoes the rounding of timestamps.
     fn on_grid(&self, frame: i64, origin: i64, stamp: &Stamp<'_>) -> i64 {
         let (tolerance, Some(step)) = (stamp.tolerance(), stamp.track().frames_per_packet) else {
@@ -183,7 +193,14 @@ impl Clock {
         let expected_frame = frame_at(expected, stamp.rate);
         let slack = frame_at(Duration::from_secs(10) + expected / 20, stamp.rate);
         let distance = |frame: &i64| frame.saturating_sub(expected_frame).unsigned_abs();
-        let best = self.timelines.iter().map(|timeline| timeline.locate(stamp)).min_by_key(distance)?;
+        let best = self
+            .timelines
+            .iter()
+            .filter_map(|timeline| {
+                let frame = timeline.locate(stamp);
+                timeline.explains(frame, expected_frame, stamp.rate).then_some(frame)
+            })
+            .min_by_key(distance)?;
         (distance(&best) <= slack.unsigned_abs()).then_some(best)
     }
 }

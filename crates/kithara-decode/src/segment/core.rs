@@ -87,6 +87,10 @@ impl Core {
             Some(spec) => self.output.skip(spec.frame_at(duration))?,
             None => self.early_silence += duration,
         }
+        // What was heard before the silence does not fade out behind it.
+        if let Some(codec) = &mut self.codec {
+            codec.reset();
+        }
         self.sync = Sync::ByTime;
         Ok(())
     }
@@ -264,7 +268,13 @@ impl Placing<'_> {
             self.clock.set_anchor(stamp.anchor());
             return self.clock.locate(stamp, segment.timeline_start).unwrap_or(-lead);
         }
-        self.clock.begin_timeline(stamp, frame_at(segment.timeline_start, stamp.rate))
+        let frame = if segment.discontinuity {
+            frame_at(segment.timeline_start, stamp.rate)
+        } else {
+            // Timestamps began anew within one encode: its packets are on a grid.
+            self.clock.by_playlist(stamp, segment.timeline_start) + lead
+        };
+        self.clock.begin_timeline(stamp, frame)
     }
 
     /// Whether the output stands at `frame` (at `spec`'s rate): not after a seek.

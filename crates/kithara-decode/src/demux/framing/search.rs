@@ -94,7 +94,7 @@ impl<F: Format> Framer<F> {
     fn skip_to(&mut self, offset: u64) -> Result<(), DemuxError> {
         if offset > self.at {
             self.garbage += offset - self.at;
-            self.is_lost |= self.info.is_some();
+            self.is_lost |= self.info.is_some() && !(self.is_segment_start && self.is_padding(offset));
             self.at = offset;
         }
         if self.garbage > limits::MAX_GARBAGE {
@@ -102,6 +102,20 @@ impl<F: Format> Framer<F> {
             return Err(DemuxError::Malformed { container, what: "no frame found", offset: self.at });
         }
         Ok(())
+    }
+
+    /// Whether nothing but zeros lies before `end`: some packagers fill the start of a file.
+    fn is_padding(&self, end: u64) -> bool {
+        let (mut at, mut bytes) = (self.at, [0; 256]);
+        while at < end {
+            let wanted = (end - at).min(bytes.len() as u64) as usize;
+            let found = self.queue.peek(at, &mut bytes[..wanted]);
+            if found == 0 || bytes[..found].iter().any(|byte| *byte != 0) {
+                return false;
+            }
+            at += found as u64;
+        }
+        true
     }
 
     fn peek(&self, offset: u64, limit: u64) -> Peek<F::Header> {

@@ -114,6 +114,14 @@ fn garbage_before_and_between_is_stepped_over() {
     assert_eq!(datas(&got), bodies(0..6));
     let lost: Vec<bool> = got.iter().map(|packet| packet.is_discontinuity).collect();
     assert_eq!(lost, [false, false, false, true, false, false]);
+    // Zeros at the start of a segment are padding, anywhere else damage.
+    let padded = [vec![0; 417], aac_frames(0..3)].concat();
+    let got = packets(&run_every_cut(aac, &[padded.clone(), padded]));
+    assert_eq!(datas(&got), [bodies(0..3), bodies(0..3)].concat());
+    assert!(got.iter().all(|packet| !packet.is_discontinuity));
+    let holed = [aac_frames(0..3), vec![0; 417], aac_frames(3..6)].concat();
+    let got = packets(&run_every_cut(aac, &[holed]));
+    assert_eq!(got.iter().position(|packet| packet.is_discontinuity), Some(3));
 }
 
 #[test]

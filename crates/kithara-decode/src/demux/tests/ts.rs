@@ -214,6 +214,42 @@ fn what_is_not_supported_is_named() {
 }
 
 #[test]
+fn private_data_without_a_name_is_tried() {
+    // What ffmpeg writes in its M2TS mode: type 6, nothing in the stream's descriptors.
+    let tables = [(0x1B, 0x100, &[][..]), (0x06, AUDIO_PID, &[][..])];
+    let mut ts = TsWriter::with_tables(&tables);
+    ts.audio(0, &frames(0..3));
+    ts.audio(6_269, &frames(3..6));
+    let m2ts = ts.out.chunks(188).flat_map(|packet| [&[1, 2, 3, 4], packet].concat()).collect();
+    for bytes in [ts.out, m2ts] {
+        assert_eq!(datas(&packets(&run_every_cut(demuxer, &[bytes]))), bodies(0..6));
+    }
+    let mut ts = TsWriter::with_tables(&tables);
+    ts.payload(AUDIO_PID, &pes(0xC1, Some(0), &[mp3(0), mp3(1)].concat(), true));
+    assert_eq!(datas(&packets(&run(&mut *demuxer(), &[ts.out]))), [mp3(0), mp3(1)]);
+    // Private data that is no audio stays none.
+    let mut ts = TsWriter::with_tables(&tables);
+    ts.payload(AUDIO_PID, &pes(0xBD, Some(0), &frames(0..3).concat(), true));
+    let events = run(&mut *demuxer(), &[ts.out]);
+    assert_eq!(error(&events), &DemuxError::NoAudio { container: Container::MpegTs });
+}
+
+#[test]
+fn latm_that_is_declared_as_adts_is_named() {
+    let latm = DemuxError::UnsupportedCodec { container: Container::MpegTs, codec: Codec::Latm };
+    let mut ts = TsWriter::aac();
+    ts.payload(AUDIO_PID, &pes(0xC0, Some(0), &[&[0x56, 0xE1, 0x00], &body(1, 256)[..]].concat(), true));
+    assert_eq!(error(&run_every_cut(demuxer, std::slice::from_ref(&ts.out))), &latm);
+    ts.payload(AUDIO_PID, &pes(0xC0, Some(0), &[&[0x56, 0xE1, 0x00], &body(2, 256)[..]].concat(), true));
+    assert_eq!(error(&run_every_cut(demuxer, &[ts.out])), &latm);
+    // The rest of a frame may look like it.
+    let all = frames(0..6).concat();
+    let mut ts = TsWriter::aac();
+    ts.payload(AUDIO_PID, &pes(0xC0, Some(0), &[&[0x56, 0xE1], &all[..]].concat(), true));
+    assert_eq!(datas(&packets(&run_every_cut(demuxer, &[ts.out]))), bodies(0..6));
+}
+
+#[test]
 fn a_program_map_that_changes_in_the_middle() {
     let mut ts = two_pes();
     ts.table(PMT_PID, &pmt(&[(0x03, 0x155, &[])]));

@@ -12,7 +12,7 @@ use super::{Container, DemuxError, DemuxedPacket, Demuxer, TrackInfo};
 #[cfg(test)]
 pub(super) use psi::crc32;
 use psi::{AudioKind, AudioStream, SectionReader, parse_pat, parse_pmt};
-use stream::{Stream, scrambled};
+use stream::{Stream, kind_of, scrambled};
 use sync::{Next, PacketReader};
 pub(super) use sync::{PACKET_LAYOUTS, SYNC};
 
@@ -87,8 +87,13 @@ impl TsDemuxer {
             program.sections.interrupt();
         }
         if let Some(stream) = &mut self.stream {
+            stream.end_as_latm()?;
             stream.finish();
             return Ok(());
+        }
+        if self.packets > 0 && self.unnamed().next().is_some() {
+            self.packets = 0;
+            return Err(DemuxError::NoAudio { container: Container::MpegTs });
         }
         match std::mem::take(&mut self.packets) {
             0 => Ok(()),
@@ -111,6 +116,11 @@ impl TsDemuxer {
         }
         let &[_, b1, b2, b3, ..] = packet.as_ref() else { return Ok(()) };
         let pid = u16::from(b1 & 0x1F) << 8 | u16::from(b2);
+        if self.stream.is_none() && b1 & 0xC0 == 0x40 && self.unnamed().any(|unnamed| unnamed == pid) {
+            self.stream = payload(packet)
+                .and_then(|(payload, _)| kind_of(&payload))
+                .and_then(|kind| Stream::new(pid, kind, self.serial, self.hint));
+        }
         let is_audio = self.stream.as_ref().is_some_and(|stream| stream.pid == pid);
         if !is_audio && pid != 0 && !self.programs.iter().any(|program| program.pid == pid) {
             return Ok(());
@@ -192,9 +202,13 @@ impl TsDemuxer {
     fn choose_stream(&mut self) -> Result<(), DemuxError> {
         let streams =
             || self.programs.iter().filter_map(|program| program.streams.as_ref()).flatten().copied();
-        let playable = |stream: &AudioStream| !matches!(stream.kind, AudioKind::Other(_));
-        let current = self.stream.as_ref().map(|stream| AudioStream { pid: stream.pid, kind: stream.kind });
-        if current.is_some_and(|current| streams().any(|stream| stream == current)) {
+        let playable = |stream: &AudioStream| matches!(stream.kind, AudioKind::Adts | AudioKind::MpegAudio);
+        if let Some(current) = &self.stream
+            && streams().any(|stream| {
+                stream.pid == current.pid
+                    && (stream.kind == current.kind || stream.kind == AudioKind::Unnamed)
+            })
+        {
             return Ok(());
         }
         if let Some(next) = streams().find(playable) {
@@ -208,10 +222,21 @@ impl TsDemuxer {
             return Ok(());
         }
         let container = Container::MpegTs;
-        Err(match streams().next().map(|stream| stream.kind) {
-            Some(AudioKind::Other(codec)) => DemuxError::UnsupportedCodec { container, codec },
-            _ => DemuxError::NoAudio { container },
-        })
+        let named = streams().find_map(|stream| match stream.kind {
+            AudioKind::Other(codec) => Some(codec),
+            _ => None,
+        });
+        match named {
+            Some(codec) => Err(DemuxError::UnsupportedCodec { container, codec }),
+            None if self.unnamed().next().is_some() => Ok(()),
+            None => Err(DemuxError::NoAudio { container }),
+        }
+    }
+
+    /// The PIDs that may turn out to be audio.
+    fn unnamed(&self) -> impl Iterator<Item = u16> {
+        let streams = self.programs.iter().filter_map(|program| program.streams.as_ref()).flatten();
+        streams.filter(|stream| stream.kind == AudioKind::Unnamed).map(|stream| stream.pid)
     }
 }
 

@@ -7,6 +7,8 @@ use super::super::bits::Fields;
 pub(super) struct PesHeader {
     /// Bytes before the elementary stream.
     pub(super) len: usize,
+    /// 0xC0 to 0xDF is audio.
+    pub(super) stream_id: u8,
     /// 90 kHz units, 33 bits.
     pub(super) pts: Option<u64>,
     pub(super) is_scrambled: bool,
@@ -42,7 +44,7 @@ impl PesStart {
         let len = 9 + usize::from(header_len);
         let Some(optional) = data.get(9..len) else { return Self::NeedsMore };
         let pts = if contents & 0x80 != 0 { timestamp(optional) } else { None };
-        Self::Header(PesHeader { len, pts, is_scrambled: flags & 0x30 != 0 })
+        Self::Header(PesHeader { len, stream_id, pts, is_scrambled: flags & 0x30 != 0 })
     }
 }
 
@@ -62,7 +64,7 @@ mod tests {
     fn header_with_stuffing_and_pts() {
         let mut data =
             vec![0, 0, 1, 0xC0, 0, 0, 0x80, 0x80, 7, 0x21 | 7 << 1, 0xFF, 0xFF, 0xFF, 0xFD, 0xFF, 0xFF, 1];
-        let header = PesHeader { len: 16, pts: Some((1 << 33) - 2), is_scrambled: false };
+        let header = PesHeader { len: 16, stream_id: 0xC0, pts: Some((1 << 33) - 2), is_scrambled: false };
         assert_eq!(PesStart::parse(&data), PesStart::Header(header));
         assert_eq!(PesStart::parse(&data[..15]), PesStart::NeedsMore);
         assert_eq!(PesStart::parse(&[]), PesStart::NeedsMore);

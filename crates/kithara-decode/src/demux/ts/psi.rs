@@ -143,6 +143,8 @@ pub(super) struct AudioStream {
 pub(super) enum AudioKind {
     Adts,
     MpegAudio,
+    /// Private data without a word of what it is: some muxers carry ADTS or MPEG audio so.
+    Unnamed,
     Other(Codec),
 }
 
@@ -169,7 +171,11 @@ fn audio_kind(stream_type: u8, descriptors: &[u8], is_hdmv: bool) -> Option<Audi
     let codec = match stream_type {
         0x0F => return Some(AudioKind::Adts),
         0x03 | 0x04 => return Some(AudioKind::MpegAudio),
-        0x06 => private_codec(descriptors)?,
+        0x06 => match private_codec(descriptors) {
+            Some(codec) => codec,
+            None if is_named(descriptors) => return None,
+            None => return Some(AudioKind::Unnamed),
+        },
         0x11 => Codec::Latm,
         0x1C | 0x2D | 0x2E => Codec::UnknownStreamType(stream_type),
         0x80 if is_hdmv => Codec::Pcm,
@@ -216,6 +222,20 @@ fn private_codec(descriptors: &[u8]) -> Option<Codec> {
         return Some(codec);
     }
     None
+}
+
+/// Whether descriptors say what private data is: a registration, VBI, teletext, subtitles, an application table.
+fn is_named(descriptors: &[u8]) -> bool {
+    let mut fields = Fields::new(descriptors);
+    while let (Some(tag), Some(len)) = (fields.u8(), fields.u8()) {
+        if matches!(tag, 0x05 | 0x45 | 0x46 | 0x56 | 0x59 | 0x6F) {
+            return true;
+        }
+        if fields.take(len.into()).is_none() {
+            return false;
+        }
+    }
+    false
 }
 
 /// The format identifier of a registration descriptor.

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 
 use super::super::adts::Adts;
-use super::super::framing::{Framer, Located};
+use super::super::framing::{Format, Framer, Located};
 use super::super::mpeg_audio::MpegAudio;
-use super::super::{Container, DemuxError, DemuxedPacket, TrackInfo};
+use super::super::{Codec, Container, DemuxError, DemuxedPacket, TrackInfo};
 use super::pes::{MAX_HEADER, PesStart};
 use super::psi::AudioKind;
 
@@ -45,6 +45,21 @@ pub(super) struct Stream {
     continuity: Option<u8>,
     /// Payload of the last packet: a repeated packet is dropped.
     last: Vec<u8>,
+    /// PES packets, one after the other, that begin as LATM does, as long as no frame was found.
+    latm: u8,
+}
+
+/// The kind of frames that the first packet of a PES packet begins with, when it is audio.
+pub(super) fn kind_of(payload: &[u8]) -> Option<AudioKind> {
+    let PesStart::Header(header) = PesStart::parse(payload) else { return None };
+    let body = payload.get(header.len..)?;
+    if !matches!(header.stream_id, 0xC0..=0xDF) {
+        return None;
+    }
+    if Adts::parse(body.get(..Adts::HEADER_LEN)?).is_some() {
+        return Some(AudioKind::Adts);
+    }
+    MpegAudio::parse(body.get(..MpegAudio::HEADER_LEN)?).map(|_| AudioKind::MpegAudio)
 }
 
 impl Stream {
@@ -53,7 +68,7 @@ impl Stream {
         let mut framer = match kind {
             AudioKind::Adts => AnyFramer::Adts(Framer::new(false)),
             AudioKind::MpegAudio => AnyFramer::MpegAudio(Framer::new(false)),
-            AudioKind::Other(_) => return None,
+            AudioKind::Unnamed | AudioKind::Other(_) => return None,
         };
         each!(&mut framer, framer => {
             framer.identify(pid.into(), serial);
@@ -61,7 +76,7 @@ impl Stream {
                 framer.set_time_hint(near);
             }
         });
-        Some(Self { pid, kind, framer, pes: Pes::Skipped, continuity: None, last: Vec::new() })
+        Some(Self { pid, kind, framer, pes: Pes::Skipped, continuity: None, last: Vec::new(), latm: 0 })
     }
 
     pub(super) fn advance(&mut self) -> Result<Option<Located>, DemuxError> {
@@ -150,11 +165,27 @@ impl Stream {
         }
     }
 
+    /// Some muxers declare LATM as ADTS.
+    fn heed_latm(&mut self, payload: &[u8]) -> Result<(), DemuxError> {
+        let is_latm = matches!(payload, [0x56, second, ..] if second & 0xE0 == 0xE0);
+        self.latm = if is_latm && self.track().is_none() { self.latm.saturating_add(1) } else { 0 };
+        if self.latm > 1 { self.end_as_latm() } else { Ok(()) }
+    }
+
+    /// The segment is over: one PES packet of LATM and no frame is LATM as well.
+    pub(super) fn end_as_latm(&self) -> Result<(), DemuxError> {
+        if self.latm == 0 || self.track().is_some() {
+            return Ok(());
+        }
+        Err(DemuxError::UnsupportedCodec { container: Container::MpegTs, codec: Codec::Latm })
+    }
+
     /// `data` begins with a PES header, perhaps not all of it.
     fn begin(&mut self, data: Bytes) -> Result<(), DemuxError> {
         match PesStart::parse(&data) {
             PesStart::Header(header) if header.is_scrambled => Err(scrambled()),
             PesStart::Header(header) => {
+                self.heed_latm(&data[header.len..])?;
                 each!(&mut self.framer, framer => {
                     framer.mark(header.pts);
                     framer.push(data.slice(header.len..));

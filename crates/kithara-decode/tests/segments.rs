@@ -20,6 +20,9 @@ fn fixtures() -> impl Iterator<Item = &'static Fixture> {
     })
 }
 
+/// Noise that the decoder makes (PNS): how it goes on depends on all that was decoded before.
+const NOISE: &str = "wild-ts-noise";
+
 fn find(name: &str) -> Vec<Segment> {
     segments(media::find(name).unwrap())
 }
@@ -65,8 +68,9 @@ fn every_cut_of_the_bytes_gives_the_same_pcm() {
 #[test]
 fn a_seek_gives_what_straight_playback_gives() {
     for fixture in fixtures() {
-        // The timestamps of the second period are only known once it was played: see the test of discontinuities.
-        if fixture.name == "discontinuity" || fixture.name == "codec-change" {
+        // The timestamps of the second period are only known once it was played: see the test of discontinuities. Where
+        // the playlist is a second wrong, the engine finds the segment to begin with.
+        if ["discontinuity", "codec-change", NOISE, "wild-ts-rounded"].contains(&fixture.name) {
             continue;
         }
         let segments = segments(fixture);
@@ -88,7 +92,7 @@ fn a_seek_gives_what_straight_playback_gives() {
 #[test]
 fn playback_that_begins_with_a_seek_knows_its_place() {
     for fixture in
-        fixtures().filter(|fixture| fixture.name != "discontinuity" && fixture.name != "codec-change")
+        fixtures().filter(|fixture| !["discontinuity", "codec-change", NOISE].contains(&fixture.name))
     {
         let segments = segments(fixture);
         let whole = decode_segments(decoder(), &segments, usize::MAX);
@@ -107,6 +111,45 @@ fn playback_that_begins_with_a_seek_knows_its_place() {
             feed(&mut reader, segment, usize::MAX, &mut part).unwrap();
         }
         assert_eq!(part.end(), whole.end(), "{}", fixture.name);
+        part.assert_part_of(&whole);
+    }
+}
+
+#[test]
+fn a_seek_to_the_start_makes_the_same_noise() {
+    let segments = find(NOISE);
+    let mut reader = decoder();
+    let mut whole = Pcm::default();
+    for segment in &segments {
+        feed(&mut reader, segment, usize::MAX, &mut whole).unwrap();
+    }
+    for target in [0, 1, 441, 2_000] {
+        decode_from(&mut reader, &segments, target, 60_000).assert_part_of(&whole);
+    }
+}
+
+#[test]
+fn timestamps_that_begin_anew_in_each_segment_do_not_move_it() {
+    let mut segments = find("packed-aac");
+    let whole = decode_segments(decoder(), &segments, usize::MAX);
+    // Each segment says that it begins at 10 s, and nothing says that there is a discontinuity.
+    for segment in &mut segments {
+        let mut body = segment.body.to_vec();
+        let owner = b"transportStreamTimestamp\0";
+        let at = body.windows(owner.len()).position(|window| window == owner).unwrap() + owner.len();
+        body[at..at + 8].copy_from_slice(&900_000_u64.to_be_bytes());
+        segment.body = body.into();
+    }
+    let mut reader = decoder();
+    let mut straight = Pcm::default();
+    for segment in &segments {
+        feed(&mut reader, segment, usize::MAX, &mut straight).unwrap();
+    }
+    straight.assert_part_of(&whole);
+    assert_eq!(straight.end(), whole.end());
+    for target in [200_000, 300_000, 140_000, 5, 133_000, 290_001] {
+        let part = decode_from(&mut reader, &segments, target, 3000);
+        assert!(part.frames() >= 3000);
         part.assert_part_of(&whole);
     }
 }

@@ -127,6 +127,9 @@ package fmp4 "$tmp/mp3.mp4" hls/mp3-fmp4 0.6
 ff -i "$tmp/bits.wav" -t 1.2 -ar 48000 -c:a libopus -b:a 64k "${exact[@]}" "$tmp/opus.mp4"
 package fmp4 "$tmp/opus.mp4" hls/opus 0.6
 
+# Presentations as they are in the wild.
+. ./habits.sh
+
 # Single files.
 lame --quiet -b 128 --cbr --tt "Kithara" --add-id3v2 "$tmp/file.wav" file/cbr.mp3
 lame --quiet -V 5 "$tmp/file.wav" file/vbr.mp3
@@ -139,4 +142,4 @@ flac -8 -s -f --no-padding "$tmp/short.wav" -o file/lossless.flac
 cp "$tmp/bits.wav" file/pcm16.wav
 
 python3 reference.py "$tmp"
-find . -type f -printf '%s\n' | awk '{ s += $1 } END { print s " bytes in all"; exit s >= 8000000 }'
+find . -type f -printf '%s\n' | awk '{ s += $1 } END { print s " bytes in all"; exit s >= 9000000 }'

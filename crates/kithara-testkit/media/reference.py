@@ -32,7 +32,7 @@ def boundaries(playlist, rate):
 def probe(path):
     show = "stream=sample_rate,channels"
     text = subprocess.run(["ffprobe", "-v", "error", "-protocol_whitelist", "file,crypto,data", "-allowed_extensions", "ALL",
-                           "-show_entries", show, "-of", "json", path] if path.endswith(".m3u8") else
+                           "-select_streams", "a", "-show_entries", show, "-of", "json", path] if path.endswith(".m3u8") else
                           ["ffprobe", "-v", "error", "-show_entries", show, "-of", "json", path],
                           check=True, capture_output=True).stdout
     stream = json.loads(text)["streams"][0]
@@ -126,6 +126,30 @@ hls("codec-change", "fmp4", "aac+flac", 1e-3, pcm=decode(f"{tmp}/part-aac.mp4") 
 hls("alac", "fmp4", "alac", 0)
 hls("mp3-fmp4", "fmp4", "mp3", 1e-4)
 hls("opus", "fmp4", "opus", 1e-3)
+TS_PRIVATE = "192-byte packets; the PMT calls the audio private data and does not say what it is"
+RESET = "timestamps begin anew in each segment without a discontinuity"
+for name, container, codec, tolerance, note in (
+        ("m2ts", "mpegts", "aac", 1e-3, TS_PRIVATE),
+        ("ts-video", "mpegts", "aac", 1e-3, "a video PID beside the audio"),
+        ("ts-wrap", "mpegts", "aac", 1e-3, "timestamps pass 2^33"),
+        ("ts-rounded", "mpegts", "aac", 1e-3, "EXTINF rounded to whole seconds"),
+        ("ts-tables", "mpegts", "aac", 1e-3, "PAT and PMT at each frame, other PIDs, null packets up to a constant rate"),
+        ("ts-single", "mpegts", "aac", 1e-3, "one file by sub-ranges"),
+        ("ts-mp3-22k", "mpegts", "mp3", 1e-4, "MPEG-2 layer III"),
+        ("ts-mp2", "mpegts", "mp2", 1e-4, "layer II"),
+        ("ts-noise", "mpegts", "aac", 1e-3, "noise that the decoder makes (PNS)"),
+        ("ts-48k-mono", "mpegts", "aac", 1e-3, ""),
+        ("fmp4-video", "fmp4", "aac", 1e-3, "a video track beside the audio"),
+        ("fmp4-dash", "fmp4", "aac", 1e-3, "a sidx in each segment"),
+        ("fmp4-frames", "fmp4", "aac", 1e-3, "a moof for each frame"),
+        ("fmp4-offset", "fmp4", "aac", 1e-3, "media time begins at 1000.7 s"),
+        ("fmp4-flac", "fmp4", "flac", 0, "ends with a segment that is a styp alone"),
+        ("fmp4-alac-24", "fmp4", "alac", 0, "24 bits"),
+        ("fmp4-mp3", "fmp4", "mp3", 1e-4, ""),
+        ("bare-adts", "adts", "aac", 1e-3, "no ID3, no timestamps"),
+        ("bare-mp3", "mpa", "mp3", 1e-4, "no ID3, no timestamps"),
+        ("ts-reset", "mpegts", "aac", 1e-3, RESET)):
+    hls(f"wild-{name}", container, codec, tolerance, note=note)
 single("cbr.mp3", "mp3", "mp3", 1e-4, "audio/mpeg")
 single("vbr.mp3", "mp3", "mp3", 1e-4, "audio/mpeg")
 single("faststart.m4a", "mp4", "aac", 1e-3, "audio/mp4")

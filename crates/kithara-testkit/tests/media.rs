@@ -45,7 +45,8 @@ fn join(fixture: &Fixture) -> Vec<u8> {
 
 #[test]
 fn references_agree_with_symphonia() {
-    for fixture in media::all() {
+    // What packagers do in the wild is more than Symphonia's own demuxers take.
+    for fixture in media::all().iter().filter(|fixture| !fixture.name.starts_with("wild-")) {
         let joined =
             fixture.container == "fmp4" && !matches!(fixture.name, "aes-fmp4" | "codec-change" | "opus");
         let bytes = match fixture.kind {

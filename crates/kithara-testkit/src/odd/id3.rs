@@ -24,6 +24,19 @@ pub fn timestamp(ticks: u64) -> Vec<u8> {
     tag(4, &frame(b"PRIV", &body))
 }
 
+/// The same in a tag of another version. ID3v2.2 has frames of its own form, with three letters.
+pub fn timestamp_of_version(version: u8, ticks: u64) -> Vec<u8> {
+    let mut body = b"com.apple.streaming.transportStreamTimestamp\0".to_vec();
+    body.extend(ticks.to_be_bytes());
+    if version > 2 {
+        return tag(version, &frame(b"PRIV", &body));
+    }
+    let mut short = b"PRV".to_vec();
+    short.extend(&(body.len() as u32).to_be_bytes()[1..]);
+    short.extend(body);
+    tag(version, &short)
+}
+
 fn synchsafe(len: u32) -> [u8; 4] {
     [21, 14, 7, 0].map(|shift| (len >> shift) as u8 & 0x7F)
 }

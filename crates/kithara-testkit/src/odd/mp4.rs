@@ -185,6 +185,8 @@ pub struct Fragment {
     pub without_time: bool,
     /// Gives the `mdat` a 64-bit size.
     pub long_mdat: bool,
+    /// Says the duration of samples once, in `tfhd`, and not for each in `trun`. The first sample's must be that of all.
+    pub default_duration: bool,
     /// Boxes in the `traf` after `trun` (`senc`, `uuid`, …), with their headers.
     pub extra: Vec<u8>,
 }
@@ -221,6 +223,7 @@ impl Fragment {
         out
     }
 
+    /// Data offsets count from the start of the `moof`, absolute ones from the start of the resource.
     fn moof(&self, data_offset: usize) -> Vec<u8> {
         let mut content = full(b"mfhd", 0, 0, &self.sequence.to_be_bytes());
         let mut offset = data_offset;
@@ -232,13 +235,17 @@ impl Fragment {
 
     fn traf(&self, run: &Run, offset: &mut usize) -> Vec<u8> {
         let mut header = run.track.to_be_bytes().to_vec();
-        let flags = match self.absolute {
+        let mut flags = match self.absolute {
             Some(before) => {
                 header.extend(before.to_be_bytes());
                 0x01
             }
             None => 0x02_0000,
         };
+        if self.default_duration {
+            header.extend(run.samples.first().map_or(0, |(_, duration)| *duration).to_be_bytes());
+            flags |= 0x08;
+        }
         let mut content = full(b"tfhd", 0, flags, &header);
         if !self.without_time {
             content.extend(match self.short_time {
@@ -251,11 +258,13 @@ impl Fragment {
             let mut table = (samples.len() as u32).to_be_bytes().to_vec();
             table.extend((*offset as u32).to_be_bytes());
             for (data, duration) in samples {
-                table.extend(duration.to_be_bytes());
+                if !self.default_duration {
+                    table.extend(duration.to_be_bytes());
+                }
                 table.extend((data.len() as u32).to_be_bytes());
                 *offset += data.len();
             }
-            content.extend(full(b"trun", 0, 0x301, &table));
+            content.extend(full(b"trun", 0, if self.default_duration { 0x201 } else { 0x301 }, &table));
         }
         content.extend(&self.extra);
         atom(b"traf", &content)

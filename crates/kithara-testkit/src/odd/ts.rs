@@ -97,6 +97,31 @@ impl Writer {
         self.packets(pid, &bytes)
     }
 
+    /// A packet with an adaptation field alone, of stuffing: it carries nothing and counts nothing.
+    pub fn stuffing(&mut self, pid: u16) -> &mut Self {
+        let last = self.counters.get(&pid).copied().unwrap_or(0).wrapping_sub(1) & 15;
+        let [high, low] = (pid & 0x1FFF).to_be_bytes();
+        let mut packet = vec![0x47, high, low, 0x20 | last, 183, 0];
+        packet.resize(PACKET, 0xFF);
+        self.raw(&packet)
+    }
+
+    /// The last packet once more, as 13818-1 (2.4.3.3) allows.
+    pub fn repeat(&mut self) -> &mut Self {
+        let size = self.before + PACKET + self.after;
+        let start = self.out.len().saturating_sub(size);
+        self.out.extend_from_within(start..);
+        self
+    }
+
+    /// A packet of the caller's, with what stands around packets.
+    pub fn raw(&mut self, packet: &[u8]) -> &mut Self {
+        self.out.extend(std::iter::repeat_n(0, self.before));
+        self.out.extend(packet);
+        self.out.extend(std::iter::repeat_n(0xA5, self.after));
+        self
+    }
+
     /// A payload that begins a unit, cut into packets; the last one is filled up by an adaptation field.
     pub fn packets(&mut self, pid: u16, payload: &[u8]) -> &mut Self {
         for (n, part) in payload.chunks(PACKET - 4).enumerate() {

@@ -1,7 +1,7 @@
 //! A progressive file decoded ahead by a thread of its own: [`DecodeAhead`].
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use kithara_stream::MediaInfo;
@@ -52,6 +52,7 @@ pub struct DecodeAhead {
     spec: AudioSpec,
     /// Seeks sent and not yet obeyed are told from interruptions that came late by this count.
     sent: Arc<AtomicU64>,
+    is_estimated: Arc<AtomicBool>,
     has_failed: bool,
 }
 
@@ -78,6 +79,7 @@ impl DecodeAhead {
         settings: DecodeAheadSettings,
     ) -> Result<Self, DecodeError> {
         let sent = Arc::new(AtomicU64::new(0));
+        let is_estimated = Arc::new(AtomicBool::new(false));
         let interrupter = source.interrupter();
         let opening = Opening { source: Box::new(source), hint, options };
         let worker_source = Source {
@@ -86,6 +88,7 @@ impl DecodeAhead {
             interrupter: Mutex::new(interrupter),
             position: 0,
             sent: Arc::clone(&sent),
+            is_estimated: Arc::clone(&is_estimated),
             obeyed: 0,
             late_interruptions: 0,
         };
@@ -95,6 +98,7 @@ impl DecodeAhead {
             details: MediaDetails::default(),
             spec: AudioSpec::new(0, 0),
             sent,
+            is_estimated,
             has_failed: false,
         };
         match this.worker.recv().await.map_err(convert)? {
@@ -113,6 +117,12 @@ impl DecodeAhead {
     #[must_use]
     pub fn details(&self) -> &MediaDetails {
         &self.details
+    }
+
+    /// See [`MediaDecoder::position_is_estimated`]. Known once the first chunk after a seek is there.
+    #[must_use]
+    pub fn position_is_estimated(&self) -> bool {
+        self.is_estimated.load(Ordering::SeqCst)
     }
 
     fn send(&self, command: Command) -> Result<(), DecodeError> {
@@ -210,6 +220,7 @@ struct Source {
     /// The frame that is due.
     position: u64,
     sent: Arc<AtomicU64>,
+    is_estimated: Arc<AtomicBool>,
     obeyed: u64,
     /// An interruption belongs to each command, and may come after the command was obeyed.
     late_interruptions: u64,
@@ -261,6 +272,7 @@ impl Source {
         let State::Moved(decoder) = &mut self.state else { return Ok(false) };
         match decoder.seek(self.position) {
             Ok(_) => {
+                self.is_estimated.store(decoder.position_is_estimated(), Ordering::SeqCst);
                 self.state = match std::mem::replace(&mut self.state, State::Failed) {
                     State::Moved(decoder) => State::Open(decoder),
                     other => other,

@@ -1,4 +1,4 @@
-//! Waiting for a future on a plain thread, and knowing when a thread is not plain.
+//! Waiting for a future on a plain thread.
 
 use std::cell::OnceCell;
 use std::future::Future;
@@ -7,11 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
+use kithara_worker::drives_a_runtime;
 use tokio::runtime::Handle;
-use tokio::task::coop;
-
-/// Budget that tokio gives a task before it makes it yield, with room to grow.
-const MOST_BUDGET: u32 = 512;
 
 struct Unpark(Thread);
 
@@ -44,22 +41,6 @@ pub(crate) fn block_on<F: Future>(runtime: Option<&Handle>, future: F) -> Option
     }
 }
 
-/// Whether this thread is polling a future of a tokio runtime right now.
-///
-/// A `spawn_blocking` thread is in a runtime's context too, and may block. What tells the two apart is the cooperative
-/// budget, which only polled futures are under: it is spent here, and given back.
-fn drives_a_runtime() -> bool {
-    Handle::try_current().is_ok() && budget_ends(MOST_BUDGET)
-}
-
-fn budget_ends(tries: u32) -> bool {
-    match coop::poll_proceed(&mut Context::from_waker(Waker::noop())) {
-        Poll::Pending => true,
-        // The guard gives the unit back when it is dropped: after the deeper ones.
-        Poll::Ready(_guard) => tries > 0 && budget_ends(tries - 1),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,14 +70,5 @@ mod tests {
             let task = runtime.spawn(async { block_on(None, async { 7 }) });
             assert_eq!(runtime.block_on(task).unwrap(), None);
         }
-    }
-
-    #[test]
-    fn the_budget_is_given_back() {
-        let [runtime, _] = runtimes();
-        runtime.block_on(async {
-            assert!(drives_a_runtime());
-            assert!(coop::has_budget_remaining());
-        });
     }
 }

@@ -199,6 +199,7 @@ fn decode_options<N, A>(options: &FileOptions<N, A>) -> DecodeOptions {
     decode.sample_rate = options.sample_rate;
     decode.channels = options.channels;
     decode.gapless = options.gapless;
+    decode.exact_seek = options.exact_seek;
     decode
 }
 

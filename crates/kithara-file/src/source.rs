@@ -186,6 +186,10 @@ impl<R: Streaming> Source for FileSource<R> {
         !self.shared().is_live()
     }
 
+    fn available_at(&self, offset: u64) -> u64 {
+        self.shared().resource.available_at(offset)
+    }
+
     fn media_info(&self) -> MediaInfo {
         self.info.clone()
     }

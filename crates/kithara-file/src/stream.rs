@@ -28,6 +28,12 @@ impl std::fmt::Debug for FilePcm {
     }
 }
 
+impl FilePcm {
+    fn position_is_estimated(&self) -> bool {
+        self.ahead.position_is_estimated()
+    }
+}
+
 #[deny(clippy::missing_trait_methods)]
 impl PcmSource for FilePcm {
     type Error = FileError;
@@ -172,12 +178,22 @@ impl FileStream {
         self.pcm.next_chunk().await
     }
 
-    /// Moves to `to`, at most to the end: the next PCM begins at exactly the returned frame.
+    /// Moves to `to`, at most to the end: the next PCM begins at exactly the returned frame (but see
+    /// [`position_is_estimated`](Self::position_is_estimated)).
     ///
     /// # Errors
     /// [`FileError`].
     pub async fn seek(&mut self, to: Duration) -> Result<u64, FileError> {
         self.pcm.seek(to).await
+    }
+
+    /// Whether positions are an estimate since the last seek: in an MP3 or ADTS file of variable bit rate whose bytes before
+    /// the target are not stored, unless [`FileOptions::exact_seek`](crate::FileOptions::exact_seek) is set. They are off by a
+    /// second or so in an hour where the file has a seek table, count on without a break, and a seek back to what was
+    /// played since finds it where it was heard. Known once the first chunk after a seek is there.
+    #[must_use]
+    pub fn position_is_estimated(&self) -> bool {
+        self.pcm.source().position_is_estimated()
     }
 
     /// Every face of the PCM: async, blocking, by chunk, by sample, as an iterator.

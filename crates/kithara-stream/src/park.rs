@@ -20,12 +20,20 @@ pub enum ReadStopped {
     /// The thread is wanted for something else; reads work again after [`CancelHandle::resume`].
     #[error("reading was interrupted")]
     Interrupted,
+    /// The bytes are not there yet, and waiting for them would block an async runtime: read on a plain thread.
+    #[error("a blocking read in a thread that drives an async runtime")]
+    InAsync,
 }
 
 impl From<ReadStopped> for io::Error {
-    /// Of kind `ConnectionAborted`: `Interrupted` would make callers of `read` try again at once.
+    /// Of kind `ConnectionAborted` (`Interrupted` would make callers of `read` try again at once), or `Unsupported` in
+    /// async code.
     fn from(stopped: ReadStopped) -> Self {
-        Self::new(io::ErrorKind::ConnectionAborted, stopped)
+        let kind = match stopped {
+            ReadStopped::InAsync => io::ErrorKind::Unsupported,
+            _ => io::ErrorKind::ConnectionAborted,
+        };
+        Self::new(kind, stopped)
     }
 }
 
@@ -95,11 +103,16 @@ impl CancelHandle {
         let waker = Waker::from(Arc::new(Unpark(thread.clone())));
         let mut context = Context::from_waker(&waker);
         let _blocked = Blocked::announce(&self.state, thread);
+        let mut may_block = false;
         loop {
             self.check()?;
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return Ok(output);
             }
+            if !may_block && kithara_worker::drives_a_runtime() {
+                return Err(ReadStopped::InAsync);
+            }
+            may_block = true;
             thread::park();
         }
     }
@@ -163,6 +176,13 @@ mod tests {
         assert_eq!(handle.block_on(future::ready(1)), Err(ReadStopped::Interrupted));
         handle.resume();
         assert_eq!(handle.block_on(future::ready(1)), Ok(1));
+    }
+
+    #[tokio::test]
+    async fn async_code_is_not_blocked() {
+        let handle = CancelHandle::default();
+        assert_eq!(handle.block_on(future::ready(1)), Ok(1), "what is there needs no waiting");
+        assert_eq!(handle.block_on(future::pending::<()>()), Err(ReadStopped::InAsync));
     }
 
     #[test]

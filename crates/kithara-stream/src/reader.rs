@@ -63,6 +63,10 @@ impl<R: Streaming> Source for Reader<R> {
         true
     }
 
+    fn available_at(&self, offset: u64) -> u64 {
+        self.resource.available_at(offset)
+    }
+
     fn media_info(&self) -> MediaInfo {
         self.info.clone()
     }

@@ -37,6 +37,13 @@ pub trait Source: Send + Sync + 'static {
         true
     }
 
+    /// How many bytes can be read from `offset` on without waiting for somebody to bring them. Default: none that are
+    /// known of.
+    fn available_at(&self, offset: u64) -> u64 {
+        let _ = offset;
+        0
+    }
+
     /// What is known about the format without looking at the bytes.
     fn media_info(&self) -> MediaInfo;
 
@@ -75,6 +82,10 @@ impl<S: Source> Source for Arc<S> {
 
     fn is_seekable(&self) -> bool {
         S::is_seekable(self)
+    }
+
+    fn available_at(&self, offset: u64) -> u64 {
+        S::available_at(self, offset)
     }
 
     fn media_info(&self) -> MediaInfo {

@@ -46,7 +46,8 @@ impl PrefetchSettings {
 /// tries again. Seeking does nothing but note the place: a burst of seeks costs what the last one costs.
 /// `SeekFrom::End` works as soon as the length is known, and is `Unsupported` until then.
 ///
-/// Blocks: for plain threads only. A [`CancelHandle`] ends a blocked read from any other thread; so does the end of the
+/// Blocks: for plain threads. A read that would have to wait inside of async code fails
+/// ([`ReadStopped::InAsync`](crate::ReadStopped::InAsync)) rather than stop the runtime. A [`CancelHandle`] ends a blocked read from any other thread; so does the end of the
 /// runtime under a prefetching reader.
 pub struct SyncReader<S: Source> {
     source: Arc<S>,

@@ -64,6 +64,11 @@ pub(super) trait Backend: Send {
     /// allows. `false` when the stream ends before `frame`.
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError>;
 
+    /// Whether the position of the next packet is an estimate since the last seek. Default: never.
+    fn is_estimated(&self) -> bool {
+        false
+    }
+
     /// Ends an interruption of the source.
     fn resume(&mut self);
 }

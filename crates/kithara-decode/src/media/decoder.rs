@@ -31,6 +31,11 @@ pub struct DecodeOptions {
     pub channels: Option<u16>,
     /// Trim encoder delay and padding, as the reference decoder does. Default `true`.
     pub gapless: bool,
+    /// Seek to the exact frame in every file. Default `false`: to the exact frame wherever that takes no more than about
+    /// 128 KiB that are not [at hand](super::ByteSource::at_hand), and else, in MP3 and ADTS files of variable bit rate, to about the
+    /// frame: only reading all that comes before would tell which one it is. See
+    /// [`position_is_estimated`](MediaDecoder::position_is_estimated).
+    pub exact_seek: bool,
     /// Bytes of leading garbage that are searched for the start of the media. Default 1 MiB.
     pub probe_budget: u64,
     /// Packets in a row that may fail to decode (each is replaced by silence) before it is an error. Default 64.
@@ -46,6 +51,7 @@ impl DecodeOptions {
             sample_rate: None,
             channels: None,
             gapless: true,
+            exact_seek: false,
             probe_budget: 1 << 20,
             max_bad_packets: 64,
         }
@@ -135,6 +141,13 @@ impl MediaDecoder {
         &self.details
     }
 
+    /// Whether positions are an estimate since the last seek: about where they say, for want of the bytes before them.
+    /// They count on from there without a break, and a seek back to what was played since finds it at the same positions.
+    #[must_use]
+    pub fn position_is_estimated(&self) -> bool {
+        self.backend.is_estimated()
+    }
+
     /// Takes out what makes a blocked call of this decoder fail at once, from another thread, if its source can be
     /// interrupted. A [`seek`](Self::seek) works again after it.
     pub fn take_interrupter(&mut self) -> Option<Interrupter> {
@@ -162,6 +175,8 @@ impl MediaDecoder {
 
     /// Decodes one packet; `false` at the end.
     fn decode_packet(&mut self) -> Result<bool, DecodeError> {
+        // By an estimate nobody can tell what lies behind the end: the file itself ends.
+        let end = self.stream.end.filter(|_| !self.backend.is_estimated());
         match self.backend.next()? {
             Event::End => Ok(false),
             Event::NewStream(params) => {
@@ -183,7 +198,7 @@ impl MediaDecoder {
                     input: &mut self.input,
                     bad_packets: &mut self.bad_packets,
                     max_bad_packets: self.max_bad_packets,
-                    end: self.stream.end,
+                    end,
                     rate: self.stream.sample_rate,
                 };
                 taking.take(&packet)?;
@@ -291,7 +306,7 @@ fn open_backend(
     let mut tags = Tags::default();
     let format = format::find(&mut window, hint, options.probe_budget, &mut tags)?;
     match format {
-        Format::Framed(kind, header) => FramedFile::open(window, kind, header, tags),
+        Format::Framed(kind, header) => FramedFile::open(window, kind, header, tags, !options.exact_seek),
         Format::Mp4 => mp4::open(window),
         Format::Flac => flac::open(window, tags),
         Format::Wav => wav::open(window),

@@ -25,6 +25,13 @@ pub trait ByteSource: Read + Seek + Send + Sync {
         false
     }
 
+    /// How many bytes from `offset` on can be read without a wait. Default: none that are known of, or all where the end is
+    /// at hand.
+    fn at_hand(&self, offset: u64) -> u64 {
+        let _ = offset;
+        if self.is_end_at_hand() { u64::MAX } else { 0 }
+    }
+
     /// What makes a blocked read, and each one until [`resume`](Self::resume), fail at once, from another thread. Default
     /// `None`: reads never block for long.
     fn interrupter(&self) -> Option<Interrupter> {
@@ -64,6 +71,10 @@ impl<S: Source> ByteSource for SyncReader<S> {
         SyncReader::is_seekable(self)
     }
 
+    fn at_hand(&self, offset: u64) -> u64 {
+        self.source().available_at(offset)
+    }
+
     fn interrupter(&self) -> Option<Interrupter> {
         let handle = self.cancel_handle();
         Some(Box::new(move || handle.interrupt()))
@@ -85,6 +96,10 @@ impl<S: ByteSource + ?Sized> ByteSource for Box<S> {
 
     fn is_end_at_hand(&self) -> bool {
         (**self).is_end_at_hand()
+    }
+
+    fn at_hand(&self, offset: u64) -> u64 {
+        (**self).at_hand(offset)
     }
 
     fn interrupter(&self) -> Option<Interrupter> {

@@ -9,6 +9,8 @@ pub(super) struct XingTag {
     pub(super) packets: Option<u64>,
     /// Bytes of the file from this frame on.
     pub(super) bytes: Option<u64>,
+    /// Where each hundredth of the packets begins, in 256ths of `bytes`.
+    pub(super) table: Option<[u8; 100]>,
     /// Every packet has the same bit rate.
     pub(super) is_constant: bool,
     /// Frames to drop at the start (decoder's delay included) and at the end.
@@ -45,9 +47,10 @@ impl XingTag {
         };
         let packets = field(1, 4).and_then(|at| u32_at(tag, at)).map(u64::from);
         let bytes = field(2, 4).and_then(|at| u32_at(tag, at)).map(u64::from);
-        field(4, 100);
+        let table = field(4, 100).and_then(|at| tag.get(at..)?.first_chunk::<100>()).copied();
         field(8, 4);
-        Some(Self { packets, bytes, is_constant, trim: lame_trim(tag.get(at..).unwrap_or_default()) })
+        let table = table.filter(|table| table.is_sorted());
+        Some(Self { packets, bytes, table, is_constant, trim: lame_trim(tag.get(at..).unwrap_or_default()) })
     }
 
     /// What is left of the tag when the file goes on for `left` bytes: in front of several files in one, the count of
@@ -57,6 +60,7 @@ impl XingTag {
             && left.saturating_sub(bytes) > bytes / 16
         {
             self.packets = None;
+            self.table = None;
         }
         self
     }

@@ -1,11 +1,14 @@
 //! MP3 and ADTS files: frames one behind the other, with tags around them and perhaps damage between.
 
+mod seek;
+
 use std::io;
 use std::time::Duration;
 
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
 
+use self::seek::{Guess, Index};
 use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::Tags;
 use super::header::{HEADER_LEN, Header, Kind};
@@ -15,8 +18,6 @@ use crate::DecodeError;
 use crate::codec::{CodecDecoder, plain_parameters, preroll_packets};
 use crate::demux::Codec;
 
-/// Packets between two entries of the index.
-const INDEX_STEP: u64 = 64;
 /// Longest frame: the ADTS length field.
 const MAX_FRAME: usize = 8191;
 /// Following headers that must agree before a frame behind damage is believed.
@@ -31,8 +32,18 @@ pub(super) struct FramedFile {
     first: u64,
     /// Number of the next packet.
     number: u64,
-    /// Offsets of the packets 0, 64, 128, … as far as they were passed without a break.
-    index: Vec<u64>,
+    /// Where packets stand, as far as they were counted from the first one on.
+    index: Index,
+    /// Where packets stand that were counted from a place whose number was estimated.
+    estimated: Index,
+    /// The number of the next packet is an estimate.
+    is_estimated: bool,
+    /// Estimates may be used where the truth would have to be downloaded.
+    may_estimate: bool,
+    /// Tells about where a packet stands.
+    guess: Option<Guess>,
+    /// Bytes and packets of the beginning of the audio.
+    rate: Option<(u64, u64)>,
     /// Frames that the codec gives before frame 0.
     delay: i64,
     /// Bytes per packet on average, of files of one constant bit rate: as a fraction.
@@ -74,7 +85,9 @@ impl FramedFile {
         kind: Kind,
         first: Header,
         tags: Tags,
+        may_estimate: bool,
     ) -> Result<Opened, DecodeError> {
+        let tag_at = window.offset();
         let left = window.source().byte_len().map(|len| len.saturating_sub(window.offset()));
         let tag = match kind {
             Kind::MpegAudio => XingTag::parse(&first, window.peek(first.len)?).map(|tag| tag.believed(left)),
@@ -100,7 +113,12 @@ impl FramedFile {
             window,
             reference,
             number: 0,
-            index: Vec::new(),
+            index: Index::default(),
+            estimated: Index::default(),
+            is_estimated: false,
+            may_estimate,
+            guess: Guess::by_tag(&tag, tag_at),
+            rate: None,
             delay: i64::from(start),
             constant,
             is_variable,
@@ -108,7 +126,8 @@ impl FramedFile {
             current: 0,
         };
         let end = tag.end(reference.frames);
-        let estimate = end.is_none().then(|| file.estimate()).flatten();
+        file.rate = file.rate_at_hand();
+        let estimate = if end.is_none() { file.estimate() } else { None };
         let preroll = u64::from(preroll_packets(file.codec())) * u64::from(reference.frames);
         let stream = Stream {
             container: if kind == Kind::Adts { "adts" } else { "mp3" },
@@ -133,19 +152,23 @@ impl FramedFile {
         }
     }
 
-    /// The length by the size of the file and the bit rate of what is at hand.
-    fn estimate(&mut self) -> Option<Duration> {
-        let bytes = self.window.source().byte_len()?.checked_sub(self.first)?;
+    /// Bytes and packets of what is at hand.
+    fn rate_at_hand(&self) -> Option<(u64, u64)> {
         let data = self.window.available();
-        let (mut at, mut frames) = (0, 0u64);
+        let (mut at, mut packets) = (0, 0);
         while let Some(header) = data.get(at..).and_then(|rest| self.kind.parse(rest)) {
             at += header.len;
-            frames += u64::from(header.frames);
+            packets += 1;
         }
-        if at == 0 {
-            return None;
-        }
-        let total = u128::from(bytes) * u128::from(frames) / at as u128;
+        (at > 0).then_some((at as u64, packets))
+    }
+
+    /// The length by the size of the file and the bit rate of what is at hand.
+    fn estimate(&self) -> Option<Duration> {
+        let (per, packets) = self.rate?;
+        let bytes = self.window.source().byte_len()?.checked_sub(self.first)?;
+        let frames = packets * u64::from(self.reference.frames);
+        let total = u128::from(bytes) * u128::from(frames) / u128::from(per);
         let seconds = total as f64 / f64::from(self.reference.sample_rate);
         Duration::try_from_secs_f64(seconds).ok()
     }
@@ -201,82 +224,6 @@ impl FramedFile {
             self.window.consume(1);
         }
     }
-
-    /// Notes where the packet at the window's position stands.
-    fn note(&mut self, header: &Header) {
-        if self.number == self.index.len() as u64 * INDEX_STEP {
-            self.index.push(self.window.offset());
-        }
-        if self.number == 0 && !self.is_variable && self.kind == Kind::MpegAudio {
-            self.constant = Some(average(header));
-        }
-        if self.constant.is_some() && header.bitrate != self.reference.bitrate {
-            self.constant = None;
-        }
-    }
-
-    /// Steps to packet `target` by reading headers. `false` at the end.
-    fn walk(&mut self, target: u64) -> Result<bool, DecodeError> {
-        while self.number < target {
-            let Some(header) = self.find()? else { return Ok(false) };
-            self.note(&header);
-            self.number += 1;
-            self.current = header.len;
-        }
-        Ok(true)
-    }
-
-    /// Goes to the last place before packet `target` whose number is known.
-    fn rewind(&mut self, target: u64) -> Result<(), DecodeError> {
-        let entry = (target / INDEX_STEP).min((self.index.len() as u64).saturating_sub(1));
-        let offset = self.index.get(entry as usize).copied().unwrap_or(self.first);
-        if self.number <= target && self.number >= entry * INDEX_STEP {
-            return Ok(());
-        }
-        self.current = 0;
-        self.window.move_to(offset)?;
-        self.number = if self.index.is_empty() { 0 } else { entry * INDEX_STEP };
-        Ok(())
-    }
-
-    /// In a file of constant bit rate the number of a packet follows from its offset. `false` when it does not.
-    fn jump(&mut self, target: u64) -> Result<bool, DecodeError> {
-        let known = self.index.len() as u64 * INDEX_STEP;
-        let Some((bytes, packets)) =
-            self.constant.filter(|_| target > known && self.window.source().is_seekable())
-        else {
-            return Ok(false);
-        };
-        let back = (self.window.offset(), self.number);
-        let guess = self.first + (u128::from(target) * u128::from(bytes) / u128::from(packets)) as u64;
-        self.current = 0;
-        self.window.move_to(guess.saturating_sub(4))?;
-        for _ in 0..MAX_FRAME {
-            if let Some(header) = confirm(&mut self.window, self.kind, CONFIRMATIONS)?
-                && header.agrees(&self.reference)
-            {
-                let distance = u128::from(self.window.offset() - self.first) * u128::from(packets);
-                let number = (distance + u128::from(bytes) / 2) / u128::from(bytes);
-                let drift = distance.abs_diff(number * u128::from(bytes));
-                // Padding keeps a frame within a byte (layer I: four) of its exact place.
-                if header.bitrate == self.reference.bitrate && drift <= 4 * u128::from(packets) {
-                    self.number = number as u64;
-                    if self.number <= target {
-                        return Ok(true);
-                    }
-                }
-                break;
-            }
-            if self.window.available().is_empty() {
-                break;
-            }
-            self.window.consume(1);
-        }
-        self.constant = None;
-        self.window.move_to(back.0)?;
-        self.number = back.1;
-        Ok(false)
-    }
 }
 
 impl Backend for FramedFile {
@@ -300,10 +247,11 @@ impl Backend for FramedFile {
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
         let frame = frame.saturating_add(self.delay).max(0).unsigned_abs();
-        let target = frame / u64::from(self.reference.frames);
-        self.rewind(target)?;
-        self.jump(target)?;
-        self.walk(target)
+        self.go_to(frame / u64::from(self.reference.frames))
+    }
+
+    fn is_estimated(&self) -> bool {
+        self.is_estimated
     }
 
     fn resume(&mut self) {

@@ -23,3 +23,9 @@ pub use reader::{BlockingError, PcmReader};
 pub use resample::ResamplerProcessor;
 pub use segment::{Anchor, SegmentDecoder, SegmentDecoderSettings, SegmentStart};
 pub use source::PcmSource;
+
+/// Whether this build decodes Opus: the feature `opus`.
+pub const DECODES_OPUS: bool = cfg!(feature = "opus");
+
+/// Whether this build decodes HE-AAC: the feature `fdk-aac`.
+pub const DECODES_HE_AAC: bool = cfg!(feature = "fdk-aac");

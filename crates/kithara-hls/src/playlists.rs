@@ -383,17 +383,19 @@ impl PlaylistManager {
 
 /// Whether this build decodes it. What is not known by name is tried: the media itself says more.
 fn is_playable(kind: CodecKind) -> bool {
-    matches!(
-        kind,
+    match kind {
         CodecKind::AacLc
-            | CodecKind::AacOther
-            | CodecKind::Mp3
-            | CodecKind::Flac
-            | CodecKind::Alac
-            | CodecKind::Vorbis
-            | CodecKind::OtherAudio
-            | CodecKind::Unknown
-    )
+        | CodecKind::AacOther
+        | CodecKind::Mp3
+        | CodecKind::Flac
+        | CodecKind::Alac
+        | CodecKind::Vorbis
+        | CodecKind::OtherAudio
+        | CodecKind::Unknown => true,
+        CodecKind::Opus => kithara_decode::DECODES_OPUS,
+        CodecKind::HeAac | CodecKind::HeAacV2 => kithara_decode::DECODES_HE_AAC,
+        _ => false,
+    }
 }
 
 /// A playlist and the URL that its relative URLs are relative to.

@@ -109,3 +109,18 @@ async fn otherwise_everything_is_converted_to_the_first() {
         assert!(!matches!(event, HlsEvent::FormatChanged { .. }));
     }
 }
+
+#[tokio::test]
+async fn a_codec_of_an_optional_feature_is_played_with_it_and_named_without() {
+    let origin = Origin::start().await.unwrap();
+    let master = "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=64000,CODECS=\"Opus\"\nhls/opus/index.m3u8\n";
+    origin.serve("/opus.m3u8", playlist(master));
+    let url = origin.url("/opus.m3u8").parse().unwrap();
+    let opened = kithara_hls::Hls::open(url, options()).await;
+    if kithara_decode::DECODES_OPUS {
+        assert!(!read_all(&mut opened.unwrap()).await.is_empty());
+    } else {
+        let error = opened.err().unwrap();
+        assert!(error.is_unsupported() && error.to_string().contains("Opus"), "{error}");
+    }
+}

@@ -130,7 +130,8 @@ pub enum NetError {
         /// Why it is not followed.
         reason: &'static str,
     },
-    /// The body is compressed although `identity` was asked for; offsets in it mean nothing.
+    /// The body is compressed although `identity` was asked for (offsets in it mean nothing), or is not what it is said
+    /// to be.
     #[error("{url} is sent with Content-Encoding {encoding}")]
     ContentEncoding {
         /// What was asked for.
@@ -191,6 +192,11 @@ pub enum NetError {
 }
 
 impl NetError {
+    pub(crate) fn encoding(url: &Url, encoding: &str) -> Self {
+        let encoding = encoding.chars().take(32).collect::<String>().into_boxed_str();
+        Self::ContentEncoding { url: redacted(url), encoding }
+    }
+
     /// True if the same request may succeed a moment later: no connection, a break, a time limit, a body that broke
     /// off, and the status codes 408, 425, 429, 500, 502, 503 and 504.
     pub fn is_retryable(&self) -> bool {

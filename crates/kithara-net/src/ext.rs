@@ -3,9 +3,11 @@
 use std::future::Future;
 
 use bytes::Bytes;
+use http::header;
 
 use crate::error::NetError;
-use crate::head::ResponseHead;
+use crate::gzip::{Bad, inflate};
+use crate::head::{ResponseHead, is_gzip};
 use crate::net::{Body, Net, Response};
 use crate::redact::redacted;
 use crate::request::Request;
@@ -21,15 +23,20 @@ pub trait NetExt: Net {
     /// also by a server that ignores ranges: `head.body_offset` and `head.body_len` tell what was delivered. A body
     /// that breaks off is continued, as [`ResumingBody`] does, by the stack's own policy ([`Net::retry_policy`]).
     ///
+    /// Asks for gzip unless a range is asked for (a playlist of ten hours is a tenth of its size), and takes it also from
+    /// servers that compress unasked: what is delivered, and what `head` tells, is inflated.
+    ///
     /// # Errors
-    /// [`NetError::TooLarge`] above `limit` bytes (before they are fetched, when the length is declared), and whatever
-    /// the request or the body gives.
+    /// [`NetError::TooLarge`] above `limit` bytes (before they are fetched, when the length is declared; inflated ones
+    /// count too), and whatever the request or the body gives.
     fn get_bytes(
         &self,
         request: Request,
         limit: usize,
     ) -> impl Future<Output = Result<(ResponseHead, Bytes), NetError>> + Send {
         async move {
+            let mut request = request;
+            request.accepts_gzip = request.range.is_none();
             let policy = self.retry_policy();
             let Response { mut head, mut body } =
                 ResumingBody::open(self.clone(), request, policy, true).await?;
@@ -45,8 +52,17 @@ pub trait NetExt: Net {
                 }
                 bytes.extend_from_slice(&chunk);
             }
-            head.body_len = Some(bytes.len() as u64);
             head.total_len = body.total_len();
+            if is_gzip(&head.headers) {
+                bytes = inflate(&bytes, limit).map_err(|bad| match bad {
+                    Bad::TooLarge => too_large,
+                    Bad::Malformed => NetError::encoding(&head.url, "gzip that is damaged"),
+                })?;
+                head.headers.remove(header::CONTENT_ENCODING);
+                head.headers.remove(header::CONTENT_LENGTH);
+                head.total_len = Some(bytes.len() as u64);
+            }
+            head.body_len = Some(bytes.len() as u64);
             Ok((head, bytes.into()))
         }
     }

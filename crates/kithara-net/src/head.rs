@@ -56,7 +56,7 @@ impl ResponseHead {
     ///
     /// # Errors
     /// [`NetError::Status`] for a status other than 200, 203, 206 (and 304, when asked for), [`NetError::RangeNotSatisfiable`] for 416,
-    /// [`NetError::ContentEncoding`] for anything but `identity`, [`NetError::WrongRange`] for a 206 that is not the
+    /// [`NetError::ContentEncoding`] for anything but `identity` (and gzip, where [`NetExt::get_bytes`] asks for it), [`NetError::WrongRange`] for a 206 that is not the
     /// part asked for.
     pub fn new(
         request: &Request,
@@ -65,7 +65,7 @@ impl ResponseHead {
         headers: HeaderMap,
     ) -> Result<Self, NetError> {
         check_status(request, &url, status, &headers)?;
-        check_encoding(&url, &headers)?;
+        check_encoding(request, &url, &headers)?;
         let declared = content_length(&headers);
         let mut head = Self {
             status,
@@ -184,17 +184,31 @@ fn check_status(
     Err(NetError::Status { url: redacted(url), status, retry_after })
 }
 
-fn check_encoding(url: &Url, headers: &HeaderMap) -> Result<(), NetError> {
-    for value in headers.get_all(header::CONTENT_ENCODING) {
-        let text = String::from_utf8_lossy(value.as_bytes());
-        if let Some(encoding) =
-            text.split(',').map(str::trim).find(|e| !e.is_empty() && !e.eq_ignore_ascii_case("identity"))
-        {
-            let encoding = encoding.chars().take(32).collect::<String>().into_boxed_str();
-            return Err(NetError::ContentEncoding { url: redacted(url), encoding });
-        }
+fn check_encoding(request: &Request, url: &Url, headers: &HeaderMap) -> Result<(), NetError> {
+    if request.accepts_gzip && is_gzip(headers) {
+        return Ok(());
     }
-    Ok(())
+    match encodings(headers).next() {
+        Some(encoding) => Err(NetError::encoding(url, &encoding)),
+        None => Ok(()),
+    }
+}
+
+/// What was done to the body, `identity` aside.
+fn encodings(headers: &HeaderMap) -> impl Iterator<Item = String> {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let texts = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    texts
+        .flat_map(|text| text.split(',').map(|one| one.trim().to_owned()).collect::<Vec<_>>())
+        .filter(|one| !one.is_empty() && !one.eq_ignore_ascii_case("identity"))
+}
+
+/// Whether the body is compressed by gzip and nothing else.
+pub(crate) fn is_gzip(headers: &HeaderMap) -> bool {
+    let mut all = encodings(headers);
+    let first = all.next();
+    all.next().is_none()
+        && first.is_some_and(|one| one.eq_ignore_ascii_case("gzip") || one.eq_ignore_ascii_case("x-gzip"))
 }
 
 fn header_str(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {

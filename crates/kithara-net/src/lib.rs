@@ -6,6 +6,7 @@ mod digest;
 mod dynamic;
 mod error;
 mod ext;
+mod gzip;
 mod head;
 mod hook;
 #[cfg(any(test, feature = "test-util"))]

@@ -88,6 +88,8 @@ pub struct Request {
     pub tag: &'static str,
     /// The caller retries by itself: `RetryNet` passes the request through.
     pub(crate) retried_by_caller: bool,
+    /// The answer may be compressed: `get_bytes` inflates it.
+    pub(crate) accepts_gzip: bool,
 }
 
 impl Request {
@@ -100,6 +102,7 @@ impl Request {
             if_range: None,
             tag: "",
             retried_by_caller: false,
+            accepts_gzip: false,
         }
     }
 

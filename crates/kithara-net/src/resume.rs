@@ -237,6 +237,7 @@ impl<N: Net> ResumingBody<N> {
         let start = self.offset - if self.asks_again { self.version.overlap() } else { 0 };
         let range = ByteRange { start, end: self.request.range.and_then(|range| range.end) };
         let mut request = self.request.clone().with_range(range).with_if_range(self.version.validator());
+        request.accepts_gzip = self.version.is_gzip;
         request.headers.remove(header::IF_NONE_MATCH);
         request.headers.remove(header::IF_MODIFIED_SINCE);
         let net = self.net.clone();

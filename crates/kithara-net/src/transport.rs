@@ -120,7 +120,8 @@ pub(crate) fn headers(settings: &HttpSettings, request: &Request) -> Result<Head
         .with_headers(&request.headers)
         .headers;
     // Offsets are meaningful in the identity encoding alone, and only `Request::range` is checked.
-    all.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let encoding = if request.accepts_gzip { "gzip" } else { "identity" };
+    all.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding));
     all.remove(header::RANGE);
     all.remove(header::IF_RANGE);
     if let Some(range) = request.range {

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::digest::Digest;
 use crate::error::NetError;
-use crate::head::ResponseHead;
+use crate::head::{ResponseHead, is_gzip};
 use crate::validator::{Sameness, Validator};
 
 /// Bytes of an entity without a validator that are asked for twice, and compared, when it is continued.
@@ -18,6 +18,8 @@ pub(crate) struct Version {
     tags: HeaderMap,
     validator: Option<Validator>,
     pub(crate) total: Option<u64>,
+    /// The body is compressed: another one that is not is another body.
+    pub(crate) is_gzip: bool,
     /// Offset of the first byte delivered.
     start: u64,
     /// What was delivered, where no validator tells versions apart.
@@ -40,7 +42,7 @@ impl Version {
         }
         let validator = head.validator.clone().filter(Validator::is_strong);
         let seen = validator.is_none().then(|| Seen { digest: Digest::new(), tail: Vec::new() });
-        Self { tags, validator, total: head.total_len, start, seen }
+        Self { tags, validator, total: head.total_len, is_gzip: is_gzip(&head.headers), start, seen }
     }
 
     /// What the request that continues sends as `If-Range`.
@@ -70,6 +72,9 @@ impl Version {
     /// Checks the head of a response that is to continue at `offset`, and says what its bytes below `offset` must be.
     pub(crate) fn join(&mut self, head: &ResponseHead, offset: u64) -> Result<Skip, NetError> {
         let changed = |what| Err(NetError::changed(&head.url, offset, what));
+        if is_gzip(&head.headers) != self.is_gzip {
+            return changed("its encoding");
+        }
         if let (Some(old), Some(new)) = (self.total, head.total_len)
             && old != new
         {

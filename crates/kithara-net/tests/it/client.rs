@@ -1,13 +1,14 @@
 //! The client against well-behaved servers: heads, headers, reuse, settings.
 
+use std::io::Write;
 use std::time::Duration;
 
 use kithara_net::{
     Body, DefaultNet, HeaderValue, HttpClient, HttpSettings, Net, NetError, NetExt, NetSettings,
-    ProxySetting, Request, RetryPolicy, TransferSource, Url, Validator,
+    ProxySetting, Request, RetryNet, RetryPolicy, TransferSource, Url, Validator,
 };
 
-use crate::server::{Act, Server, answer, ok, part};
+use crate::server::{Act, Server, answer, cut, ok, part};
 use crate::{entity, read_all};
 
 #[tokio::test]
@@ -257,4 +258,58 @@ async fn a_dropped_body_closes_its_connection() {
         assert_eq!(response.body.next_chunk().await.unwrap().unwrap(), "abc");
     }
     assert_eq!(server.connections(), 2);
+}
+
+const TAG: &str = "etag: \"v1\"";
+
+#[tokio::test]
+async fn small_bodies_may_be_compressed_and_arrive_as_they_were() {
+    let playlist = b"#EXTM3U\n".repeat(2000);
+    let small = deflate(&playlist);
+    let (whole, half) = (small.clone(), small.len() / 2);
+    let server = Server::start(move |seen, _| match (seen.path(), seen.start()) {
+        ("/plain", _) => vec![ok(&[], b"#EXTM3U\n")],
+        ("/junk", _) => vec![ok(&["content-encoding: gzip"], b"#EXTM3U\n")],
+        ("/br", _) => vec![ok(&["content-encoding: br"], b"#EXTM3U\n")],
+        // Breaks off, and goes on inside of what is compressed, or of something else.
+        ("/broken" | "/mixed", None) => {
+            vec![cut(ok(&[TAG, "content-encoding: gzip"], &whole), half), Act::Close]
+        }
+        ("/broken", Some(start)) => vec![part(&[TAG, "content-encoding: gzip"], &whole, start)],
+        ("/mixed", Some(start)) => vec![part(&[TAG], &whole, start)],
+        _ => vec![ok(&["content-encoding: x-gzip"], &whole)],
+    })
+    .await;
+    let policy = RetryPolicy { base: Duration::from_millis(1), ..RetryPolicy::default() };
+    let net = RetryNet::new(HttpClient::default(), policy);
+    let get = |path: &str| net.get_bytes(Request::new(server.url(path)), 20_000);
+    for path in ["/", "/broken"] {
+        let (head, bytes) = get(path).await.unwrap();
+        assert_eq!(bytes, playlist, "{path}");
+        assert_eq!((head.body_len, head.total_len), (Some(16_000), Some(16_000)), "{path}");
+        assert!(!head.headers.contains_key("content-encoding"), "{path}");
+    }
+    let seen = server.seen();
+    assert!(seen.iter().all(|request| request.header("accept-encoding") == Some("gzip")));
+    assert!(seen.iter().any(|request| request.header("range").is_some()), "the broken one went on");
+    assert_eq!(get("/plain").await.unwrap().1, "#EXTM3U\n");
+
+    let large = net.get_bytes(Request::new(server.url("/")), 15_999).await.unwrap_err();
+    assert!(matches!(large, NetError::TooLarge { limit: 15_999, .. }), "{large}");
+    let mixed = get("/mixed").await.unwrap_err();
+    assert!(matches!(mixed, NetError::EntityChanged { .. }), "{mixed}");
+    for path in ["/junk", "/br"] {
+        let error = get(path).await.unwrap_err();
+        assert!(matches!(error, NetError::ContentEncoding { .. }), "{path}: {error}");
+    }
+    // A part has offsets, and they mean nothing in what is compressed.
+    let range = net.get_bytes(Request::new(server.url("/")).with_range(0..10), 20_000).await.unwrap_err();
+    assert!(matches!(range, NetError::ContentEncoding { .. }), "{range}");
+    assert_eq!(server.seen().last().unwrap().header("accept-encoding"), Some("identity"));
+}
+
+fn deflate(data: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
 }

@@ -32,13 +32,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut stream = Hls::open(url, HlsOptions::new(DefaultNet::default(), assets)).await?;
     let mut events = stream.events();
     let bar = support::progress(stream.duration());
-    let mut first_pcm = None;
-    let mut frames = 0;
+    let (mut first_pcm, mut frames, mut switches) = (None, 0, Vec::new());
     while let Some(chunk) = stream.next_chunk().await? {
         first_pcm.get_or_insert_with(|| begun.elapsed());
         frames += chunk.frames() as u64;
         wav.write(&chunk)?;
         bar.set_position(chunk.time().as_secs());
+        while let Ok(event) = events.try_recv() {
+            if let HlsEvent::VariantSwitched { at, from, to, reason } = event {
+                switches.push(format!("{from} -> {to} at {:.3} s ({reason})", at.as_secs_f64()));
+            }
+        }
     }
     bar.finish_and_clear();
     wav.finish()?;
@@ -53,10 +57,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             variant.codecs.as_deref().unwrap_or("")
         );
     }
-    while let Ok(event) = events.try_recv() {
-        if let HlsEvent::VariantSwitched { at, from, to, reason } = event {
-            println!("switch         {from} -> {to} at {:.3} s ({reason})", at.as_secs_f64());
-        }
+    for switch in switches {
+        println!("switch         {switch}");
     }
     println!("format         {}", stream.spec());
     println!("frames         {frames} ({:.3} s)", audio.as_secs_f64());

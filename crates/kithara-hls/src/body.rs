@@ -23,7 +23,9 @@ pub(crate) enum Ending {
 }
 
 /// Bytes that are handed to the demuxer at once, at most.
-const READ_SIZE: u64 = 32 * 1024;
+///
+/// A stream holds up to three: twice as much made 64 KB more for each stream and no bench faster.
+const READ_SIZE: u64 = 16 * 1024;
 
 /// A handle on `[offset, offset + len)` of a resource, or on all of it.
 ///
@@ -98,7 +100,7 @@ impl<R: Streaming> SegmentBody<R> {
         }
     }
 
-    /// Waits for bytes at `position` of the body and reads what is there, up to 32 KiB; `None` at its end.
+    /// Waits for bytes at `position` of the body and reads what is there, up to 16 KiB; `None` at its end.
     ///
     /// Cancel-safe. The buffer returns to `pool` when the last clone of the bytes is dropped.
     ///
@@ -126,7 +128,11 @@ impl<R: Streaming> SegmentBody<R> {
             };
         }
         let wanted = self.resource.available_at(at).clamp(1, READ_SIZE).min(limit) as usize;
-        let mut buffer = pool.get_with(|buffer| buffer.resize(wanted, 0));
+        let mut buffer = pool.get_with(|buffer| {
+            // At once to its final size: a buffer that grows doubles.
+            buffer.reserve_exact(READ_SIZE as usize);
+            buffer.resize(wanted, 0);
+        });
         let read = self.resource.read_at(at, &mut buffer).await?;
         if read == 0 {
             return Ok(None);

@@ -271,7 +271,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         }
         Counters::add(&self.shared.counters.requests, 1);
         let request = Request::new(url.clone()).with_tag(what.tag());
-        let answer = self.net.get_bytes(request, PLAYLIST_LIMIT).await;
+        let answer = Box::pin(self.net.get_bytes(request, PLAYLIST_LIMIT)).await;
         let (head, body) = answer.map_err(|source| HlsError::Net { what, url: url.clone(), source })?;
         Counters::add(&self.shared.counters.bytes, body.len() as u64);
         Ok(PlaylistText { url: head.url, body, is_stored: false })
@@ -335,7 +335,8 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             Counters::add(&self.shared.counters.cache_hits, 1);
             return Ok(bytes);
         }
-        let bytes = self.small_from_net(what, url, window).await?;
+        // Rare, and large while it lasts.
+        let bytes = Box::pin(self.small_from_net(what, url, window)).await?;
         if store {
             let bytes = bytes.clone();
             self.store_aside(async move { resource.write(&bytes).await.map_err(|error| error.to_string()) });

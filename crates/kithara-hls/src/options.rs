@@ -21,11 +21,20 @@ pub struct LookAhead {
     /// Segments that are on the way at the same moment. Default 4. Fewer are used while the network gives less than
     /// that many times the variant's bandwidth, so that the next segment never waits behind a later one.
     pub parallel: usize,
+    /// Bytes that are still to come, of all segments on the way: another fetch begins below it. Large segments come one
+    /// after the other, because each connection that is full costs buffers. Default 1 MiB.
+    pub bytes_in_flight: u64,
 }
 
 impl Default for LookAhead {
     fn default() -> Self {
-        Self { segments: 8, duration: Duration::from_secs(40), bytes: 8 << 20, parallel: 4 }
+        Self {
+            segments: 8,
+            duration: Duration::from_secs(40),
+            bytes: 8 << 20,
+            parallel: 4,
+            bytes_in_flight: 1 << 20,
+        }
     }
 }
 
@@ -58,7 +67,7 @@ pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
     pub offline: bool,
     /// Keep decryption keys in the store, which offline playback of encrypted presentations needs. Default `false`.
     pub store_keys: bool,
-    /// Events that a slow receiver may be behind before it loses the oldest. Default 256.
+    /// Events that a slow receiver may be behind before it loses the oldest. Default 64.
     pub event_capacity: usize,
 }
 
@@ -78,7 +87,7 @@ impl<N, A> HlsOptions<N, A> {
             start: None,
             offline: false,
             store_keys: false,
-            event_capacity: 256,
+            event_capacity: 64,
         }
     }
 }

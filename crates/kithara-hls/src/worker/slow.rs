@@ -61,7 +61,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let progress = TransferProgress {
             variant,
             received: body.received().saturating_sub(planned.found),
-            total: body.len().unwrap_or(planned.bytes).saturating_sub(planned.found),
+            total: planned.expected_len().saturating_sub(planned.found),
             elapsed: planned.begun.elapsed(),
             duration: planned.duration,
         };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kithara_assets::{Assets, ResourceKey};
 use kithara_net::Net;
+use kithara_storage::Streaming;
 use kithara_worker::{AsyncWorkerSource, CommandOutcome};
 use tokio::time::Instant;
 
@@ -72,6 +73,19 @@ pub(super) struct Planned<R> {
     pub(super) begun: Instant,
     /// Bytes that were in the store by then.
     pub(super) found: u64,
+}
+
+impl<R: Streaming> Planned<R> {
+    /// Length of its body in bytes: declared, or by the variant's bandwidth.
+    pub(super) fn expected_len(&self) -> u64 {
+        self.body.as_ref().and_then(SegmentBody::len).unwrap_or(self.bytes)
+    }
+
+    /// Bytes that are still to come.
+    fn missing(&self) -> u64 {
+        let received = |body: &SegmentBody<R>| self.expected_len().saturating_sub(body.received());
+        self.body.as_ref().filter(|body| !body.is_complete()).map_or(0, received)
+    }
 }
 
 /// A segment whose fetch has begun, and whose message waits for its init section and key.
@@ -168,12 +182,15 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let look_ahead = &self.parts.look_ahead;
         let Some(last) = self.ahead.back() else { return true };
         let span = (last.start + last.duration).saturating_sub(self.parts.shared.reader());
-        let bytes: u64 = self.ahead.iter().map(|planned| planned.bytes).sum();
+        let bytes: u64 = self.ahead.iter().map(Planned::expected_len).sum();
+        let arriving: u64 = self.ahead.iter().map(Planned::missing).sum();
         // The one that is being read, and the next: whatever the bounds, the reader must come to it.
         let is_needed = self.ahead.len() < 2;
         let is_within =
             self.ahead.len() < look_ahead.segments && span < look_ahead.duration && bytes < look_ahead.bytes;
-        (is_needed || is_within) && self.parts.fetches.in_flight() < self.parallel()
+        let in_flight = self.parts.fetches.in_flight();
+        let bears = in_flight == 0 || (in_flight < self.parallel() && arriving < look_ahead.bytes_in_flight);
+        (is_needed || is_within) && bears
     }
 
     /// Fetches that the network bears at the same moment without making the next segment wait. While less than a segment is
@@ -485,5 +502,27 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
 
     fn starts_epoch(_: &HlsCommand) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kithara_assets::AssetStore;
+    use kithara_net::DefaultNet;
+
+    use super::*;
+
+    type Source = HlsWorkerSource<DefaultNet, AssetStore>;
+
+    fn size<'a, T: 'a, F: 'a>(_: fn(&'a mut T) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A thousand streams hold a thousand of these for as long as they play: what is rare stands on the heap.
+    #[test]
+    fn a_planner_that_waits_is_small() {
+        assert!(size_of::<Source>() <= 3 << 10, "{}", size_of::<Source>());
+        let future = size(<Source as AsyncWorkerSource>::fetch_next);
+        assert!(future <= 6 << 10, "{future}");
     }
 }

@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Fills corpus/ with seeds from the testkit's media and from playlists of the test corpus: fuzz/seeds.py"""
+import pathlib, re, struct, zlib
+
+here = pathlib.Path(__file__).parent
+media = here.parent / "crates/kithara-testkit/media"
+
+
+def seed(target, name, data):
+    folder = here / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def demux(target, name, data, most=9000):
+    seed(target, name, bytes([0, 40]) + data[:most])
+    seed(target, name + "-cut", bytes([1, 6]) + data[:most // 3])
+
+
+for path in sorted(media.rglob("*")):
+    if not path.is_file():
+        continue
+    name, data = str(path.relative_to(media)).replace("/", "_"), path.read_bytes()
+    if path.suffix == ".m3u8":
+        seed("playlist", name, data)
+    elif path.suffix in (".ts", ".m2ts"):
+        demux("ts", name, data)
+    elif path.suffix == ".m4s" and path.with_name("init.mp4").exists() and "aes" not in name and "0." in path.name:
+        demux("fmp4", name, path.with_name("init.mp4").read_bytes() + data)
+    elif path.name in ("init.mp4", "media.mp4"):
+        demux("fmp4", name, data)
+    elif path.suffix == ".m4a":
+        demux("file", name, data)
+    elif path.suffix == ".aac":
+        demux("adts", name, data, 3000)
+        if data.startswith(b"ID3"):
+            seed("id3", name, data[:1500])
+    elif path.suffix == ".mp3":
+        demux("mpa", name, data, 3000)
+        if data.startswith(b"ID3"):
+            seed("id3", name, data[:1500])
+
+# Every string of the corpus of playlists.
+for source in (here.parent / "crates/kithara-hls/tests/playlists").glob("*.rs"):
+    for n, text in enumerate(re.findall(r'"((?:[^"\\]|\\.)*)"', source.read_text())):
+        if "#EXT" in text:
+            text = text.replace("\\n", "\n").replace('\\"', '"').replace("\\r", "\r").replace("\\\n", "")
+            if not text.startswith("#EXTM3U"):
+                text = "#EXTM3U\n" + text
+            seed("playlist", f"{source.stem}-{n}", text.encode())
+
+# Payloads of an index in bincode (variable length integers), with the byte that says which.
+seed("index_frame", "snapshot", b"\x01\x07\x01\x05album\x01\x01\x03a.b\x14\x15\x01")
+seed("index_frame", "changes", b"\x02\x03\x00\x05album\x03a.b\x14\x15\x01\x01\x05album\x03a.b\x02\x05album\x00")
+seed("index_frame", "pins", b"\x03\x02\x01a\x02bc")
+payload = b"\x02\x01a\x02bc"
+head = struct.pack("<HHI", 1, 3, len(payload))
+crc = zlib.crc32(head + payload)
+seed("index_frame", "frame", b"KTHX" + head + struct.pack("<I", crc) + payload)
+for count in sorted((here / "corpus").iterdir()):
+    print(count.name, sum(1 for _ in count.iterdir()), "seeds")

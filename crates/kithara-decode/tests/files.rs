@@ -95,6 +95,30 @@ fn a_fresh_decoder_seeks_as_well_as_one_that_has_played() {
     }
 }
 
+/// Without a tag, one frame looks like a constant bit rate; that it is none shows where the seek lands.
+#[test]
+fn a_seek_in_variable_mp3_without_a_tag_counts_every_packet_once() {
+    let bytes = media::find("vbr.mp3").unwrap().bytes();
+    let tag = bytes.windows(4).position(|word| word == b"Xing").unwrap() - 36;
+    let audio = (tag + 4..).find(|&at| bytes[at..at + 2] == bytes[tag..tag + 2]).unwrap();
+    let bare = &bytes[audio..];
+    let whole = decode(bare);
+    for played in 0..4 {
+        for target in numbers(3).map(|number| number % (whole.end() - 8000)).take(6) {
+            let mut decoder = open(bare).unwrap();
+            for _ in 0..played {
+                decoder.next_chunk().unwrap().unwrap();
+            }
+            decoder.seek(target).unwrap();
+            let mut part = Pcm { start: target, ..Pcm::default() };
+            while part.frames() < 4000 {
+                part.add(&decoder.next_chunk().unwrap().unwrap());
+            }
+            part.assert_part_of(&whole);
+        }
+    }
+}
+
 #[test]
 fn a_seek_behind_the_end_is_the_end() {
     for fixture in fixtures() {

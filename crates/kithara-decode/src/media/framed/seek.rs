@@ -1,12 +1,14 @@
 //! Where a packet of a file of bare frames stands: by what was passed, by the bit rate, or by an estimate.
 
-use super::super::header::Header;
+use super::super::header::{HEADER_LEN, Header};
 use super::super::xing::XingTag;
 use super::{CONFIRMATIONS, FramedFile, Kind, MAX_FRAME, average, confirm};
 use crate::DecodeError;
 
 /// Packets between two entries of an index.
 const INDEX_STEP: u64 = 64;
+/// Frames of one bit rate that are taken for a constant one.
+const ALIKE: usize = 12;
 /// Bytes that are read through for an exact position although they are not at hand: they come in the time of a request.
 const READ_THROUGH: u64 = 128 * 1024;
 
@@ -143,7 +145,7 @@ impl FramedFile {
         else {
             return Ok(false);
         };
-        let back = (self.window.offset(), self.number, self.current);
+        let back = self.place();
         let guess = self.first + (u128::from(target) * u128::from(bytes) / u128::from(packets)) as u64;
         self.current = 0;
         self.window.move_to(guess.saturating_sub(4))?;
@@ -152,7 +154,8 @@ impl FramedFile {
             let number = (distance + u128::from(bytes) / 2) / u128::from(bytes);
             let drift = distance.abs_diff(number * u128::from(bytes));
             // Padding keeps a frame within a byte (layer I: four) of its exact place.
-            if header.bitrate == self.reference.bitrate && drift <= 4 * u128::from(packets) {
+            let slack = if header.layer == 1 { 4 } else { 1 };
+            if drift <= slack * u128::from(packets) && self.is_constant_here()? {
                 self.number = number as u64;
                 if self.number <= target {
                     return Ok(true);
@@ -160,9 +163,34 @@ impl FramedFile {
             }
         }
         self.constant = None;
-        self.window.move_to(back.0)?;
-        (self.number, self.current) = (back.1, back.2);
+        self.return_to(back)?;
         Ok(false)
+    }
+
+    /// Offset and number of the next packet.
+    fn place(&self) -> (u64, u64) {
+        (self.window.offset() + self.current as u64, self.number)
+    }
+
+    fn return_to(&mut self, (offset, number): (u64, u64)) -> Result<(), DecodeError> {
+        self.window.move_to(offset)?;
+        (self.number, self.current) = (number, 0);
+        Ok(())
+    }
+
+    /// Whether the next frames have the bit rate of the first one. A file of variable bit rate without a tag that says so may
+    /// begin with many frames of one, and have a frame where that would put it by chance.
+    fn is_constant_here(&mut self) -> Result<bool, DecodeError> {
+        let mut at = 0;
+        for _ in 0..ALIKE {
+            let data = self.window.peek(at + HEADER_LEN)?.get(at..).unwrap_or_default();
+            match self.kind.parse(data) {
+                Some(header) if header.bitrate != self.reference.bitrate => return Ok(false),
+                Some(header) => at += header.len,
+                None => break,
+            }
+        }
+        Ok(at > 0)
     }
 
     /// Makes the window begin with the next frame that others follow, if one comes soon.
@@ -206,7 +234,7 @@ impl FramedFile {
 
     /// Goes to `guess`, and calls the packet that is found there `target`.
     fn jump_about(&mut self, target: u64, guess: u64) -> Result<(), DecodeError> {
-        let back = (self.window.offset(), self.number, self.current);
+        let back = self.place();
         // Behind the end there is nothing to land on.
         let end = self.window.source().byte_len().unwrap_or(u64::MAX);
         let offset = guess.min(end);
@@ -214,9 +242,7 @@ impl FramedFile {
         self.window.move_to(offset)?;
         if self.next_frames()?.is_none() && offset < end.saturating_sub(MAX_FRAME as u64) {
             // Not the media that the estimate is of: the whole way then.
-            self.window.move_to(back.0)?;
-            (self.number, self.current) = (back.1, back.2);
-            return Ok(());
+            return self.return_to(back);
         }
         self.number = target;
         self.is_estimated = true;

@@ -1,6 +1,6 @@
 //! Bytes and first PCM of progressive files against their floors, measured in the same run.
 //!
-//! `cargo bench -p kithara-file [-- cached | loopback | first_pcm]`: the best of interleaved rounds, so that what else the machine does falls on neither.
+//! `cargo bench -p kithara-file [-- cached | loopback | first_pcm | seek]`: the best of interleaved rounds, so that what else the machine does falls on neither.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench")]
 
 use std::io::{Read, Seek};
@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use kithara_assets::{AssetSettings, AssetStore};
 use kithara_file::{File, FileOptions, LookAhead};
-use kithara_net::{DefaultNet, Url};
+use kithara_net::{DefaultNet, NetExt, Request, Url};
 use kithara_storage::{Streaming, StreamingResource};
 use kithara_stream::{MediaInfo, PrefetchSettings, Reader, SyncReader};
-use kithara_testkit::{DelayProxy, Origin, media};
+use kithara_testkit::media::{self, Fixture};
+use kithara_testkit::{DelayProxy, Gate, Origin, Reply};
 use tokio::runtime::Runtime;
 
 const LEN: u64 = 64 << 20;
@@ -34,7 +35,12 @@ fn main() {
         loopback(&runtime);
     }
     if wanted("first_pcm") {
-        first_pcm(&runtime);
+        for trip in [20, 50] {
+            first_pcm(&runtime, Duration::from_millis(trip));
+        }
+    }
+    if wanted("seek") {
+        seek(&runtime);
     }
 }
 
@@ -98,16 +104,7 @@ fn loopback(runtime: &Runtime) {
     let client = reqwest::Client::new();
     let (mut bare, mut disk, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        bare.push(timed(|| {
-            runtime.block_on(async {
-                let mut body = client.get(url.clone()).send().await.unwrap();
-                let mut total = 0;
-                while let Some(chunk) = body.chunk().await.unwrap() {
-                    total += chunk.len() as u64;
-                }
-                total
-            })
-        }));
+        bare.push(timed(|| runtime.block_on(bare_body(&client, &url))));
         let folder = tempfile::tempdir().unwrap();
         let store = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
         disk.push(timed(|| through(runtime, &url, store)));
@@ -116,6 +113,30 @@ fn loopback(runtime: &Runtime) {
     let floor = best(bare);
     report("loopback, store on disk / reqwest", floor, best(disk), 0.9);
     report("loopback, store in memory / reqwest", floor, best(memory), 0.9);
+    gigabit(runtime, &origin, &url);
+}
+
+/// The same over a line as fast as networks are: whether what it costs beside is in the way.
+fn gigabit(runtime: &Runtime, origin: &Origin, url: &Url) {
+    origin.always("/b.bin", Reply::ok().bandwidth(125_000_000));
+    let client = reqwest::Client::new();
+    let (mut bare, mut disk) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        bare.push(timed(|| runtime.block_on(bare_body(&client, url))));
+        let folder = tempfile::tempdir().unwrap();
+        let store = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
+        disk.push(timed(|| through(runtime, url, store)));
+    }
+    report("1 Gbit/s, store on disk / reqwest", best(bare), best(disk), 0.9);
+}
+
+async fn bare_body(client: &reqwest::Client, url: &Url) -> u64 {
+    let mut body = client.get(url.clone()).send().await.unwrap();
+    let mut total = 0;
+    while let Some(chunk) = body.chunk().await.unwrap() {
+        total += chunk.len() as u64;
+    }
+    total
 }
 
 fn through(runtime: &Runtime, url: &Url, store: AssetStore) -> u64 {
@@ -126,26 +147,82 @@ fn through(runtime: &Runtime, url: &Url, store: AssetStore) -> u64 {
     drain(SyncReader::direct(source), 64 * 1024)
 }
 
-/// A round trip of 20 ms: the handshake of TCP, and the request.
-fn first_pcm(runtime: &Runtime) {
-    const TRIP: Duration = Duration::from_millis(20);
+fn files() -> impl Iterator<Item = &'static Fixture> {
+    media::all().iter().filter(|fixture| fixture.kind == media::Kind::File)
+}
+
+fn in_memory() -> FileOptions {
+    FileOptions::new(DefaultNet::default(), AssetStore::memory(AssetSettings::default()))
+}
+
+/// With the handshake of TCP and the request: two round trips at least.
+fn first_pcm(runtime: &Runtime, trip: Duration) {
     let origin = Origin::start_blocking().unwrap();
-    let proxy = DelayProxy::start_blocking(origin.address(), TRIP / 2).unwrap();
-    for fixture in media::all().iter().filter(|fixture| fixture.kind == media::Kind::File) {
+    let proxy = DelayProxy::start_blocking(origin.address(), trip / 2).unwrap();
+    for fixture in files() {
         let url: Url = proxy.url(&format!("/{}", fixture.entry)).parse().unwrap();
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
-            let options =
-                FileOptions::new(DefaultNet::default(), AssetStore::memory(AssetSettings::default()));
             let began = Instant::now();
             runtime.block_on(async {
-                let mut stream = File::open(url.clone(), options).await.unwrap();
+                let mut stream = File::open(url.clone(), in_memory()).await.unwrap();
                 stream.next_chunk().await.unwrap().unwrap();
             });
             times.push(began.elapsed());
         }
-        let over = best(times).saturating_sub(2 * TRIP);
-        println!("first PCM at 20 ms, {}: two round trips + {over:.2?} (target + 2 ms)", fixture.name);
+        let best = best(times);
+        let over = best.saturating_sub(2 * trip);
+        println!(
+            "first PCM at {trip:?}, {}: {best:.1?}, two round trips + {over:.2?} (target + 2 ms)",
+            fixture.name
+        );
+    }
+}
+
+/// From a seek to its first PCM at a round trip of 50 ms: to what is stored, and to what is not with a connection that is
+/// open and free, and without one.
+fn seek(runtime: &Runtime) {
+    const TRIP: Duration = Duration::from_millis(50);
+    let origin = Origin::start_blocking().unwrap();
+    let proxy = DelayProxy::start_blocking(origin.address(), TRIP / 2).unwrap();
+    origin.serve("/warm", vec![7; 100]);
+    let warm: Url = proxy.url("/warm").parse().unwrap();
+    for fixture in files().filter(|fixture| fixture.name != "tail.m4a") {
+        let path = format!("/{}", fixture.entry);
+        let url: Url = proxy.url(&path).parse().unwrap();
+        let [mut stored, mut warmed, mut cold] = [const { Vec::new() }; 3];
+        for round in 0..ROUNDS {
+            // The first connection brings the beginning and is then busy with nothing.
+            let held = Gate::new();
+            origin.script(&path, [Reply::ok().stall_at(48 * 1024, &held)]);
+            let options = in_memory();
+            runtime.block_on(async {
+                let mut stream = File::open(url.clone(), options.clone()).await.unwrap();
+                stream.next_chunk().await.unwrap().unwrap();
+                if round % 2 == 0 {
+                    // Another request of the application has left a connection to the server open.
+                    options.net.get_bytes(Request::new(warm.clone()), 1000).await.unwrap();
+                }
+                tokio::time::sleep(2 * TRIP).await;
+                for (to, times) in [
+                    (Duration::from_millis(300), &mut stored),
+                    (Duration::from_secs(8), if round % 2 == 0 { &mut warmed } else { &mut cold }),
+                ] {
+                    let began = Instant::now();
+                    stream.seek(to).await.unwrap();
+                    stream.next_chunk().await.unwrap().unwrap();
+                    times.push(began.elapsed());
+                }
+            });
+        }
+        println!(
+            "seek to PCM at 50 ms, {}: stored {:.2?} (target 3 ms), not stored {:.1?} on a warm connection (target 60 ms), \
+             {:.1?} on a new one",
+            fixture.name,
+            best(stored),
+            best(warmed),
+            best(cold)
+        );
     }
 }
 

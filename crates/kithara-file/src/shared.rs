@@ -37,7 +37,12 @@ pub(crate) struct Shared<R> {
     order: AtomicU64,
     /// Some byte was given to a reader.
     delivered: AtomicBool,
+    /// The byte that the engine waits for on the network right now; [`NOWHERE`] while it does something else.
+    heading: AtomicU64,
 }
+
+/// No offset.
+const NOWHERE: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
 struct State {
@@ -148,6 +153,7 @@ impl<R: Streaming> Shared<R> {
             readers: Mutex::default(),
             order: AtomicU64::new(0),
             delivered: AtomicBool::new(false),
+            heading: AtomicU64::new(NOWHERE),
         }
     }
 
@@ -177,6 +183,12 @@ impl<R: Streaming> Shared<R> {
     pub(crate) fn set_ready(&self) {
         self.state.lock().ready = true;
         self.changed.notify_waiters();
+    }
+
+    /// The engine waits for the byte at `offset`, until the guard is dropped: who waits for the same byte need not poke it.
+    pub(crate) fn head_for(&self, offset: u64) -> Heading<'_> {
+        self.heading.store(offset, Ordering::SeqCst);
+        Heading(&self.heading)
     }
 
     /// There is something to read, although the server could not be asked.
@@ -381,7 +393,9 @@ impl<R: Streaming> Shared<R> {
         cell.position.store(offset, Ordering::SeqCst);
         cell.waits_since.store(since, Ordering::SeqCst);
         cell.emit_stall(cell.meter.lacking(true));
-        self.poke();
+        if self.heading.load(Ordering::SeqCst) != offset {
+            self.poke();
+        }
         Wait { shared: self, cell, since }
     }
 
@@ -390,6 +404,15 @@ impl<R: Streaming> Shared<R> {
         let state = self.state.lock();
         let failure = state.failure.as_ref()?;
         (failure.permanent || failure.order > since).then(|| failure.error.clone())
+    }
+}
+
+/// The engine waits for a byte.
+pub(crate) struct Heading<'a>(&'a AtomicU64);
+
+impl Drop for Heading<'_> {
+    fn drop(&mut self) {
+        self.0.store(NOWHERE, Ordering::SeqCst);
     }
 }
 

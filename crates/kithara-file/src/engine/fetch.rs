@@ -28,6 +28,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let is_new = shared.resource.available_at(transfer.offset()) == 0;
         // Waiting for bytes that lie further on pays only while bytes come.
         let is_skipping = may_skip && transfer.offset() < waited_for;
+        let heading = shared.head_for(transfer.offset());
         let step = tokio::select! {
             biased;
             () = shared.engine.notified() => return Ok(()),
@@ -37,6 +38,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 return Ok(());
             }
         };
+        drop(heading);
         self.stepped(step, is_new).await
     }
 

@@ -6,4 +6,5 @@ mod cache;
 mod endless;
 mod faults;
 mod moves;
+mod pace;
 mod schedules;

@@ -18,6 +18,7 @@ mod request;
 mod resume;
 mod retry;
 mod settings;
+mod shoutcast;
 mod stack;
 mod timeout;
 #[cfg(feature = "__tls")]

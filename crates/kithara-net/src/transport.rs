@@ -11,11 +11,14 @@ use crate::error::{NetError, Phase};
 use crate::redact::redacted;
 use crate::request::Request;
 use crate::settings::{HttpSettings, ProxySetting, VersionSetting};
+use crate::shoutcast;
 
 /// A built reqwest client.
 pub(crate) struct Transport {
     client: reqwest::Client,
     connect_timeout: Duration,
+    /// Nothing may go past the proxy.
+    may_have_proxy: bool,
     #[cfg(feature = "__tls")]
     verifier: Arc<crate::tls::LazyVerifier>,
 }
@@ -54,6 +57,7 @@ impl Transport {
         Ok(Self {
             client,
             connect_timeout,
+            may_have_proxy: may_have_proxy(&settings.proxy),
             #[cfg(feature = "__tls")]
             verifier,
         })
@@ -62,7 +66,7 @@ impl Transport {
     /// One request to one URL.
     pub(crate) async fn send(&self, url: &Url, headers: HeaderMap) -> Result<reqwest::Response, NetError> {
         check_scheme(url)?;
-        let send = self.client.get(url.clone()).headers(headers).send();
+        let send = self.client.get(url.clone()).headers(headers.clone()).send();
         #[cfg(feature = "__tls")]
         let result = if url.scheme() == "https" && !self.verifier.is_loaded() {
             // Root certificates are read while the connection is made.
@@ -74,7 +78,27 @@ impl Transport {
         };
         #[cfg(not(feature = "__tls"))]
         let result = send.await;
-        result.map_err(|error| self.explain(url, error))
+        match result {
+            Ok(response) => Ok(response),
+            Err(error) => {
+                let shoutcast = self.ask_shoutcast(url, &headers, &error).await;
+                shoutcast.ok_or_else(|| self.explain(url, error))
+            }
+        }
+    }
+
+    /// What a server of old has to say that does not speak HTTP quite.
+    async fn ask_shoutcast(
+        &self,
+        url: &Url,
+        headers: &HeaderMap,
+        error: &reqwest::Error,
+    ) -> Option<reqwest::Response> {
+        if url.scheme() != "http" || self.may_have_proxy || !shoutcast::may_be_shoutcast(error) {
+            return None;
+        }
+        let answer = shoutcast::open(url, headers, self.connect_timeout).await;
+        answer.ok().flatten().map(reqwest::Response::from)
     }
 
     fn explain(&self, url: &Url, error: reqwest::Error) -> NetError {
@@ -94,6 +118,17 @@ impl Transport {
             return NetError::Connect { url: url_text, source: Arc::new(error) };
         }
         NetError::Request { url: url_text, source: Arc::new(error) }
+    }
+}
+
+fn may_have_proxy(proxy: &ProxySetting) -> bool {
+    match proxy {
+        ProxySetting::System => {
+            let names = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+            names.iter().any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        }
+        ProxySetting::Direct => false,
+        ProxySetting::Url(_) => true,
     }
 }
 

@@ -95,7 +95,7 @@ async fn a_part_shorter_or_longer_than_its_content_range_is_noticed() {
 #[tokio::test]
 async fn what_is_not_http_is_an_error() {
     let bad: [&[u8]; 5] = [
-        b"ICY 200 OK\r\n\r\nabc",
+        b"ICE 200 OK\r\n\r\nabc",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\nabc",
         b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999999\r\n\r\nabc",
@@ -121,4 +121,39 @@ async fn endless_heads_end() {
     let server = Server::start(move |_, _| vec![Act::Send(head.clone()), Act::Stall]).await;
     let error = HttpClient::default().open(Request::new(server.url("/"))).await.err();
     assert!(matches!(error, Some(NetError::Request { .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_shoutcast_server_of_old_is_understood() {
+    let head = "ICY 200 OK\r\nicy-notice1:<BR>This stream requires a player\r\nicy-name:Old FM\r\nicy-metaint:8192\r\n";
+    let server = Server::start(move |seen, _| match seen.path() {
+        "/full" => vec![Act::Send(b"ICY 401 Service Unavailable\r\n\r\n".to_vec()), Act::Close],
+        "/slow" => [head.as_bytes(), b"\r\n", b"sound", b" and more"]
+            .map(|part| Act::Send(part.to_vec()))
+            .into_iter()
+            .chain([Act::Close])
+            .collect(),
+        "/junk" => vec![Act::Send(b"SSH-2.0-x\r\n".to_vec()), Act::Close],
+        "/endless" => vec![Act::Send(b"ICY 200 OK\r\nicy-name:".repeat(3000)), Act::Close],
+        _ => vec![Act::Send([head.as_bytes(), b"\r\nsound and more"].concat()), Act::Close],
+    })
+    .await;
+    let client = HttpClient::default();
+    for path in ["/;?type=mp3", "/slow"] {
+        let request =
+            Request::new(server.url(path)).with_header("icy-metadata".parse().unwrap(), "1".parse().unwrap());
+        let mut response = client.open(request).await.unwrap();
+        assert_eq!(response.head.headers["icy-name"], "Old FM");
+        assert_eq!((response.head.body_len, response.head.total_len), (None, None));
+        let (bytes, end) = read_all(&mut response.body).await;
+        assert!(bytes == b"sound and more" && end.is_ok() && !response.body.end_is_proven(), "{path}");
+        assert_eq!(server.seen().last().unwrap().header("icy-metadata"), Some("1"));
+        assert_eq!(server.seen().last().unwrap().path(), path);
+    }
+    let error = client.open(Request::new(server.url("/full"))).await.err().unwrap();
+    assert_eq!(error.status().unwrap(), 401);
+    for path in ["/junk", "/endless"] {
+        let error = client.open(Request::new(server.url(path))).await.err().unwrap();
+        assert!(matches!(error, NetError::Request { .. }), "{path}: {error}");
+    }
 }

@@ -100,11 +100,14 @@ impl StreamingResource {
         }
     }
 
-    /// Runs `work` on the disk backend where it may block. Others have nothing that blocks.
+    /// Runs `work` on the disk backend where it may block. Others have nothing that blocks, and take no thread.
     async fn on_disk(
         &self,
         work: impl FnOnce(&Disk, &Board) -> Result<(), StorageError> + Send + 'static,
     ) -> Result<(), StorageError> {
+        if !matches!(self.inner.backend, Backend::Disk(_)) {
+            return Ok(());
+        }
         let inner = Arc::clone(&self.inner);
         let run = move || match &inner.backend {
             Backend::Disk(disk) => work(disk, &inner.board),

@@ -12,6 +12,7 @@ use crate::AudioSpec;
 /// The frames of one decoded packet, still planar and in the codec's own sample format.
 pub struct Decoded<'a> {
     buffer: GenericAudioBufferRef<'a>,
+    lag: u64,
 }
 
 impl std::fmt::Debug for Decoded<'_> {
@@ -22,7 +23,16 @@ impl std::fmt::Debug for Decoded<'_> {
 
 impl<'a> Decoded<'a> {
     pub(crate) fn new(buffer: GenericAudioBufferRef<'a>) -> Self {
-        Self { buffer }
+        Self { buffer, lag: 0 }
+    }
+
+    pub(crate) fn lagging(self, lag: u64) -> Self {
+        Self { lag, ..self }
+    }
+
+    /// Frames by which these come later than their packet.
+    pub(crate) fn lag(&self) -> u64 {
+        self.lag
     }
 
     /// Rate and channels of these frames; either may be 0 in what a codec makes of damaged media.

@@ -91,6 +91,18 @@ impl CodecDecoder {
         cfg!(feature = "fdk-aac") && self.params.codec == CODEC_ID_AAC
     }
 
+    /// Frames by which what comes out lags behind its packets, where a packet gives `frames` of them at `rate`.
+    ///
+    /// Fraunhofer's decoder holds a packet back, so that it can conceal a lost one, and its limiter looks 15 ms ahead.
+    fn lag(&self, frames: u64, rate: u32) -> u64 {
+        if self.is_lagging() { frames + u64::from(rate) * 15 / 1000 } else { 0 }
+    }
+
+    /// Whether what comes out lags behind its packets.
+    pub(crate) fn is_lagging(&self) -> bool {
+        params::is_he_aac(&self.params)
+    }
+
     /// Forgets what earlier packets left behind (overlap, bit reservoir); for after a seek.
     pub fn reset(&mut self) {
         if self.params.codec == CODEC_ID_AAC {
@@ -112,7 +124,11 @@ impl CodecDecoder {
             self.become_he_aac().map_err(PacketError::Fatal)?;
         }
         match decode_caught(&mut self.decoder, data, frames) {
-            Ok(()) => Ok(Decoded::new(self.decoder.last_decoded())),
+            Ok(()) => {
+                let decoded = Decoded::new(self.decoder.last_decoded());
+                let lag = self.lag(decoded.frames() as u64, decoded.spec().sample_rate);
+                Ok(decoded.lagging(lag))
+            }
             Err(Failure::Packet(what)) => Err(PacketError::Bad(what)),
             Err(Failure::Decoder(what)) => {
                 self.renew();

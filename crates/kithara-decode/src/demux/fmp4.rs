@@ -229,8 +229,8 @@ impl Fmp4Demuxer {
         Ok(())
     }
 
-    /// By how much an absolute offset must be moved to lie in an `mdat` payload: absolute offsets count from the start
-    /// of the file, which may be the start of what was pushed or of this segment.
+    /// By how much an absolute offset must be moved to lie in an `mdat` payload that came before it: absolute offsets count
+    /// from the start of the file, which may be the start of what was pushed or of this segment.
     fn absolute_shift(&self, first: i64, (start, end): (u64, u64)) -> Option<i64> {
         [0, self.segment_start].into_iter().find_map(|delta| {
             let delta = i64::try_from(delta).ok()?;
@@ -242,7 +242,7 @@ impl Fmp4Demuxer {
     fn enter_mdat(&mut self, start: u64, end: u64) -> Result<(), DemuxError> {
         if self.awaits_mdat {
             self.awaits_mdat = false;
-            self.place_fragment(start, end).map_err(|what| self.malformed(what))?;
+            self.place_fragment(start).map_err(|what| self.malformed(what))?;
         } else if !self.expects_mdat && self.may_hold(start, end) {
             self.held = Some((start, end));
         }
@@ -250,11 +250,10 @@ impl Fmp4Demuxer {
         Ok(())
     }
 
-    fn place_fragment(&mut self, start: u64, end: u64) -> Result<(), &'static str> {
+    fn place_fragment(&mut self, start: u64) -> Result<(), &'static str> {
         if let Some(first) = self.fragment.first_absolute() {
-            // An offset that counts from the start of a file that we cannot know: the data begins the mdat.
-            let unknown = i64::try_from(start).map_err(|_| "offset")?.saturating_sub(first);
-            let delta = self.absolute_shift(first, (start, end)).unwrap_or(unknown);
+            // It counts from the start of a file of which we may see a part, in any order: the data begins the mdat.
+            let delta = i64::try_from(start).map_err(|_| "offset")?.saturating_sub(first);
             self.fragment.shift_absolute(delta)?;
         }
         if self.fragment.begins_within(self.moof.0, self.moof.1) {

@@ -51,6 +51,13 @@ impl Stamp<'_> {
         if media_time > MAX_LEAD_SECONDS * u64::from(track.timescale) { 0 } else { media_time as i64 }
     }
 
+    /// Frames that each packet gives, where they are all alike: with band replication more than the track says.
+    fn step(&self) -> Option<i64> {
+        let (rate, declared) = (i64::from(self.rate), i64::from(self.track().sample_rate.max(1)));
+        let step = i64::from(self.track().frames_per_packet?);
+        (rate % declared == 0).then(|| step * (rate / declared)).filter(|step| *step > 1)
+    }
+
     /// Time after the edit list, in ticks.
     fn time(&self) -> i64 {
         self.packet.pts.saturating_sub(self.shift())
@@ -59,7 +66,14 @@ impl Stamp<'_> {
     /// Frames to hide at the start that no edit list tells of.
     fn lead(&self) -> u32 {
         let track = self.track();
-        if track.edit.is_some() || track.codec != Codec::Mp3 && !self.edits {
+        let is_hidden_by_edit = track.edit.is_some_and(|edit| self.edits && edit.media_time > 0);
+        let hides = match track.codec {
+            // Packagers write edit lists that begin at 0 beside a pre-skip.
+            Codec::Opus => !is_hidden_by_edit,
+            Codec::Mp3 => track.edit.is_none(),
+            _ => track.edit.is_none() && self.edits,
+        };
+        if !hides {
             return 0;
         }
         let decoder_delay = if track.codec == Codec::Mp3 { 529 } else { 0 };
@@ -123,18 +137,18 @@ impl Timeline {
 
     /// Packets of a fixed length lie on a grid that begins with the first one: undoes the rounding of timestamps.
     fn on_grid(&self, frame: i64, origin: i64, stamp: &Stamp<'_>) -> i64 {
-        let (tolerance, Some(step)) = (stamp.tolerance(), stamp.track().frames_per_packet) else {
+        let (tolerance, Some(step)) = (stamp.tolerance(), stamp.step()) else {
             return frame;
         };
-        if tolerance == 0 || step == 0 || stamp.rate != stamp.track().sample_rate {
+        if tolerance == 0 {
             return frame;
         }
         let start = origin.saturating_sub(i64::from(self.anchor.lead));
-        let off = frame.saturating_sub(start).rem_euclid(i64::from(step));
+        let off = frame.saturating_sub(start).rem_euclid(step);
         if off <= tolerance {
             frame - off
-        } else if i64::from(step) - off <= tolerance {
-            frame + (i64::from(step) - off)
+        } else if step - off <= tolerance {
+            frame + (step - off)
         } else {
             frame
         }
@@ -177,9 +191,7 @@ impl Clock {
     /// rounded durations are moved to the grid of packets where they are near it.
     pub(super) fn by_playlist(&self, stamp: &Stamp<'_>, start: Duration) -> i64 {
         let frame = frame_at(start, stamp.rate);
-        let Some(step) = stamp.track().frames_per_packet.map(i64::from).filter(|&step| step > 1) else {
-            return frame;
-        };
+        let Some(step) = stamp.step() else { return frame };
         let lead = self.anchor().map_or(0, |anchor| i64::from(anchor.lead));
         let off = frame.rem_euclid(step);
         let nearest = if off < step / 2 { frame - off } else { frame - off + step };

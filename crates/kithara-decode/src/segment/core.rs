@@ -29,6 +29,9 @@ pub(super) struct Core {
     pub(super) clock: Clock,
     pub(super) sync: Sync,
     codec: Option<CodecDecoder>,
+    /// Frames that the codec still owes for the packets it was given, and the last of them.
+    lag: u64,
+    last: Vec<u8>,
     track: Option<TrackInfo>,
     /// The demuxer is another one: equal serials mean nothing.
     track_is_stale: bool,
@@ -52,6 +55,8 @@ impl Core {
             clock: Clock::default(),
             sync: Sync::ByTime,
             codec: None,
+            lag: 0,
+            last: Vec::new(),
             track: None,
             track_is_stale: true,
             next: 0,
@@ -75,6 +80,7 @@ impl Core {
 
     pub(super) fn seek(&mut self, frame: u64) {
         self.output.seek(frame);
+        self.lag = 0;
         if let Some(codec) = &mut self.codec {
             codec.reset();
         }
@@ -82,7 +88,40 @@ impl Core {
         self.early_silence = Duration::ZERO;
     }
 
+    /// The presentation is over: what the codec and the resampler hold back comes out.
+    pub(super) fn finish(&mut self) -> Result<(), DecodeError> {
+        self.drain_codec()?;
+        self.output.end_run()
+    }
+
+    /// Packets at the start of decoding that give nothing which can be heard.
+    pub(super) fn lagging_packets(&self) -> u64 {
+        if self.codec.as_ref().is_some_and(CodecDecoder::is_lagging) { 2 } else { 0 }
+    }
+
+    /// Gets what a lagging codec still owes, by giving it the last packet again. It must begin anew after that.
+    fn drain_codec(&mut self) -> Result<(), DecodeError> {
+        let (Some(codec), Some(spec)) = (&mut self.codec, self.spec) else { return Ok(()) };
+        let mut owed = std::mem::take(&mut self.lag);
+        if owed == 0 {
+            return Ok(());
+        }
+        while owed > 0 {
+            let Ok(decoded) = codec.decode(&self.last, owed) else { break };
+            let frames = owed.min(decoded.frames() as u64);
+            if frames == 0 || decoded.spec() != spec {
+                break;
+            }
+            let position = self.next.saturating_sub_unsigned(owed);
+            self.output.write(&decoded, 0..frames as usize, position)?;
+            owed -= frames;
+        }
+        codec.reset();
+        Ok(())
+    }
+
     pub(super) fn insert_silence(&mut self, duration: Duration) -> Result<(), DecodeError> {
+        self.drain_codec()?;
         match self.output.spec() {
             Some(spec) => self.output.skip(spec.frame_at(duration))?,
             None => self.early_silence += duration,
@@ -103,6 +142,7 @@ impl Core {
             return Ok(());
         }
         if !self.codec.as_ref().is_some_and(|codec| codec.accepts(track)) {
+            self.drain_codec()?;
             self.codec = None;
             self.codec = Some(CodecDecoder::for_track(track)?);
         }
@@ -117,7 +157,7 @@ impl Core {
         segment: &SegmentStart,
     ) -> Result<(), DecodeError> {
         self.prepare(packet.track)?;
-        self.heed_loss(packet, segment);
+        self.heed_loss(packet, segment)?;
         let Some(codec) = &mut self.codec else { return Ok(()) };
         let rate = packet.track.sample_rate;
         let nominal = packet
@@ -137,10 +177,16 @@ impl Core {
                     sync: &mut self.sync,
                     next: &mut self.next,
                     edits: self.edits,
+                    lag: decoded.lag(),
                 };
                 placing.start(&mut self.early_silence, spec)?;
                 let position = placing.place(packet, segment, spec, &mut self.spec);
-                self.output.write(&decoded, 0..frames, position)?;
+                self.lag = decoded.lag();
+                self.output.write(&decoded, 0..frames, position.saturating_sub_unsigned(self.lag))?;
+                if self.lag > 0 {
+                    self.last.clear();
+                    self.last.extend_from_slice(packet.data);
+                }
                 self.next = position.saturating_add_unsigned(frames as u64);
                 Ok(())
             }
@@ -160,10 +206,11 @@ impl Core {
                     sync: &mut self.sync,
                     next: &mut self.next,
                     edits: self.edits,
+                    lag: self.lag,
                 };
                 placing.start(&mut self.early_silence, spec)?;
                 let position = placing.place(packet, segment, spec, &mut self.spec);
-                self.output.write_silence(spec, frames, position)?;
+                self.output.write_silence(spec, frames, position.saturating_sub_unsigned(self.lag))?;
                 self.next = position.saturating_add_unsigned(frames);
                 Ok(())
             }
@@ -173,14 +220,14 @@ impl Core {
 
     /// Data was lost before this packet, or shortly before: the codec starts anew, and the packet goes to its own place as
     /// soon as one has a time that says so.
-    fn heed_loss(&mut self, packet: &DemuxedPacket<'_>, segment: &SegmentStart) {
-        let Some(spec) = self.spec.filter(|_| self.sync == Sync::Counting) else { return };
+    fn heed_loss(&mut self, packet: &DemuxedPacket<'_>, segment: &SegmentStart) -> Result<(), DecodeError> {
+        let Some(spec) = self.spec.filter(|_| self.sync == Sync::Counting) else { return Ok(()) };
         let mut is_lost = packet.is_discontinuity;
         if is_lost {
             self.unsettled = UNSETTLED_PACKETS;
         }
         if self.unsettled == 0 {
-            return;
+            return Ok(());
         }
         self.unsettled -= 1;
         if packet.is_timed {
@@ -193,9 +240,13 @@ impl Core {
             // A counter that jumped without a loss is no reason to break the sound.
             is_lost &= is_displaced;
         }
+        if is_lost {
+            self.drain_codec()?;
+        }
         if let Some(codec) = self.codec.as_mut().filter(|_| is_lost) {
             codec.reset();
         }
+        Ok(())
     }
 }
 
@@ -206,6 +257,8 @@ struct Placing<'a> {
     sync: &'a mut Sync,
     next: &'a mut i64,
     edits: bool,
+    /// Frames by which the output is behind `next`.
+    lag: u64,
 }
 
 impl Placing<'_> {
@@ -280,7 +333,7 @@ impl Placing<'_> {
     /// Whether the output stands at `frame` (at `spec`'s rate): not after a seek.
     fn made_is_at(&self, frame: i64, spec: AudioSpec) -> bool {
         let Some(out) = self.output.spec() else { return false };
-        let made = self.output.made().and_then(|made| i64::try_from(made).ok());
+        let made = self.output.made().and_then(|made| i64::try_from(made.saturating_add(self.lag)).ok());
         out.sample_rate != spec.sample_rate || made == Some(frame)
     }
 }

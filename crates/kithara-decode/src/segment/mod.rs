@@ -316,7 +316,7 @@ impl SegmentDecoder {
     /// # Errors
     /// The resampler failed.
     pub fn finish(&mut self) -> Result<(), DecodeError> {
-        self.core.output.end_run()
+        self.core.finish()
     }
 
     /// Moves to `frame` (at the output rate): forgets everything but the codec's tables, and drops PCM before `frame`.
@@ -337,7 +337,7 @@ impl SegmentDecoder {
     pub fn preroll(&self) -> Duration {
         let Some(track) = self.core.track() else { return Duration::from_millis(500) };
         let rate = track.sample_rate.max(1);
-        let packets = u64::from(preroll_packets(track.codec));
+        let packets = u64::from(preroll_packets(track.codec)) + self.core.lagging_packets();
         let frames_per_packet =
             track.frames_per_packet.map_or(if track.codec == Codec::Opus { 960 } else { 4096 }, u64::from);
         let frames = packets * frames_per_packet + self.core.output.warm_up(rate);

@@ -176,6 +176,12 @@ fn offsets_absolute_from_the_file_the_segment_or_an_unseen_file() {
         let got = packets(&run_every_cut(demuxer, &segments));
         assert_eq!(datas(&got[got.len() - 3..]), split(&sizes, &data));
     }
+    // Behind a seek back, where it would lie in the mdat by another count as well.
+    let mut demuxer = demuxer();
+    run(&mut *demuxer, &[init.clone(), media(1, 3, 0)]);
+    demuxer.discard();
+    let got = packets(&run(&mut *demuxer, &[absolute(20)]));
+    assert_eq!(datas(&got), split(&sizes, &data));
 }
 
 #[test]

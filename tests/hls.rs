@@ -10,7 +10,8 @@ use kithara::hls::{HlsEvent, HlsOptions, VariantMode};
 use kithara_testkit::media::Kind;
 use kithara_testkit::{Cut, Origin, Reply, media};
 use support::{
-    check, hls_options, impatient, locked, open_hls, path_of, read_all, read_at_least, read_frames,
+    can_decode, check, hls_options, impatient, locked, open_hls, path_of, read_all, read_at_least,
+    read_frames,
 };
 
 /// The bundled presentation: three AAC variants and a FLAC one.
@@ -20,8 +21,8 @@ const MASTER: &str = "/hls/aac4/master.m3u8";
 async fn every_presentation_decodes_as_the_reference_does() {
     let origin = Origin::start().await.unwrap();
     for fixture in media::all().iter().filter(|fixture| fixture.kind == Kind::Hls) {
-        // Opus needs a C library, which the default features leave out.
-        if fixture.codec == "opus" && !cfg!(feature = "opus") {
+        // Opus and HE-AAC need C libraries, which the default features leave out.
+        if !can_decode(fixture) {
             let error = open_hls(&origin.url(&path_of(fixture)), hls_options()).await.err().unwrap();
             assert!(error.is_unsupported(), "{error:?}");
             continue;

@@ -122,6 +122,19 @@ pub fn check(fixture: &Fixture, samples: &[f32]) {
 /// Where the timestamps of the fixture `discontinuity` start again: behind 259 packets.
 const SPLICE: u64 = 259 * 1024;
 
+/// Those of the features of codecs that this build has.
+const FEATURES: &[&str] = &[
+    #[cfg(feature = "opus")]
+    "opus",
+    #[cfg(feature = "fdk-aac")]
+    "fdk-aac",
+];
+
+/// Whether this build has the codec of the fixture.
+pub fn can_decode(fixture: &Fixture) -> bool {
+    fixture.feature().is_none_or(|feature| FEATURES.contains(&feature))
+}
+
 pub fn path_of(fixture: &Fixture) -> String {
     format!("/{}", fixture.entry)
 }

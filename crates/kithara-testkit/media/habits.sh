@@ -42,6 +42,14 @@ wild fmp4-offset 1.5 m4s -i "$tmp/wild44.wav" "${aac_mono[@]}" "${fmp4[@]}" -out
 wild fmp4-flac 1 m4s -i "$tmp/wild22.wav" -t 2.3 -ac 1 -c:a flac -strict -2 "${fmp4[@]}"
 wild fmp4-alac-24 0.5 m4s -i "$tmp/wild22.wav" -t 1.1 -ac 1 -c:a alac -sample_fmt s32p "${fmp4[@]}"
 wild fmp4-mp3 1.5 m4s -i "$tmp/wild48.wav" -ac 1 -c:a libmp3lame -b:a 40k "${fmp4[@]}"
+# Opus with an edit list that begins at 0 beside a pre-skip of 312 frames.
+wild fmp4-opus 1 m4s -i "$tmp/wild48.wav" -t 1.7 -ac 1 -c:a libopus -b:a 32k "${fmp4[@]}"
+# HE-AAC, both versions, signalled by nothing but the bits of its packets. ffmpeg has no encoder for it: source/ holds what
+# libfdk-aac's made of wild44.wav (AOT 5 at 32 kbit/s, AOT 29 at 24 kbit/s).
+for version in he-aac he-aac-v2; do
+    wild ts-$version 1.5 ts -i ../../source/$version.aac -c copy
+    wild fmp4-$version 1.5 m4s -i ../../source/$version.aac -c copy -bsf:a aac_adtstoasc "${fmp4[@]}"
+done
 # ffmpeg's segment muxer: bare ADTS and MP3 without timestamps, TS whose timestamps begin anew in each.
 segments() { # NAME FORMAT EXTENSION ARGS...
     local out=hls/wild-$1 format=$2 extension=$3

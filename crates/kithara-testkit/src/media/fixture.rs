@@ -55,6 +55,15 @@ impl Fixture {
         folder(self.entry.rsplit_once('/').map_or("", |(folder, _)| folder))
     }
 
+    /// The cargo feature without which it cannot be decoded; `None` for most.
+    pub fn feature(&self) -> Option<&'static str> {
+        match self.codec {
+            "opus" => Some("opus"),
+            "he-aac" => Some("fdk-aac"),
+            _ => None,
+        }
+    }
+
     /// Whether decoders must agree bit for bit.
     pub fn is_lossless(&self) -> bool {
         self.reference.s16le_sha256.is_some()

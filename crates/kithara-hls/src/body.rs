@@ -70,6 +70,20 @@ impl<R: Streaming> SegmentBody<R> {
         }
     }
 
+    /// Whether more of it is coming: neither complete nor given up.
+    pub(crate) fn is_arriving(&self) -> bool {
+        let is_under_way = |fate: &Fate| fate.borrow().is_none() && fate.has_changed().is_ok();
+        !self.is_complete() && self.fate.as_ref().is_some_and(is_under_way)
+    }
+
+    /// What its download failed with, if bytes are missing for it.
+    pub(crate) fn failure(&self) -> Option<StorageError> {
+        match &*self.fate.as_ref()?.borrow() {
+            Some(Ending::Failed(error)) if !self.is_complete() => Some(error.clone()),
+            _ => None,
+        }
+    }
+
     /// Whether there is something to read at `position`, or nothing will ever be.
     pub(crate) fn has(&self, position: u64) -> bool {
         self.resource.available_at(self.offset + position) > 0 || self.is_complete()

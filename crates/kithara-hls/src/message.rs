@@ -73,6 +73,11 @@ pub enum HlsCommand {
         /// What was wrong.
         failure: Failure,
     },
+    /// What was planned from here on is out of date: plan it anew.
+    Replan {
+        /// Place on the timeline of the next segment that the reader needs.
+        from: Duration,
+    },
     /// Change the variant mode; segments from `from` on are chosen anew.
     SetMode {
         /// The new mode.

@@ -37,6 +37,8 @@ pub struct HlsPcm<R: Streaming> {
     /// The next frame to give out.
     position: u64,
     last_variant: Option<usize>,
+    /// Where the segment after the last one begins; `None` after a jump.
+    next_start: Option<Duration>,
     /// Discontinuity domain of the segment that was fed last.
     domain: Option<u64>,
     recoveries: u32,
@@ -82,6 +84,7 @@ impl<R: Streaming> HlsPcm<R> {
             duration,
             position: 0,
             last_variant: None,
+            next_start: None,
             domain: None,
             recoveries: 0,
             landing: None,
@@ -155,8 +158,16 @@ impl<R: Streaming> HlsPcm<R> {
             return Ok(Step::Chunk(chunk));
         }
         match &mut self.state {
+            State::Between if self.next_start.is_some() && self.shared.take_plan_changed() => {
+                if let Some(from) = self.next_start {
+                    self.adapter.replan(from);
+                }
+            }
             State::Between => match self.adapter.next().await? {
-                Some(message) => self.begin(message)?,
+                Some(message) => {
+                    self.next_start = Some(message.start + message.duration);
+                    self.begin(message)?;
+                }
                 None => {
                     self.state = State::Finishing;
                     self.decoder.finish().map_err(|error| self.decode_error(error))?;
@@ -264,6 +275,7 @@ impl<R: Streaming> HlsPcm<R> {
         self.rewind_decoder();
         let resume_at = self.spec_position().saturating_sub(self.decoder.preroll()).min(start);
         self.adapter.failed(segment, variant, resume_at, failure);
+        self.next_start = None;
         self.state = State::Between;
         Ok(())
     }
@@ -271,6 +283,7 @@ impl<R: Streaming> HlsPcm<R> {
     /// The segment that was landed in begins behind the place that is needed: begins before it.
     fn land_before(&mut self, landing: Landing, from: Duration) {
         self.rewind_decoder();
+        self.next_start = None;
         self.state = State::Between;
         self.adapter.seek(from);
         self.landing = landing.again();
@@ -363,6 +376,7 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
         self.playing = false;
         self.shared.set_played(self.spec_position(), self.pace.speed());
         self.recoveries = 0;
+        self.next_start = None;
         self.state = State::Between;
         let wanted = to.saturating_sub(self.decoder.preroll());
         self.landing = Some(Landing { wanted, tries: 0, head: BytesMut::new() });

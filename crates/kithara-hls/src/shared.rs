@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     speed: AtomicU32,
     /// A paced reader found nothing to decode.
     ran_dry: AtomicBool,
+    /// What is planned has changed: the reader is to ask for it anew with its next segment.
+    plan_changed: AtomicBool,
     /// The variant that is heard.
     pub(crate) variant: AtomicUsize,
 }
@@ -59,6 +61,7 @@ impl Shared {
             played: AtomicU64::new(0),
             speed: AtomicU32::new(0),
             ran_dry: AtomicBool::new(false),
+            plan_changed: AtomicBool::new(false),
             variant: AtomicUsize::new(usize::MAX),
         }
     }
@@ -93,6 +96,16 @@ impl Shared {
     /// How fast PCM is taken, as a multiple of playback speed; `None` while that is not known, or as fast as it comes.
     pub(crate) fn speed(&self) -> Option<f64> {
         Some(f64::from(f32::from_bits(self.speed.load(Ordering::Relaxed)))).filter(|speed| *speed > 0.0)
+    }
+
+    /// Messages under way are out of date.
+    pub(crate) fn change_plan(&self) {
+        self.plan_changed.store(true, Ordering::Release);
+    }
+
+    /// Whether messages under way are out of date.
+    pub(crate) fn take_plan_changed(&self) -> bool {
+        self.plan_changed.swap(false, Ordering::AcqRel)
     }
 
     /// A paced reader finds nothing to decode.

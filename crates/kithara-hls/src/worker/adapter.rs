@@ -74,9 +74,19 @@ impl<R: Streaming> HlsSourceAdapter<R> {
 
     /// Changes the variant mode from the segment at `from` on.
     pub(crate) fn set_mode(&mut self, mode: VariantMode, from: Duration) {
+        self.forget_from(from);
+        self.send(HlsCommand::SetMode { mode, from });
+    }
+
+    /// Has everything from the segment at `from` on planned anew.
+    pub(crate) fn replan(&mut self, from: Duration) {
+        self.forget_from(from);
+        self.send(HlsCommand::Replan { from });
+    }
+
+    fn forget_from(&mut self, from: Duration) {
         self.buffered_chunks.retain(|message| message.start < from);
         self.unread = self.unread.min(self.buffered_chunks.len());
-        self.send(HlsCommand::SetMode { mode, from });
     }
 
     fn restart(&mut self, command: HlsCommand) {
@@ -132,7 +142,9 @@ mod tests {
 
         fn handle_command(&mut self, command: HlsCommand) -> CommandOutcome {
             let to = match &command {
-                HlsCommand::Seek { to } | HlsCommand::SetMode { from: to, .. } => *to,
+                HlsCommand::Seek { to }
+                | HlsCommand::Replan { from: to }
+                | HlsCommand::SetMode { from: to, .. } => *to,
                 HlsCommand::Failed { resume_at, .. } => *resume_at,
             };
             self.next = to.as_secs() as usize;

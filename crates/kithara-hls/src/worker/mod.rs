@@ -1,9 +1,9 @@
 //! The two ends of the chunk channel: the planner that fills it, and the adapter that the decoder reads from.
 
 mod adapter;
+mod foresight;
 mod init;
 mod remedies;
-mod slow;
 mod source;
 
 pub use adapter::{HlsSourceAdapter, MAX_BUFFERED_CHUNKS};

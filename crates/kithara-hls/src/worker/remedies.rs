@@ -15,7 +15,7 @@ use crate::message::Failure;
 /// Segments in a row that may be replaced by silence before the presentation is given up.
 const MAX_GAPS: usize = 3;
 
-/// Reloads of the playlists for one refused segment before the refusal is final.
+/// Reloads of the playlists for refused segments of one variant before the refusal is final.
 const MAX_RELOADS: u32 = 2;
 
 /// How often a segment whose bytes changed or vanished under the reader is asked for again at the same source.
@@ -30,6 +30,8 @@ pub(super) struct Trouble {
     pub(super) reload_wanted: bool,
     /// Segments to be replaced by silence, by their start.
     pub(super) silent: Vec<(Duration, Arc<HlsError>)>,
+    /// Reloads of the playlists on behalf of each variant, since a segment of it last arrived.
+    pub(super) reloads: Vec<(usize, u32)>,
     /// Why variants left the ladder.
     reasons: Vec<String>,
     last: Option<Arc<HlsError>>,
@@ -41,10 +43,23 @@ pub(super) struct Trouble {
 #[derive(Default)]
 pub(super) struct Place {
     start: Duration,
-    reloads: u32,
     again: u32,
     /// The variants that failed here.
     failed: Vec<usize>,
+}
+
+impl Trouble {
+    /// Counts a reload on behalf of a variant; false where there were enough.
+    fn may_reload_for(&mut self, variant: usize) -> bool {
+        let known = self.reloads.iter().position(|(of, _)| *of == variant);
+        let index = known.unwrap_or_else(|| {
+            self.reloads.push((variant, 0));
+            self.reloads.len() - 1
+        });
+        let count = &mut self.reloads[index].1;
+        *count += 1;
+        *count <= MAX_RELOADS
+    }
 }
 
 impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
@@ -96,12 +111,11 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     pub(super) fn on_failed(&mut self, segment: usize, variant: usize, failure: Failure) {
         let start = self.parts.playlists.span(variant, segment).map_or(self.cursor, |(start, _)| start);
         let refused = matches!(failure.status, Some(401 | 403 | 410));
-        let place = self.place_at(start);
-        if refused && place.reloads < MAX_RELOADS {
-            place.reloads += 1;
+        if refused && self.trouble.may_reload_for(variant) {
             self.trouble.reload_wanted = true;
             return;
         }
+        let place = self.place_at(start);
         if failure.error.is_of_other_bytes() && place.again < MAX_AGAIN {
             place.again += 1;
             return;
@@ -114,20 +128,25 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             place.failed.push(variant);
         }
         let missing = matches!(failure.status, Some(404 | 410 | 500..));
-        if missing && segment > 0 && !self.has_untried() && self.gaps_before(variant, segment) < MAX_GAPS {
+        if missing && segment > 0 && !self.has_untried() && self.gaps_around(variant, segment) < MAX_GAPS {
             self.silence(start, failure.error);
             return;
         }
         self.exclude(variant, failure.error);
     }
 
-    /// Segments right before this one that are silent already.
-    fn gaps_before(&self, variant: usize, segment: usize) -> usize {
+    /// Segments right before and behind this one that are silent already.
+    fn gaps_around(&self, variant: usize, segment: usize) -> usize {
         let is_silent = |segment: &usize| {
             let span = self.parts.playlists.span(variant, *segment);
-            span.is_some_and(|(from, _)| self.trouble.silent.iter().any(|(start, _)| *start == from))
+            span.is_some_and(|(from, _)| self.is_silent(from))
         };
-        (0..segment).rev().take_while(is_silent).count()
+        (0..segment).rev().take_while(is_silent).count() + (segment + 1..).take_while(is_silent).count()
+    }
+
+    /// Whether the segment that starts here is to be silent.
+    pub(super) fn is_silent(&self, start: Duration) -> bool {
+        self.trouble.silent.iter().any(|(silent, _)| *silent == start)
     }
 
     /// Puts silence in the place of a segment that no variant has: none of them is to blame.

@@ -11,9 +11,9 @@ use kithara_storage::Streaming;
 use kithara_worker::{AsyncWorkerSource, CommandOutcome};
 use tokio::time::Instant;
 
+use super::foresight::GivenUp;
 use super::init::{InitId, init_section};
 use super::remedies::Trouble;
-use super::slow::GivenUp;
 use crate::abr::{AbrController, SwitchReason, VariantMode};
 use crate::body::SegmentBody;
 use crate::error::{HlsError, chain};
@@ -154,6 +154,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             self.parts.abr.observe_segment(variant, len, end - start);
         }
         if outcome.is_ok {
+            self.trouble.reloads.retain(|(of, _)| *of != variant);
             self.parts.shared.emit(HlsEvent::SegmentStored {
                 variant: outcome.fetch.variant,
                 segment: outcome.fetch.segment,
@@ -241,14 +242,17 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     /// In automatic mode a segment that is complete in the store beats a request: in a better variant always, in a
-    /// lesser one while nothing is known of the network.
+    /// lesser one while nothing is known of the network, or where it was heard before.
     async fn prefer_stored(&mut self, plan: SegmentPlan) -> SegmentPlan {
-        let Parts { playlists, fetches, abr, .. } = &self.parts;
+        let Parts { playlists, fetches, abr, shared, .. } = &self.parts;
         if abr.mode() != VariantMode::Auto || plan.gap {
             return plan;
         }
         let now = Instant::now().into_std();
-        let floor = if abr.throughput().is_some() && !fetches.is_offline() { plan.variant } else { 0 };
+        // What was heard already is planned again only to get the codec going.
+        let is_heard = plan.start + plan.duration <= shared.played() + Duration::from_millis(1);
+        let any_will_do = is_heard || abr.throughput().is_none() || fetches.is_offline();
+        let floor = if any_will_do { 0 } else { plan.variant };
         let mut twins: Vec<SegmentPlan> =
             playlists.twins(plan.variant, plan.index).filter(|twin| twin.variant >= floor).collect();
         twins.sort_by_key(|twin| std::cmp::Reverse(twin.variant));
@@ -444,7 +448,7 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
         loop {
             self.reload_if_wanted().await;
             self.absorb();
-            self.give_up_what_is_too_slow().await;
+            self.look_ahead().await;
             if self.pending.is_none() {
                 match self.plan().await? {
                     Plan::Started => {}
@@ -488,6 +492,10 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
                 self.restart_at(resume_at);
                 self.parts.shared.set_reader(resume_at);
                 resume_at
+            }
+            HlsCommand::Replan { from } => {
+                self.restart_at(from);
+                from
             }
             HlsCommand::SetMode { mode, from } => {
                 self.parts.abr.set_mode(mode);

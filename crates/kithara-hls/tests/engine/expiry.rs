@@ -7,7 +7,7 @@ use kithara_assets::{AssetSettings, AssetStore, KeyPolicy};
 use kithara_hls::{HlsError, HlsStream};
 use kithara_testkit::{Origin, Reply};
 
-use crate::support::{difference, names, open, options, playlist, read_all, text};
+use crate::support::{MASTER, difference, locked, names, open, options, playlist, read_all, text};
 
 const FOLDER: &str = "hls/ts-aac";
 const LIST: &str = "/signed.m3u8";
@@ -103,4 +103,24 @@ async fn another_token_names_the_same_segment_where_the_application_says_so() {
         assert_eq!(segment_requests(&origin) > 0, run == 0);
         assert_eq!(*first.get_or_insert_with(|| samples.clone()), samples);
     }
+}
+
+#[tokio::test]
+async fn a_variant_whose_segments_are_refused_is_left_for_another() {
+    let origin = Origin::start().await.unwrap();
+    let whole = read_all(&mut open(&origin, MASTER, locked(2)).await).await;
+    origin.guard("/hls/aac4/flac/", |request| request.path().ends_with(".m4s").then(|| Reply::status(403)));
+    let mut options = options();
+    options.abr.initial_throughput = Some(20_000_000);
+    let mut stream = open(&origin, MASTER, options).await;
+    let samples = read_all(&mut stream).await;
+    assert!(samples.len().abs_diff(whole.len()) < 2 * 4096, "{} {}", samples.len(), whole.len());
+    // And in the middle, after lesser variants were heard.
+    let mut stream = open(&origin, MASTER, crate::support::options()).await;
+    let samples = read_all(&mut stream).await;
+    assert!(samples.len().abs_diff(whole.len()) < 2 * 4096, "{} {}", samples.len(), whole.len());
+    let refused = origin.requests().iter().filter(|request| request.status() == Some(403)).count();
+    // Two streams, of which each tries three times, with four segments under way.
+    assert!(refused <= 24, "{refused} requests refused");
+    assert_eq!(stream.stats().gaps, 0);
 }

@@ -136,3 +136,23 @@ async fn the_segment_that_is_being_heard_arrives_though_the_variant_is_changed()
     assert_eq!(samples.len(), frames * 2);
     assert_eq!(stream.stats().variant, Some(2));
 }
+
+#[tokio::test]
+async fn what_fails_ahead_of_the_reader_is_fetched_elsewhere_before_it_gets_there() {
+    let origin = Origin::start().await.unwrap();
+    let whole = read_all(&mut open(&origin, MASTER, locked(2)).await).await;
+    origin.always(&segment_path("flac", 3), Reply::status(404));
+    let mut replacement = origin.expect(&segment_path("256k", 3));
+    let mut options = options();
+    options.abr.initial_throughput = Some(20_000_000);
+    let mut stream = open(&origin, MASTER, options).await;
+    // The reader stands still in the first segment.
+    let mut samples = read(&mut stream, 1000).await;
+    replacement.request().await.unwrap();
+    replacement.finish();
+    samples.extend(read_all(&mut stream).await);
+    assert!(samples.len().abs_diff(whole.len()) < 2 * 4096, "{} {}", samples.len(), whole.len());
+    let stats = stream.stats();
+    assert_eq!((stats.gaps, stats.switches), (0, 1), "{stats:?}");
+    assert_eq!(origin.count(&segment_path("flac", 3)), 1, "refused once is enough");
+}

@@ -1,4 +1,4 @@
-//! Segments that arrive too slowly to be heard in time.
+//! Segments that will not be here in time, or not at all: found out before the reader comes to them.
 
 use std::time::Duration;
 
@@ -8,14 +8,17 @@ use tokio::time::Instant;
 
 use super::source::{HlsWorkerSource, Planned};
 use crate::abr::{TransferProgress, VariantMode};
+use crate::body::SegmentBody;
+use crate::error::{Fetching, HlsError};
 use crate::events::HlsEvent;
 use crate::fetch::SegmentFetch;
+use crate::message::Failure;
 
 /// A transfer that brought nothing at all is looked at after this long.
 const FIRST_LOOK: Duration = Duration::from_millis(600);
 
-/// A variant from this segment on, given up because it arrived too slowly. The reader meets the end of its bytes, says so,
-/// and everything is planned anew from where it is.
+/// A variant from this segment on, given up. Nothing more is planned until the reader has everything planned anew: when it
+/// comes to its next segment, or when it meets the end of this one's bytes, if it is in it already.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GivenUp {
     pub(super) variant: usize,
@@ -23,10 +26,38 @@ pub(super) struct GivenUp {
 }
 
 impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
-    /// The first planned segment whose bytes are not all here, and its place in the plan.
+    /// The first planned segment that is still arriving, and its place in the plan.
     fn arriving(&self) -> Option<(usize, &Planned<A::Streaming>)> {
-        let arrives = |planned: &Planned<_>| planned.body.as_ref().is_some_and(|body| !body.is_complete());
+        let arrives = |planned: &Planned<_>| planned.body.as_ref().is_some_and(SegmentBody::is_arriving);
         self.ahead.iter().enumerate().find(|(_, planned)| arrives(planned))
+    }
+
+    /// Looks at what is ahead of the reader, and replaces what it would wait for in vain.
+    pub(super) async fn look_ahead(&mut self) {
+        // A message that was not sent yet would never tell the reader.
+        if self.given_up.is_none() && self.pending.is_none() {
+            self.replace_what_failed().await;
+        }
+        if self.given_up.is_none() && self.pending.is_none() {
+            self.give_up_what_is_too_slow().await;
+        }
+    }
+
+    /// A download ahead of the reader has failed: applies the remedy now, not when the reader gets there. One after the
+    /// other: what is behind a segment that still arrives may be planned anew with it.
+    async fn replace_what_failed(&mut self) {
+        let is_missing = |planned: &Planned<_>| planned.body.as_ref().is_some_and(|body| !body.is_complete());
+        let Some(place) = self.ahead.iter().position(is_missing) else { return };
+        let Planned { variant, segment, body, .. } = &self.ahead[place];
+        let (variant, segment) = (*variant, *segment);
+        let Some(error) = body.as_ref().and_then(SegmentBody::failure) else { return };
+        let Some(plan) = self.parts.playlists.segment(variant, segment) else { return };
+        let error = HlsError::from_storage(Fetching::Segment(segment), plan.url, error);
+        self.on_failed(segment, variant, Failure::new(error));
+        self.give_up(place, variant, segment);
+        if !self.trouble.reload_wanted {
+            self.fetch_instead().await;
+        }
     }
 
     /// How long the audio that is here lasts.
@@ -50,14 +81,10 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
 
     /// Gives up the arriving segment, and what follows it in its variant, if it would come too late and a lesser variant's
     /// would be here sooner; begins to fetch that one.
-    pub(super) async fn give_up_what_is_too_slow(&mut self) {
-        // A message that was not sent yet would never tell the reader.
-        if self.given_up.is_some() || self.pending.is_some() {
-            return;
-        }
+    async fn give_up_what_is_too_slow(&mut self) {
         let Some((place, planned)) = self.arriving() else { return };
         let Some(body) = &planned.body else { return };
-        let (variant, segment, start) = (planned.variant, planned.segment, planned.start);
+        let (variant, segment) = (planned.variant, planned.segment);
         let progress = TransferProgress {
             variant,
             received: body.received().saturating_sub(planned.found),
@@ -71,21 +98,32 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         }
         tracing::debug!(variant, segment, ?progress, "a segment arrives too slowly");
         self.parts.abr.abandoned(&progress);
-        self.parts.fetches.cancel_unless(|of, index| of != variant || index < segment);
-        self.ahead.truncate(place);
-        self.cursor = start;
-        self.next = None;
-        self.given_up = Some(GivenUp { variant, segment });
+        self.give_up(place, variant, segment);
         self.parts.shared.emit(HlsEvent::SegmentAbandoned { variant, segment });
         self.fetch_instead().await;
     }
 
+    /// Stops what is under way from this place of the plan on.
+    fn give_up(&mut self, place: usize, variant: usize, segment: usize) {
+        self.parts.fetches.cancel_unless(|of, index| of != variant || index < segment);
+        let first = self.ahead.drain(place..).next();
+        self.cursor = first.map_or(self.cursor, |planned| planned.start);
+        self.next = None;
+        self.given_up = Some(GivenUp { variant, segment });
+        self.parts.shared.change_plan();
+    }
+
     /// Begins to fetch what will be planned next, before the reader asks for it. Whatever is wrong with it shows then.
     async fn fetch_instead(&mut self) {
+        let now = Instant::now().into_std();
+        let count = self.parts.playlists.bandwidths().len();
+        if (0..count).all(|variant| self.parts.abr.is_excluded(variant, now)) {
+            return;
+        }
         let Ok((variant, _)) = self.choose().await else { return };
         let index = self.parts.playlists.index_at(variant, self.cursor);
         let Some(plan) = index.and_then(|index| self.parts.playlists.segment(variant, index)) else { return };
-        if !plan.gap {
+        if !plan.gap && !self.is_silent(plan.start) {
             let key = self.parts.fetches.segment_key(&plan);
             let _ = self.parts.fetches.start(SegmentFetch::of(&plan), &key).await;
         }

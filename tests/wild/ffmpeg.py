@@ -9,7 +9,7 @@ Needs ffmpeg. The tests themselves need nothing: their references are committed.
 import array, os, pathlib, subprocess, sys
 
 # Where ffmpeg does something else; the tests say why.
-KNOWN = """fmp4-absolute gap keys-256 keys-formats keys-ranges map-change packed-id3-2.mp3 packed-id3-5.mp3 packed-id3-9.mp3
+KNOWN = """fmp4-absolute gap keys-256 keys-formats keys-ranges map-change names packed-id3-2.mp3 packed-id3-5.mp3 packed-id3-9.mp3
 packed-long.mp3 packed-title.mp3 ranges ts-loss ts-moves ts-twice""".split()
 
 root = pathlib.Path(sys.argv[1])

@@ -253,6 +253,7 @@ async fn a_segment_later_than_the_playlist_says() {
 #[tokio::test]
 async fn names_and_types_that_lie() {
     // What a segment is, its bytes say: fragmented MP4 as `.ts`, then packed AAC as `.mp4`, all of them as text.
+    // ffmpeg keeps the demuxer that it began with.
     let units = aac();
     let mut presentation = Presentation::new("names");
     let segments = units.segments();

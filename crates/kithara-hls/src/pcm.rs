@@ -12,7 +12,7 @@ use kithara_decode::{
 };
 use kithara_storage::{StorageError, Streaming};
 
-use crate::abr::VariantMode;
+use crate::abr::{SwitchReason, VariantMode};
 use crate::body::SegmentBody;
 use crate::error::{Fetching, HlsError};
 use crate::events::HlsEvent;
@@ -36,7 +36,10 @@ pub struct HlsPcm<R: Streaming> {
     duration: Option<Duration>,
     /// The next frame to give out.
     position: u64,
-    last_variant: Option<usize>,
+    /// The variant that is heard.
+    heard: Option<usize>,
+    /// The variant that is about to be heard, if it is another one.
+    next_heard: Option<NextHeard>,
     /// Where the segment after the last one begins; `None` after a jump.
     next_start: Option<Duration>,
     /// Discontinuity domain of the segment that was fed last.
@@ -83,7 +86,8 @@ impl<R: Streaming> HlsPcm<R> {
             spec: AudioSpec::new(1, 1),
             duration,
             position: 0,
-            last_variant: None,
+            heard: None,
+            next_heard: None,
             next_start: None,
             domain: None,
             recoveries: 0,
@@ -142,6 +146,7 @@ impl<R: Streaming> HlsPcm<R> {
             match self.step().await {
                 Ok(Step::Chunk(chunk)) => {
                     self.recoveries = 0;
+                    self.note_heard(&chunk);
                     return Ok(Some(chunk));
                 }
                 Ok(Step::More) => {}
@@ -248,17 +253,24 @@ impl<R: Streaming> HlsPcm<R> {
 
     fn announce(&mut self, message: &HlsMessage<R>, cached: bool) {
         Counters::add(&self.shared.counters.segments, 1);
-        self.shared.variant.store(message.variant, Ordering::Relaxed);
-        if let Some(from) = self.last_variant.replace(message.variant)
-            && from != message.variant
-        {
-            Counters::add(&self.shared.counters.switches, 1);
-            let at = message.start.max(self.spec.position_of(self.position));
-            let (to, reason) = (message.variant, message.reason);
-            self.shared.emit(HlsEvent::VariantSwitched { at, from, to, reason });
-        }
+        let at = message.start.max(self.spec_position());
+        let next = NextHeard { variant: message.variant, reason: message.reason, at };
+        self.next_heard = Some(next).filter(|next| self.heard != Some(next.variant));
         let HlsMessage { variant, segment, start, .. } = *message;
         self.shared.emit(HlsEvent::SegmentStarted { variant, segment, start, cached });
+    }
+
+    /// A variant counts as heard with its first PCM: a segment that is begun may still fail.
+    fn note_heard(&mut self, chunk: &PcmChunk) {
+        let end = chunk.spec().position_of(chunk.position() + chunk.frames() as u64);
+        let Some(NextHeard { variant, reason, at }) = self.next_heard.take_if(|next| end > next.at) else {
+            return;
+        };
+        self.shared.variant.store(variant, Ordering::Relaxed);
+        if let Some(from) = self.heard.replace(variant) {
+            Counters::add(&self.shared.counters.switches, 1);
+            self.shared.emit(HlsEvent::VariantSwitched { at, from, to: variant, reason });
+        }
     }
 
     /// Asks the worker to bring the failed segment from elsewhere; an error of the worker itself is final.
@@ -322,6 +334,14 @@ impl<R: Streaming> HlsPcm<R> {
             _ => HlsError::Unsupported { what: source.to_string() },
         }
     }
+}
+
+/// A variant whose first segment is begun.
+struct NextHeard {
+    variant: usize,
+    reason: SwitchReason,
+    /// Place in the audio.
+    at: Duration,
 }
 
 enum Step {

@@ -195,7 +195,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     /// Fetches that the network bears at the same moment without making the next segment wait. While less than a segment is
-    /// buffered, each has to come twice as fast as it is heard.
+    /// buffered, each has to come four times as fast as it is heard.
     fn parallel(&self) -> usize {
         let most = self.parts.look_ahead.parallel.max(1);
         let bandwidth = self.variant.map_or(0, |variant| self.parts.playlists.bandwidth(variant));
@@ -203,7 +203,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             Some(throughput) if bandwidth > 0 => {
                 let is_low = self.ahead.front().is_some_and(|planned| self.buffered() < planned.duration);
                 let speed =
-                    self.parts.shared.speed().unwrap_or(1.0).max(1.0) * if is_low { 2.0 } else { 1.0 };
+                    self.parts.shared.speed().unwrap_or(1.0).max(1.0) * if is_low { 4.0 } else { 1.0 };
                 let needed = (bandwidth as f64 * speed) as u64;
                 usize::try_from(throughput / needed).unwrap_or(most).clamp(1, most)
             }

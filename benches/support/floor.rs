@@ -4,26 +4,43 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use kithara_testkit::media::{self, Fixture, Kind};
-use symphonia::core::codecs::audio::AudioDecoderOptions;
-use symphonia::core::formats::{FormatOptions, TrackType, probe::Hint};
+use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use symphonia::core::formats::{FormatOptions, FormatReader, TrackType, probe::Hint};
 use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
 
 /// Decodes bytes in memory with nothing but Symphonia, to its own planar buffers: the count of frames.
-pub fn decode(bytes: &'static [u8]) -> u64 {
-    let stream = MediaSourceStream::new(Box::new(Cursor::new(bytes)), MediaSourceStreamOptions::default());
-    let mut format = symphonia::default::get_probe()
-        .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
-        .unwrap();
-    let track = format.default_track(TrackType::Audio).unwrap();
-    let params = track.codec_params.as_ref().unwrap().audio().unwrap();
-    let mut decoder =
-        symphonia::default::get_codecs().make_audio_decoder(params, &AudioDecoderOptions::default()).unwrap();
-    let mut frames = 0;
-    while let Ok(Some(packet)) = format.next_packet() {
-        frames += decoder.decode(&packet).map_or(0, |audio| std::hint::black_box(audio).frames()) as u64;
+pub fn decode(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> u64 {
+    let mut decode = Decode::new(bytes);
+    std::iter::from_fn(|| decode.next()).sum()
+}
+
+/// Bare Symphonia, packet by packet.
+pub struct Decode {
+    format: Box<dyn FormatReader>,
+    decoder: Box<dyn AudioDecoder>,
+}
+
+impl Decode {
+    pub fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
+        let stream =
+            MediaSourceStream::new(Box::new(Cursor::new(bytes)), MediaSourceStreamOptions::default());
+        let format = symphonia::default::get_probe()
+            .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
+            .unwrap();
+        let track = format.default_track(TrackType::Audio).unwrap();
+        let params = track.codec_params.as_ref().unwrap().audio().unwrap();
+        let decoder = symphonia::default::get_codecs()
+            .make_audio_decoder(params, &AudioDecoderOptions::default())
+            .unwrap();
+        Self { format, decoder }
     }
-    frames
+
+    /// Frames of the next packet.
+    pub fn next(&mut self) -> Option<u64> {
+        let packet = self.format.next_packet().ok()??;
+        Some(self.decoder.decode(&packet).map_or(0, |audio| std::hint::black_box(audio).frames()) as u64)
+    }
 }
 
 /// The bytes of a fixture as one file: init section and segments of an fMP4 presentation one after the other.
@@ -63,6 +80,21 @@ pub async fn get(client: &reqwest::Client, url: &str) -> u64 {
         len += chunk.len() as u64;
     }
     len
+}
+
+/// A whole body.
+pub async fn get_bytes(client: &reqwest::Client, url: &str) -> Vec<u8> {
+    let mut body = Vec::new();
+    get_into(client, url, &mut body).await;
+    body
+}
+
+/// Appends a whole body.
+pub async fn get_into(client: &reqwest::Client, url: &str, body: &mut Vec<u8>) {
+    let mut response = client.get(url).send().await.unwrap().error_for_status().unwrap();
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        body.extend_from_slice(&chunk);
+    }
 }
 
 /// The first bytes of a body: how many came at once.

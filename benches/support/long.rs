@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use kithara_testkit::{Origin, Resource, media};
+use kithara_testkit::{Content, Origin, Resource, media};
 
 /// How often the eight whole segments (32 s) follow each other.
 const ROUNDS: u64 = 19;
@@ -16,18 +16,27 @@ pub fn playlist_path(variant: &str) -> String {
     format!("/long/{variant}/index.m3u8")
 }
 
+/// Path of the init section of a variant.
+pub fn init_path(variant: &str) -> String {
+    format!("/long/{variant}/init.mp4")
+}
+
+/// The FLAC variant with segments of 2 MB: what is missing is a box that nobody reads.
+pub const LARGE: &str = "flac-2mb";
+const LARGE_SEGMENT: usize = 2_000_000;
+
 /// Path of the long MP3.
 pub const MP3: &str = "/long/cbr.mp3";
 
 /// Segments as they are served: path, length in seconds.
 pub fn segments(variant: &str) -> Vec<(String, f64)> {
-    let lengths = lengths(variant);
+    let lengths = lengths(source(variant));
     (0..ROUNDS as usize * WHOLE).map(|n| (format!("/long/{variant}/{n}.m4s"), lengths[n % WHOLE])).collect()
 }
 
 /// The init section and the segments of a variant, with timestamps that go on.
 pub fn fragments(variant: &str) -> (&'static [u8], impl Iterator<Item = Bytes> + use<>) {
-    let file = |name: String| media::file(&format!("hls/aac4/{variant}/{name}")).unwrap();
+    let file = |name: String| media::file(&format!("hls/aac4/{}/{name}", source(variant))).unwrap();
     let sources: Vec<&[u8]> = (0..=WHOLE).map(|n| file(format!("seg{n}.m4s"))).collect();
     // What comes after the whole segments begins where a round ends.
     let round = decode_time(sources[WHOLE]) - decode_time(sources[0]);
@@ -51,20 +60,41 @@ pub fn mp3() -> Bytes {
 }
 
 pub fn serve(origin: &Origin) {
-    for variant in ["128k", "flac"] {
+    for variant in ["128k", "flac", LARGE] {
         let mut list =
             "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"init.mp4\"\n".to_owned();
         let (init, fragments) = fragments(variant);
-        origin.serve(&format!("/long/{variant}/init.mp4"), Resource::new(init));
+        origin.serve(&init_path(variant), Resource::new(init));
         for ((path, length), bytes) in segments(variant).into_iter().zip(fragments) {
             let name = path.rsplit('/').next().unwrap();
             writeln!(list, "#EXTINF:{length},\n{name}").unwrap();
-            origin.serve(&path, Resource::new(bytes));
+            let content = if variant == LARGE { padded(bytes) } else { bytes.into() };
+            origin.serve(&path, Resource::new(content));
         }
         list.push_str("#EXT-X-ENDLIST\n");
         origin.serve(&playlist_path(variant), Resource::new(list));
     }
     origin.serve(MP3, Resource::new(mp3()));
+}
+
+/// The bundled variant that a long one is made of.
+fn source(variant: &str) -> &str {
+    if variant == LARGE { "flac" } else { variant }
+}
+
+/// The segment and a `free` box behind it, which is made while it is sent.
+fn padded(segment: Bytes) -> Content {
+    let missing = LARGE_SEGMENT.saturating_sub(segment.len()).max(8);
+    let mut head = segment.to_vec();
+    head.extend_from_slice(&(missing as u32).to_be_bytes());
+    head.extend_from_slice(b"free");
+    let len = segment.len() + missing;
+    Content::generated(Some(len as u64), move |offset, buffer| {
+        let known = head.get(offset as usize..).unwrap_or_default();
+        let (copied, rest) = buffer.split_at_mut(known.len().min(buffer.len()));
+        copied.copy_from_slice(&known[..copied.len()]);
+        rest.fill(0);
+    })
 }
 
 fn lengths(variant: &str) -> Vec<f64> {

@@ -1,11 +1,17 @@
 //! What the benches share: the media behind HTTP in a process of its own, the floors, the report.
 #![allow(dead_code, unreachable_pub, reason = "no bench uses all of it")]
 
+pub mod child;
 pub mod floor;
+pub mod host;
 pub mod long;
 pub mod measure;
+pub mod pace;
+pub mod page;
+pub mod play;
 pub mod report;
 pub mod server;
+pub mod tls;
 
 use std::path::Path;
 
@@ -32,6 +38,12 @@ pub const FILES: [(&str, &str); 8] = [
 /// Variants of the bundled presentation that are played alone: index in the ladder, name of the fixture, shown name.
 pub const VARIANTS: [(usize, &str, &str); 2] = [(1, "aac4/128k", "HLS AAC"), (3, "aac4/flac", "HLS FLAC")];
 
+/// The target folder: cargo gives a folder in it to benches for their files.
+pub fn target() -> &'static Path {
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    temporary.parent().unwrap_or(temporary)
+}
+
 pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
@@ -43,14 +55,27 @@ pub fn disk(folder: &Path) -> AssetStore {
 
 /// Opens HLS with a network stack of its own: no connection is open yet.
 pub async fn open_hls(url: &str, assets: AssetStore, variant: VariantMode) -> HlsStream {
-    let mut options = HlsOptions::new(DefaultNet::default(), assets);
+    open_hls_with(url, DefaultNet::default(), assets, variant).await
+}
+
+pub async fn open_hls_with(
+    url: &str,
+    net: DefaultNet,
+    assets: AssetStore,
+    variant: VariantMode,
+) -> HlsStream {
+    let mut options = HlsOptions::new(net, assets);
     options.variant = variant;
     Hls::open(url.parse().unwrap(), options).await.unwrap()
 }
 
 /// Opens a file with a network stack of its own.
 pub async fn open_file(url: &str, assets: AssetStore) -> FileStream {
-    File::open(url.parse().unwrap(), FileOptions::new(DefaultNet::default(), assets)).await.unwrap()
+    open_file_with(url, DefaultNet::default(), assets).await
+}
+
+pub async fn open_file_with(url: &str, net: DefaultNet, assets: AssetStore) -> FileStream {
+    File::open(url.parse().unwrap(), FileOptions::new(net, assets)).await.unwrap()
 }
 
 /// Plays a whole presentation, to the last byte that is written to the store: frames, and requests that it took.

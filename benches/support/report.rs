@@ -1,21 +1,22 @@
-//! The table at the end of a bench, and `bench-report.json` in the target folder for whoever draws it.
+//! The table at the end of a bench, and `bench-report.json` and `bench-report.html` in the target folder.
 //!
-//! The file holds one object by the name of the bench: `{ at_unix_s, rows: [{ name, unit, ours, floor, ratio, difference,
-//! target: { of, at_most }, held }] }`. A bench replaces its own object and leaves the others. `floor`, `ratio` and
-//! `difference` are null where the floor is nothing, `target` and `held` where there is no target.
+//! The JSON holds one object by the name of the bench: `{ date, commit, machine, rows: [{ name, unit, ours, floor, ratio,
+//! difference, target: { of, at_most | at_least }, held }] }`. A bench replaces its own object and leaves the others.
+//! `floor`, `ratio` and `difference` are null where the floor is nothing, `target` and `held` where there is no target.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
 use super::measure::Pairs;
+use super::{host, page};
 
-/// Which figure of a row is to be low enough.
+/// Which figure of a row is to be low enough (or high enough).
 #[derive(Clone, Copy, Debug)]
 pub enum Target {
     Ours(f64),
+    AtLeast(f64),
     Ratio(f64),
     Difference(f64),
     None,
@@ -72,6 +73,20 @@ impl Report {
         });
     }
 
+    /// One figure of ours and one of the floor.
+    pub fn beside(
+        &mut self,
+        name: impl Into<String>,
+        unit: &'static str,
+        ours: f64,
+        floor: f64,
+        target: Target,
+    ) {
+        let pairs = Pairs::default();
+        pairs.push(ours, floor);
+        self.pairs(name, unit, &pairs, target);
+    }
+
     /// Prints the table and writes it down.
     #[allow(clippy::print_stdout, reason = "what a bench is run for")]
     pub fn finish(self) {
@@ -81,7 +96,7 @@ impl Report {
         println!("{}", self.table());
         let path = path();
         match self.write(&path) {
-            Ok(()) => println!("written to {}", path.display()),
+            Ok(()) => println!("written to {} and .html", path.display()),
             Err(error) => println!("not written to {}: {error}", path.display()),
         }
     }
@@ -111,10 +126,12 @@ impl Report {
     fn write(&self, path: &Path) -> std::io::Result<()> {
         let known = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let mut all: Map<String, Value> = known.unwrap_or_default();
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
-        all.insert(self.bench.to_owned(), json!({ "at_unix_s": at, "rows": rows }));
-        std::fs::write(path, serde_json::to_vec_pretty(&all)?)
+        let (date, commit, machine) = (host::date(), host::commit(), host::machine());
+        let bench = json!({ "date": date, "commit": commit, "machine": machine, "rows": rows });
+        all.insert(self.bench.to_owned(), bench);
+        std::fs::write(path, serde_json::to_vec_pretty(&all)?)?;
+        std::fs::write(path.with_extension("html"), page::render(&all))
     }
 }
 
@@ -122,16 +139,25 @@ impl Row {
     /// Name of the figure that counts, the figure, and its limit.
     fn target(&self) -> Option<(&'static str, f64, f64)> {
         match self.target {
-            Target::Ours(limit) => Some(("ours", self.ours, limit)),
+            Target::Ours(limit) | Target::AtLeast(limit) => Some(("ours", self.ours, limit)),
             Target::Ratio(limit) => Some(("ratio", self.ratio?, limit)),
             Target::Difference(limit) => Some(("difference", self.difference?, limit)),
             Target::None => None,
         }
     }
 
+    fn is_held(&self, figure: f64, limit: f64) -> bool {
+        if self.wants_more() { figure >= limit } else { figure <= limit }
+    }
+
+    fn wants_more(&self) -> bool {
+        matches!(self.target, Target::AtLeast(_))
+    }
+
     fn verdict(&self) -> String {
         self.target().map_or_else(String::new, |(of, figure, limit)| {
-            format!("{of} <= {limit} {}", if figure <= limit { "held" } else { "MISSED" })
+            let sign = if self.wants_more() { ">=" } else { "<=" };
+            format!("{of} {sign} {limit} {}", if self.is_held(figure, limit) { "held" } else { "MISSED" })
         })
     }
 
@@ -144,13 +170,15 @@ impl Row {
             "floor": self.floor,
             "ratio": self.ratio,
             "difference": self.difference,
-            "target": target.map(|(of, _, limit)| json!({ "of": of, "at_most": limit })),
-            "held": target.map(|(_, figure, limit)| figure <= limit),
+            "target": target.map(|(of, _, limit)| {
+                json!({ "of": of, if self.wants_more() { "at_least" } else { "at_most" }: limit })
+            }),
+            "held": target.map(|(_, figure, limit)| self.is_held(figure, limit)),
         })
     }
 }
 
-fn number(value: Option<f64>) -> String {
+pub fn number(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
         Some(value) if value.abs() >= 1000.0 => format!("{value:.0}"),
@@ -159,8 +187,7 @@ fn number(value: Option<f64>) -> String {
     }
 }
 
-/// Beside the folder that cargo gives to benches for their files.
+/// In the target folder.
 fn path() -> PathBuf {
-    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    temporary.parent().unwrap_or(temporary).join("bench-report.json")
+    super::target().join("bench-report.json")
 }

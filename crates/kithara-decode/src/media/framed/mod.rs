@@ -127,7 +127,7 @@ impl FramedFile {
         };
         let end = tag.end(reference.frames);
         file.rate = file.rate_at_hand();
-        let estimate = if end.is_none() { file.estimate() } else { None };
+        let estimate = if end.is_none() { file.estimate_duration() } else { None };
         let preroll = u64::from(preroll_packets(file.codec())) * u64::from(reference.frames);
         let stream = Stream {
             container: if kind == Kind::Adts { "adts" } else { "mp3" },
@@ -164,7 +164,7 @@ impl FramedFile {
     }
 
     /// The length by the size of the file and the bit rate of what is at hand.
-    fn estimate(&self) -> Option<Duration> {
+    fn estimate_duration(&self) -> Option<Duration> {
         let (per, packets) = self.rate?;
         let bytes = self.window.source().byte_len()?.checked_sub(self.first)?;
         let frames = packets * u64::from(self.reference.frames);

@@ -7,6 +7,8 @@ use crate::DecodeError;
 
 /// Packets between two entries of an index.
 const INDEX_STEP: u64 = 64;
+/// No packet's number.
+const NOWHERE: u64 = u64::MAX;
 /// Frames of one bit rate that are taken for a constant one.
 const ALIKE: usize = 12;
 /// Bytes that are read through for an exact position although they are not at hand: they come in the time of a request.
@@ -91,7 +93,7 @@ impl FramedFile {
         }
         self.rewind(target, false)?;
         if !self.jump(target)?
-            && let Some(guess) = self.shortcut(target)
+            && let Some(guess) = self.shortcut(target, self.window.offset())
         {
             self.jump_about(target, guess)?;
         }
@@ -131,23 +133,23 @@ impl FramedFile {
         if self.is_estimated == estimated && (number..=target).contains(&self.number) {
             return Ok(());
         }
-        self.current = 0;
+        self.leave_place();
         self.window.move_to(offset)?;
         self.number = number;
         self.is_estimated = estimated;
         Ok(())
     }
 
-    /// In a file of constant bit rate the number of a packet follows from its offset. `false` when it does not.
+    /// In a file of constant bit rate the number of a packet follows from its offset. `false` when it does not, and the
+    /// window has not moved.
     fn jump(&mut self, target: u64) -> Result<bool, DecodeError> {
         let Some((bytes, packets)) =
             self.constant.filter(|_| target > self.index.end() && self.window.source().is_seekable())
         else {
             return Ok(false);
         };
-        let back = self.place();
+        let back = self.leave_place();
         let guess = self.first + (u128::from(target) * u128::from(bytes) / u128::from(packets)) as u64;
-        self.current = 0;
         self.window.move_to(guess.saturating_sub(4))?;
         if let Some(header) = self.next_frames()? {
             let distance = u128::from(self.window.offset() - self.first) * u128::from(packets);
@@ -155,11 +157,16 @@ impl FramedFile {
             let drift = distance.abs_diff(number * u128::from(bytes));
             // Padding keeps a frame within a byte (layer I: four) of its exact place.
             let slack = if header.layer == 1 { 4 } else { 1 };
-            if drift <= slack * u128::from(packets) && self.is_constant_here()? {
+            let fits = drift <= slack * u128::from(packets) && number <= u128::from(target);
+            if fits && self.is_constant_here()? {
                 self.number = number as u64;
-                if self.number <= target {
-                    return Ok(true);
-                }
+                return Ok(true);
+            }
+            if self.shortcut(target, back.0).is_some() {
+                // Not constant after all: then this is about the place, and has been asked for.
+                self.constant = None;
+                self.estimate(target);
+                return Ok(true);
             }
         }
         self.constant = None;
@@ -167,9 +174,11 @@ impl FramedFile {
         Ok(false)
     }
 
-    /// Offset and number of the next packet.
-    fn place(&self) -> (u64, u64) {
-        (self.window.offset() + self.current as u64, self.number)
+    /// Offset and number of the next packet. From here on the window stands nowhere that has a number: a read may fail, or be
+    /// called off by the next seek, before it does again.
+    fn leave_place(&mut self) -> (u64, u64) {
+        let current = std::mem::take(&mut self.current) as u64;
+        (self.window.offset() + current, std::mem::replace(&mut self.number, NOWHERE))
     }
 
     fn return_to(&mut self, (offset, number): (u64, u64)) -> Result<(), DecodeError> {
@@ -222,32 +231,35 @@ impl FramedFile {
         Some(self.first.saturating_add(u64::try_from(distance).unwrap_or(u64::MAX)))
     }
 
-    /// Where to look for packet `target`, if the way there leads over more bytes that would have to be downloaded than an
+    /// Where to look for packet `target`, if the way there from `here` leads over more bytes that would have to be downloaded than an
     /// exact number is worth.
-    fn shortcut(&self, target: u64) -> Option<u64> {
+    fn shortcut(&self, target: u64, here: u64) -> Option<u64> {
         let source = self.window.source();
         let guess = self.guess(target).filter(|_| self.may_estimate && source.is_seekable())?;
-        let here = self.window.offset();
         let at_hand = source.at_hand(here).max(self.window.available().len() as u64);
         (guess > here.saturating_add(at_hand).saturating_add(READ_THROUGH)).then_some(guess)
     }
 
     /// Goes to `guess`, and calls the packet that is found there `target`.
     fn jump_about(&mut self, target: u64, guess: u64) -> Result<(), DecodeError> {
-        let back = self.place();
+        let back = self.leave_place();
         // Behind the end there is nothing to land on.
         let end = self.window.source().byte_len().unwrap_or(u64::MAX);
         let offset = guess.min(end);
-        self.current = 0;
         self.window.move_to(offset)?;
         if self.next_frames()?.is_none() && offset < end.saturating_sub(MAX_FRAME as u64) {
             // Not the media that the estimate is of: the whole way then.
             return self.return_to(back);
         }
+        self.estimate(target);
+        Ok(())
+    }
+
+    /// Calls the packet at the window's position `target`.
+    fn estimate(&mut self, target: u64) {
         self.number = target;
         self.is_estimated = true;
         self.estimated = Index::begin(target);
-        Ok(())
     }
 }
 

@@ -19,6 +19,8 @@ fn main() {
     if std::env::args().any(|arg| arg == "--test") {
         return;
     }
+    // Bare reqwest brings none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let origin = Origin::start_blocking().unwrap();
     origin.serve("/large", vec![7; usize::try_from(LEN).unwrap()]);

@@ -128,6 +128,35 @@ fn playback_that_begins_with_a_seek_knows_its_place() {
 }
 
 #[test]
+fn the_first_segment_may_lie_in_the_init_section() {
+    // What ffmpeg's packager does when its fragments are shorter than its segments.
+    let mut segments = find("byterange");
+    let whole = decode_segments(decoder(), &segments, usize::MAX);
+    let init = [segments[0].start.init.clone().unwrap(), segments[0].body.clone()].concat();
+    for segment in &mut segments {
+        segment.start.init = Some(init.clone().into());
+    }
+    segments[0].body = Bytes::from_static(b"\0\0\0\x18stypmsdh\0\0\0\0msdhmsix");
+    let mut straight = decoder();
+    let mut pcm = Pcm::default();
+    for segment in &segments {
+        feed(&mut straight, segment, usize::MAX, &mut pcm).unwrap();
+    }
+    pcm.assert_part_of(&whole);
+    assert_eq!((pcm.start, pcm.end()), (0, whole.end()));
+    // Where decoding begins elsewhere, they do not come again.
+    let mut reader = decoder();
+    reader.set_anchor(straight.anchor().unwrap());
+    reader.seek(200_000);
+    let mut part = Pcm { start: 200_000, ..Pcm::default() };
+    for segment in &segments[1..] {
+        feed(&mut reader, segment, usize::MAX, &mut part).unwrap();
+    }
+    assert_eq!((part.start, part.end()), (200_000, whole.end()));
+    part.assert_part_of(&whole);
+}
+
+#[test]
 fn a_seek_to_the_start_makes_the_same_noise() {
     let segments = find(NOISE);
     let mut reader = decoder();

@@ -134,10 +134,17 @@ impl SegmentDecoder {
         let mut demuxer = container.demuxer();
         self.feed = Feed::Broken;
         demuxer.push(init.clone())?;
-        // An init section holds no packets; asking for one makes the demuxer read it.
-        demuxer.next_packet()?;
+        // Asking for a packet makes the demuxer read it.
+        let holds_media = demuxer.next_packet()?.is_some();
         if let Some(track) = demuxer.track() {
             self.core.prepare(track)?;
+        }
+        if holds_media && self.segment.as_ref().is_some_and(|segment| segment.start.is_first) {
+            // It should hold no packets; there are packagers that leave those of the first segment in it.
+            demuxer = container.demuxer();
+            demuxer.push(init.clone())?;
+        } else if holds_media {
+            while demuxer.next_packet()?.is_some() {}
         }
         self.feed = Feed::Known(container, demuxer);
         self.init = Some(init);
@@ -390,7 +397,7 @@ impl SegmentDecoder {
         let mut demuxer = container.demuxer();
         if let Some(init) = init {
             demuxer.push(init.clone()).ok()?;
-            demuxer.next_packet().ok()?;
+            while demuxer.next_packet().ok()?.is_some() {}
         }
         demuxer.push(Bytes::copy_from_slice(head)).ok()?;
         let packet = demuxer.next_packet().ok()??;

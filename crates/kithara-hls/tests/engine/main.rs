@@ -5,6 +5,7 @@ mod expiry;
 mod failover;
 mod formats;
 mod growing;
+mod keys;
 mod seeking;
 mod slow;
 mod support;

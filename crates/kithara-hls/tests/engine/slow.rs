@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use kithara_assets::{AssetSettings, AssetStore};
 use kithara_hls::{HlsEvent, HlsOptions};
-use kithara_net::NetSettings;
 use kithara_testkit::{Gate, Origin, Reply};
 
 use crate::support::{MASTER, difference, locked, open, options, read, read_all, segment_path};
@@ -86,17 +85,6 @@ async fn what_ends_without_proof_is_played_and_not_kept_as_complete() {
         let part = read(&mut stream, 1000).await;
         assert!(difference(&part, &whole[6 * 44_100 * 2..][..part.len()]) < 1e-3);
     }
-}
-
-#[tokio::test]
-async fn a_key_is_asked_for_once() {
-    let origin = Origin::start().await.unwrap();
-    let net = NetSettings::default().build();
-    let options = HlsOptions::new(net, AssetStore::memory(AssetSettings::default()));
-    let mut stream = open(&origin, "/hls/aes-fmp4/index.m3u8", options).await;
-    read_all(&mut stream).await;
-    let keys = origin.requests().iter().filter(|request| request.path().ends_with("key.bin")).count();
-    assert_eq!(keys, 1);
 }
 
 #[tokio::test]

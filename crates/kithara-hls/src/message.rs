@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kithara_storage::Streaming;
 use url::Url;
 
 use crate::abr::SwitchReason;
@@ -35,6 +36,16 @@ pub struct HlsMessage<R> {
     pub init: Option<Bytes>,
     /// Its content.
     pub content: Content<R>,
+}
+
+impl<R: Streaming> HlsMessage<R> {
+    /// Bytes of the body, as far as they are known.
+    pub(crate) fn body_len(&self) -> u64 {
+        match &self.content {
+            Content::Body { body, .. } => body.len().unwrap_or(0),
+            Content::Gap { .. } => 0,
+        }
+    }
 }
 
 /// What a message brings.

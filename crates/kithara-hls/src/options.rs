@@ -16,7 +16,7 @@ pub struct LookAhead {
     /// Seconds of audio. Default 40 s: with 4-s segments the count rules, with 10-s segments this does, so that a
     /// bitrate decision is heard within this time.
     pub duration: Duration,
-    /// Bytes, by the variants' bandwidth. Default 8 MiB: four FLAC segments of 2 MB.
+    /// Bytes, as declared or seen. Default 6 MiB: three FLAC segments of 2 MB.
     pub bytes: u64,
     /// Segments that are on the way at the same moment. Default 4. Fewer are used while the network gives less than
     /// that many times the variant's bandwidth, so that the next segment never waits behind a later one.
@@ -31,7 +31,7 @@ impl Default for LookAhead {
         Self {
             segments: 8,
             duration: Duration::from_secs(40),
-            bytes: 8 << 20,
+            bytes: 6 << 20,
             parallel: 4,
             bytes_in_flight: 1 << 20,
         }

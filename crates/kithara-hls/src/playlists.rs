@@ -134,11 +134,6 @@ impl PlaylistManager {
         self.entries.iter().map(|entry| entry.variant.bandwidth).collect()
     }
 
-    /// Declared bandwidth of a variant, bits per second; 0 if it is not known.
-    pub(crate) fn bandwidth(&self, variant: usize) -> u64 {
-        self.entries.get(variant).map_or(0, |entry| entry.variant.bandwidth)
-    }
-
     /// Why a variant cannot be played here, if its `CODECS` say so already.
     pub(crate) fn unsupported(&self, variant: usize) -> Option<String> {
         let codecs = &self.entries.get(variant)?.variant.codecs;

@@ -56,7 +56,7 @@ impl ResponseHead {
     ///
     /// # Errors
     /// [`NetError::Status`] for a status other than 200, 203, 206 (and 304, when asked for), [`NetError::RangeNotSatisfiable`] for 416,
-    /// [`NetError::ContentEncoding`] for anything but `identity` (and gzip, where [`NetExt::get_bytes`] asks for it), [`NetError::WrongRange`] for a 206 that is not the
+    /// [`NetError::ContentEncoding`] for anything but `identity` (and gzip, where [`NetExt::get_bytes`](crate::NetExt::get_bytes) asks for it), [`NetError::WrongRange`] for a 206 that is not the
     /// part asked for.
     pub fn new(
         request: &Request,

@@ -13,6 +13,9 @@ use crate::message::{Failure, HlsCommand, HlsMessage};
 /// Messages that the adapter keeps: the segment being read and those read before it.
 pub const MAX_BUFFERED_CHUNKS: usize = 5;
 
+/// Bytes of bodies that messages already read may keep from eviction: a memory store cannot drop what a message holds.
+const MAX_KEPT_BYTES: u64 = 2 << 20;
+
 /// Hands the worker's messages to the decoder one by one, and keeps the last few for a step back.
 ///
 /// A kept message is a handle on the store, not a copy of a segment; dropping the oldest loses no audio, because a
@@ -52,7 +55,10 @@ impl<R: Streaming> HlsSourceAdapter<R> {
     }
 
     fn keep(&mut self, message: HlsMessage<R>) {
-        while self.buffered_chunks.len() >= MAX_BUFFERED_CHUNKS {
+        let kept = |chunks: &VecDeque<HlsMessage<R>>| chunks.iter().map(HlsMessage::body_len).sum::<u64>();
+        while self.buffered_chunks.len() >= MAX_BUFFERED_CHUNKS
+            || kept(&self.buffered_chunks) > MAX_KEPT_BYTES
+        {
             self.buffered_chunks.pop_front();
         }
         self.buffered_chunks.push_back(message);

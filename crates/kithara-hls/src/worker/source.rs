@@ -198,7 +198,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// buffered, each has to come four times as fast as it is heard.
     fn parallel(&self) -> usize {
         let most = self.parts.look_ahead.parallel.max(1);
-        let bandwidth = self.variant.map_or(0, |variant| self.parts.playlists.bandwidth(variant));
+        let bandwidth = self.variant.map_or(0, |variant| self.parts.abr.bandwidth(variant));
         match self.parts.abr.throughput() {
             Some(throughput) if bandwidth > 0 => {
                 let is_low = self.ahead.front().is_some_and(|planned| self.buffered() < planned.duration);
@@ -303,8 +303,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             .map(|started| SegmentBody::new(started.resource.clone(), window, started.fate.clone()));
         let bytes = plan.window.map_or_else(
             || {
-                self.parts.playlists.bandwidth(plan.variant).saturating_mul(plan.duration.as_millis() as u64)
-                    / 8000
+                // Where nothing is declared, what was seen.
+                self.parts.abr.bandwidth(plan.variant).saturating_mul(plan.duration.as_millis() as u64) / 8000
             },
             |window| window.len,
         );

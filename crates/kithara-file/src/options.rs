@@ -109,10 +109,11 @@ pub struct FileOptions<N = DefaultNet, A = AssetStore> {
     pub channels: Option<u16>,
     /// Trim encoder delay and padding. Default `true`.
     pub gapless: bool,
-    /// Seek to the exact frame in every file, whatever that takes. Default `false`: in an MP3 or ADTS file of variable bit
-    /// rate, whose frames can only be counted from the start, a seek over more than about 128 KiB that are not stored goes to
-    /// *about* the frame by one range request. See
-    /// [`FileStream::position_is_estimated`](crate::FileStream::position_is_estimated). All else is exact in any case.
+    /// Seek to the exact frame in every file, whatever that takes. Default `true`: in an MP3 or ADTS file of variable bit
+    /// rate, whose frames can only be counted from the start, everything before the target is fetched. With `false` a seek in
+    /// them over more than about 128 KiB that are not stored goes to *about* the frame by one range request. See
+    /// [`FileStream::position_is_estimated`](crate::FileStream::position_is_estimated). In all other files a seek is exact,
+    /// and one request, in any case.
     pub exact_seek: bool,
     /// Where sample buffers come from. Default: a pool of this value and its clones.
     pub samples: SamplePool,
@@ -142,7 +143,7 @@ impl<N, A> FileOptions<N, A> {
             sample_rate: None,
             channels: None,
             gapless: true,
-            exact_seek: false,
+            exact_seek: true,
             samples: SamplePool::new(PoolSettings::default()),
             event_capacity: 256,
         }

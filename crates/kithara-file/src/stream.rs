@@ -187,8 +187,9 @@ impl FileStream {
         self.pcm.seek(to).await
     }
 
-    /// Whether positions are an estimate since the last seek: in an MP3 or ADTS file of variable bit rate whose bytes before
-    /// the target are not stored, unless [`FileOptions::exact_seek`](crate::FileOptions::exact_seek) is set. They are off by a
+    /// Whether positions are an estimate since the last seek: only without
+    /// [`FileOptions::exact_seek`](crate::FileOptions::exact_seek), in an MP3 or ADTS file of variable bit rate whose bytes
+    /// before the target are not stored. They are off by a
     /// second or so in an hour where the file has a seek table, count on without a break, and a seek back to what was
     /// played since finds it where it was heard. Known once the first chunk after a seek is there.
     #[must_use]

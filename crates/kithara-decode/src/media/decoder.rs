@@ -31,9 +31,9 @@ pub struct DecodeOptions {
     pub channels: Option<u16>,
     /// Trim encoder delay and padding, as the reference decoder does. Default `true`.
     pub gapless: bool,
-    /// Seek to the exact frame in every file. Default `false`: to the exact frame wherever that takes no more than about
-    /// 128 KiB that are not [at hand](super::ByteSource::at_hand), and else, in MP3 and ADTS files of variable bit rate, to about the
-    /// frame: only reading all that comes before would tell which one it is. See
+    /// Seek to the exact frame in every file. Default `true`: in MP3 and ADTS files of variable bit rate all that comes
+    /// before is read, because nothing else tells which frame it is. With `false` a seek in them over more than about 128 KiB
+    /// that are not [at hand](super::ByteSource::at_hand) goes to *about* the frame. See
     /// [`position_is_estimated`](MediaDecoder::position_is_estimated).
     pub exact_seek: bool,
     /// Bytes of leading garbage that are searched for the start of the media. Default 1 MiB.
@@ -51,7 +51,7 @@ impl DecodeOptions {
             sample_rate: None,
             channels: None,
             gapless: true,
-            exact_seek: false,
+            exact_seek: true,
             probe_budget: 1 << 20,
             max_bad_packets: 64,
         }

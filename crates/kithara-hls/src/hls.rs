@@ -53,7 +53,13 @@ impl Hls {
 
         let start = options.start.or_else(|| playlists.start(first)).unwrap_or(Duration::ZERO);
         let (look_ahead, audio) = (options.look_ahead, options.audio);
-        let parts = Parts { playlists, fetches, abr, shared: Arc::clone(&shared), look_ahead, audio };
+        let only_first = !start.is_zero();
+        if only_first {
+            // Should the first segment hold no audio, the reader asks for the rest.
+            shared.change_plan();
+        }
+        let parts =
+            Parts { playlists, fetches, abr, shared: Arc::clone(&shared), look_ahead, audio, only_first };
         let worker = kithara_worker::spawn_async(HlsWorkerSource::new(parts), HLS_CHUNK_CHANNEL_CAPACITY);
         let mut settings = SegmentDecoderSettings::new(SamplePool::new(PoolSettings::default()));
         settings.sample_rate = options.sample_rate;

@@ -397,6 +397,8 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
         self.shared.set_played(self.spec_position(), self.pace.speed());
         self.recoveries = 0;
         self.next_start = None;
+        // The seek itself has everything planned anew.
+        self.shared.take_plan_changed();
         self.state = State::Between;
         let wanted = to.saturating_sub(self.decoder.preroll());
         self.landing = Some(Landing { wanted, tries: 0, head: BytesMut::new() });

@@ -37,6 +37,8 @@ pub(crate) struct Parts<N, A> {
     pub(crate) shared: Arc<Shared>,
     pub(crate) look_ahead: LookAhead,
     pub(crate) audio: AudioPreference,
+    /// Only the first segment is wanted, for what it tells of format and time; a command follows.
+    pub(crate) only_first: bool,
 }
 
 /// Plans the segments of one stream, and sends a message for each as soon as its fetch has begun.
@@ -182,6 +184,9 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     fn has_room(&self) -> bool {
         let look_ahead = &self.parts.look_ahead;
         let Some(last) = self.ahead.back() else { return true };
+        if self.parts.only_first {
+            return false;
+        }
         let span = (last.start + last.duration).saturating_sub(self.parts.shared.reader());
         let bytes: u64 = self.ahead.iter().map(Planned::expected_len).sum();
         let arriving: u64 = self.ahead.iter().map(Planned::missing).sum();
@@ -478,6 +483,7 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
     }
 
     fn handle_command(&mut self, command: HlsCommand) -> CommandOutcome {
+        self.parts.only_first = false;
         let needed_from = match command {
             HlsCommand::Seek { to } => {
                 self.restart_at(to);

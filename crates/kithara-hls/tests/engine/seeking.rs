@@ -53,3 +53,35 @@ async fn a_seek_past_the_end_gives_nothing() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_start_in_the_middle_fetches_the_first_segment_and_what_is_heard() {
+    let origin = Origin::start().await.unwrap();
+    let mut options = options();
+    options.start = Some(Duration::from_secs(20));
+    let mut stream = open(&origin, "/hls/aac4/128k/index.m3u8", options).await;
+    let samples = read(&mut stream, 1000).await;
+    assert_eq!(samples.len(), 2000);
+    let asked = |index: usize| origin.count(&crate::support::segment_path("128k", index));
+    assert_eq!([asked(0), asked(1), asked(2), asked(3)], [1, 0, 0, 0]);
+    assert_eq!(asked(5), 1);
+}
+
+#[tokio::test]
+async fn a_start_behind_a_first_segment_without_audio() {
+    let origin = Origin::start().await.unwrap();
+    let folder = "hls/aac4/128k";
+    let list = text(&format!("{folder}/index.m3u8"));
+    let first = names(list)[0];
+    let list = list.replace("URI=\"", &format!("URI=\"/{folder}/"));
+    let list =
+        list.replace("seg", &format!("/{folder}/seg")).replace(&format!("/{folder}/{first}"), "/empty");
+    origin.serve("/empty.m3u8", playlist(list));
+    // As packagers leave it: a segment type box alone.
+    let empty = b"\0\0\0\x18stypmsdh\0\0\0\0msdhmsix".as_slice();
+    origin.serve("/empty", kithara_testkit::Resource::new(bytes::Bytes::from_static(empty)));
+    let mut options = options();
+    options.start = Some(Duration::from_secs(8));
+    let mut stream = open(&origin, "/empty.m3u8", options).await;
+    assert_eq!(read(&mut stream, 1000).await.len(), 2000);
+}

@@ -90,6 +90,8 @@ impl Session {
         let mut options = HlsOptions::new(self.net.clone(), self.assets.clone());
         options.offline = args.offline;
         options.sample_rate = args.rate;
+        // What lies before it is not fetched ahead.
+        options.start = args.start.or_else(|| args.seek.first().copied());
         options.variant = match args.variant {
             Variant::Auto => VariantMode::Auto,
             Variant::Index(index) => VariantMode::Manual(index),

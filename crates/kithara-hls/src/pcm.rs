@@ -397,13 +397,16 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
         self.shared.set_played(self.spec_position(), self.pace.speed());
         self.recoveries = 0;
         self.next_start = None;
-        // The seek itself has everything planned anew.
-        self.shared.take_plan_changed();
         self.state = State::Between;
         let wanted = to.saturating_sub(self.decoder.preroll());
         self.landing = Some(Landing { wanted, tries: 0, head: BytesMut::new() });
         let last = self.duration.map(|duration| duration.saturating_sub(Duration::from_millis(1)));
-        self.adapter.seek(last.map_or(wanted, |last| wanted.min(last)));
+        let place = last.map_or(wanted, |last| wanted.min(last));
+        if !self.adapter.keeps(place) {
+            // The worker plans everything anew.
+            self.shared.take_plan_changed();
+        }
+        self.adapter.seek(place);
         Ok(frame)
     }
 }

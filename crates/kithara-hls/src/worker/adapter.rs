@@ -66,11 +66,19 @@ impl<R: Streaming> HlsSourceAdapter<R> {
 
     /// Makes the segment that holds `to` the next one: from the kept messages, or by the worker.
     pub fn seek(&mut self, to: Duration) {
-        let kept = self.buffered_chunks.iter().position(|m| m.start <= to && to < m.start + m.duration);
-        match kept {
+        match self.kept(to) {
             Some(index) => self.unread = self.buffered_chunks.len() - index,
             None => self.restart(HlsCommand::Seek { to }),
         }
+    }
+
+    /// Whether a seek to `to` needs nothing of the worker.
+    pub(crate) fn keeps(&self, to: Duration) -> bool {
+        self.kept(to).is_some()
+    }
+
+    fn kept(&self, to: Duration) -> Option<usize> {
+        self.buffered_chunks.iter().position(|m| m.start <= to && to < m.start + m.duration)
     }
 
     /// Asks the worker for another source of a segment that failed.

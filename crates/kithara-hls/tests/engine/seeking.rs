@@ -68,6 +68,21 @@ async fn a_start_in_the_middle_fetches_the_first_segment_and_what_is_heard() {
 }
 
 #[tokio::test]
+async fn a_start_near_the_beginning() {
+    let origin = Origin::start().await.unwrap();
+    let whole = read_all(&mut open(&origin, "/hls/aac4/128k/index.m3u8", options()).await).await;
+    // In the first segment, and where decoding begins in it for what is heard of the second.
+    for millis in [1, 2_000, 3_990, 4_000, 4_018, 4_100] {
+        let mut options = options();
+        options.start = Some(Duration::from_millis(millis));
+        let mut stream = open(&origin, "/hls/aac4/128k/index.m3u8", options).await;
+        let frame = stream.seek(Duration::from_millis(millis)).await.unwrap() as usize;
+        let rest = read_all(&mut stream).await;
+        assert_eq!(rest.len(), whole.len() - frame * 2, "from {millis} ms");
+    }
+}
+
+#[tokio::test]
 async fn a_start_behind_a_first_segment_without_audio() {
     let origin = Origin::start().await.unwrap();
     let folder = "hls/aac4/128k";

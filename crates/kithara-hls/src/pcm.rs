@@ -42,6 +42,8 @@ pub struct HlsPcm<R: Streaming> {
     next_heard: Option<NextHeard>,
     /// Where the segment after the last one begins; `None` after a jump.
     next_start: Option<Duration>,
+    /// The position at which the segment began that is being read, if it is read from its beginning on.
+    began: Option<u64>,
     /// Discontinuity domain of the segment that was fed last.
     domain: Option<u64>,
     recoveries: u32,
@@ -89,6 +91,7 @@ impl<R: Streaming> HlsPcm<R> {
             heard: None,
             next_heard: None,
             next_start: None,
+            began: None,
             domain: None,
             recoveries: 0,
             landing: None,
@@ -170,7 +173,8 @@ impl<R: Streaming> HlsPcm<R> {
             }
             State::Between => match self.adapter.next().await? {
                 Some(message) => {
-                    self.next_start = Some(message.start + message.duration);
+                    let follows = self.next_start.replace(message.start + message.duration).is_some();
+                    self.began = (follows || message.is_first).then_some(self.position);
                     self.begin(message)?;
                 }
                 None => {
@@ -208,7 +212,13 @@ impl<R: Streaming> HlsPcm<R> {
                     }
                 }
             }
-            State::Draining(_) => self.state = State::Between,
+            State::Draining(message) => {
+                if let Some(began) = self.began.take() {
+                    let actual = self.spec.position_of(self.position.saturating_sub(began));
+                    warn_of_length(message, actual);
+                }
+                self.state = State::Between;
+            }
             State::Finishing => {
                 self.state = State::Ended;
                 self.shared.emit(HlsEvent::Ended);
@@ -342,6 +352,19 @@ struct NextHeard {
     reason: SwitchReason,
     /// Place in the audio.
     at: Duration,
+}
+
+/// The media rules; the author should know. What the decoder holds back across segments is well below this.
+fn warn_of_length<R>(message: &HlsMessage<R>, actual: Duration) {
+    let declared = message.duration;
+    if actual.abs_diff(declared) > declared / 10 + Duration::from_millis(500) {
+        tracing::warn!(
+            segment = message.segment,
+            ?declared,
+            ?actual,
+            "a segment is not as long as its EXTINF says"
+        );
+    }
 }
 
 enum Step {

@@ -174,7 +174,7 @@ impl<R: Streaming> HlsPcm<R> {
             State::Between => match self.adapter.next().await? {
                 Some(message) => {
                     let follows = self.next_start.replace(message.start + message.duration).is_some();
-                    self.began = (follows || message.is_first).then_some(self.position);
+                    self.began = (follows || self.position == 0).then_some(self.position);
                     self.begin(message)?;
                 }
                 None => {

@@ -19,7 +19,8 @@ use support::measure::Pairs;
 use support::report::{Report, Target};
 use support::server::Server;
 use support::{
-    FILES, MASTER, child, disk, floor, long, open_file, open_hls, open_hls_with, play_file, play_hls, runtime,
+    FILES, MASTER, child, criterion, disk, floor, long, open_file, open_hls, open_hls_with, play_file,
+    play_hls, runtime,
 };
 
 /// What the bundled ladder begins with.
@@ -30,11 +31,7 @@ fn main() {
         return;
     }
     let server = Server::start();
-    let mut criterion = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(50))
-        .measurement_time(Duration::from_millis(700))
-        .configure_from_args();
+    let mut criterion = criterion(50, 700);
     let mut report = Report::new("latency");
     for (place, url) in [("loopback", Server::near as fn(&Server, &str) -> String), ("50 ms", Server::far)] {
         hls(&mut criterion, &mut report, place, &url(&server, ""));

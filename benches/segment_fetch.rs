@@ -84,11 +84,9 @@ fn join(report: &mut Report) {
         let mut decoder = SegmentDecoder::new(SegmentDecoderSettings::new(pool));
         let start = SegmentStart {
             init: Some(init.clone()),
-            timeline_start: Duration::ZERO,
             duration: Duration::from_secs(4),
             is_first: true,
-            discontinuity: false,
-            variant: 0,
+            ..SegmentStart::default()
         };
         decoder.begin_segment(start).unwrap();
         decoder

@@ -18,7 +18,7 @@ use kithara_testkit::media::{self, Fixture};
 use support::measure::{Cost, Pairs, cost};
 use support::report::{Report, Target};
 use support::server::Server;
-use support::{FILES, MASTER, VARIANTS, child, disk, floor, long, play_file, play_hls, runtime};
+use support::{FILES, MASTER, VARIANTS, child, criterion, disk, floor, long, play_file, play_hls, runtime};
 
 /// Runs of a stream of ten minutes.
 const LONG_RUNS: usize = 3;
@@ -32,11 +32,7 @@ fn main() {
         return;
     }
     let server = Server::start();
-    let mut criterion = Criterion::default()
-        .sample_size(10)
-        .warm_up_time(Duration::from_millis(100))
-        .measurement_time(Duration::from_millis(500))
-        .configure_from_args();
+    let mut criterion = criterion(100, 500);
     let mut report = Report::new("throughput");
     for (variant, name) in [("128k", "HLS AAC, 10 min"), ("flac", "HLS FLAC, 10 min")] {
         ten_minutes(&mut report, &server, variant, name);

@@ -113,11 +113,9 @@ fn an_init_section_and_two_megabytes_of_media_are_joined_without_a_copy() {
         SegmentDecoder::new(SegmentDecoderSettings::new(SamplePool::new(PoolSettings::default())));
     let start = SegmentStart {
         init: Some(init.clone()),
-        timeline_start: Duration::ZERO,
         duration: Duration::from_secs(4),
         is_first: true,
-        discontinuity: false,
-        variant: 0,
+        ..SegmentStart::default()
     };
     decoder.begin_segment(start).unwrap();
     let (calls, bytes) = allocated(|| decoder.push(body.clone()).unwrap());

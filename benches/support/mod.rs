@@ -14,8 +14,11 @@ pub mod server;
 pub mod tls;
 
 use std::path::Path;
+use std::time::Duration;
 
+use criterion::Criterion;
 use kithara::assets::{AssetSettings, AssetStore, Assets};
+use kithara::decode::{PcmReader, PcmSource};
 use kithara::file::{File, FileOptions, FileStream};
 use kithara::hls::{Hls, HlsOptions, HlsStream, VariantMode};
 use kithara::net::DefaultNet;
@@ -42,6 +45,15 @@ pub const VARIANTS: [(usize, &str, &str); 2] = [(1, "aac4/128k", "HLS AAC"), (3,
 pub fn target() -> &'static Path {
     let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
     temporary.parent().unwrap_or(temporary)
+}
+
+/// Criterion with ten samples and these times, in milliseconds.
+pub fn criterion(warm_up: u64, measurement: u64) -> Criterion {
+    Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_millis(warm_up))
+        .measurement_time(Duration::from_millis(measurement))
+        .configure_from_args()
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {
@@ -81,23 +93,26 @@ pub async fn open_file_with(url: &str, net: DefaultNet, assets: AssetStore) -> F
 /// Plays a whole presentation, to the last byte that is written to the store: frames, and requests that it took.
 pub async fn play_hls(url: &str, assets: AssetStore, variant: VariantMode) -> (u64, u64) {
     let mut stream = open_hls(url, assets.clone(), variant).await;
-    let mut frames = 0;
-    while let Some(chunk) = stream.next_chunk().await.unwrap() {
-        frames += chunk.frames() as u64;
-    }
+    let frames = drain(stream.pcm()).await;
     let requests = stream.stats().requests;
     drop(stream);
     assets.flush().await.unwrap();
     (frames, requests)
 }
 
+/// Frames up to the end.
+async fn drain<S: PcmSource>(pcm: &mut PcmReader<S>) -> u64 {
+    let mut frames = 0;
+    while let Some(chunk) = pcm.next_chunk().await.unwrap() {
+        frames += chunk.frames() as u64;
+    }
+    frames
+}
+
 /// As [`play_hls`], for a file.
 pub async fn play_file(url: &str, assets: AssetStore) -> (u64, u64) {
     let mut stream = open_file(url, assets.clone()).await;
-    let mut frames = 0;
-    while let Some(chunk) = stream.next_chunk().await.unwrap() {
-        frames += chunk.frames() as u64;
-    }
+    let frames = drain(stream.pcm()).await;
     let requests = stream.stats().requests;
     drop(stream);
     assets.flush().await.unwrap();

@@ -4,12 +4,15 @@
 use std::time::Duration;
 
 use kithara_assets::{AssetSettings, AssetStore};
-use kithara_file::{File, FileOptions, FileStream};
+use kithara_file::{File, FileOptions};
 use kithara_net::{DefaultNet, Url};
 use kithara_testkit::{Gate, Origin, Reply, media};
 use tokio::time::timeout;
 
-const LONG: Duration = Duration::from_secs(60);
+mod common;
+
+use common::{LONG, some};
+
 /// How often the audio of a fixture follows itself.
 const TIMES: usize = 20;
 /// Bytes that the first connection brings before it stands still.
@@ -20,19 +23,6 @@ fn options() -> FileOptions {
     let mut options = FileOptions::new(DefaultNet::default(), AssetStore::memory(AssetSettings::default()));
     options.exact_seek = false;
     options
-}
-
-async fn some(stream: &mut FileStream, frames: usize) -> (u64, Vec<f32>) {
-    let channels = usize::from(stream.spec().channels);
-    let mut samples = Vec::new();
-    let mut first = None;
-    while samples.len() < frames * channels {
-        let chunk = timeout(LONG, stream.next_chunk()).await.expect("stuck").unwrap().expect("the end");
-        first.get_or_insert(chunk.position());
-        samples.extend_from_slice(chunk.samples());
-    }
-    samples.truncate(frames * channels);
-    (first.unwrap(), samples)
 }
 
 /// The frames of `vbr.mp3` many times, behind a tag that tells so, with a seek table.

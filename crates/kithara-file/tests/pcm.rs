@@ -10,7 +10,9 @@ use kithara_testkit::media::{self, Fixture, Kind};
 use kithara_testkit::{Content, Cut, Gate, Origin, Reply, Resource};
 use tokio::time::timeout;
 
-const LONG: Duration = Duration::from_secs(60);
+mod common;
+
+use common::{LONG, some};
 
 fn options() -> FileOptions {
     FileOptions::new(DefaultNet::default(), AssetStore::memory(AssetSettings::default()))
@@ -30,20 +32,6 @@ async fn rest(stream: &mut FileStream) -> Vec<f32> {
         samples.extend_from_slice(chunk.samples());
     }
     samples
-}
-
-/// The first chunk, and `frames` frames in all.
-async fn some(stream: &mut FileStream, frames: usize) -> (u64, Vec<f32>) {
-    let channels = usize::from(stream.spec().channels);
-    let mut samples = Vec::new();
-    let mut first = None;
-    while samples.len() < frames * channels {
-        let chunk = timeout(LONG, stream.next_chunk()).await.expect("stuck").unwrap().expect("the end");
-        first.get_or_insert(chunk.position());
-        samples.extend_from_slice(chunk.samples());
-    }
-    samples.truncate(frames * channels);
-    (first.unwrap(), samples)
 }
 
 #[tokio::test]

@@ -297,18 +297,22 @@ impl<R: Streaming> HlsPcm<R> {
         self.rewind_decoder();
         let resume_at = self.spec_position().saturating_sub(self.decoder.preroll()).min(start);
         self.adapter.failed(segment, variant, resume_at, failure);
-        self.next_start = None;
-        self.state = State::Between;
+        self.jump();
         Ok(())
     }
 
     /// The segment that was landed in begins behind the place that is needed: begins before it.
     fn land_before(&mut self, landing: Landing, from: Duration) {
         self.rewind_decoder();
-        self.next_start = None;
-        self.state = State::Between;
+        self.jump();
         self.adapter.seek(from);
         self.landing = landing.again();
+    }
+
+    /// The next message does not follow the last one.
+    fn jump(&mut self) {
+        self.next_start = None;
+        self.state = State::Between;
     }
 
     /// The decoder goes on at the next frame to give out. It may have met another format already.
@@ -419,8 +423,7 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
         self.playing = false;
         self.shared.set_played(self.spec_position(), self.pace.speed());
         self.recoveries = 0;
-        self.next_start = None;
-        self.state = State::Between;
+        self.jump();
         let wanted = to.saturating_sub(self.decoder.preroll());
         self.landing = Some(Landing { wanted, tries: 0, head: BytesMut::new() });
         let last = self.duration.map(|duration| duration.saturating_sub(Duration::from_millis(1)));

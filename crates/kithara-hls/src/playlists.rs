@@ -361,7 +361,8 @@ impl PlaylistManager {
         }
     }
 
-    fn leave_out(
+    /// Leaves a variant alone: for good where it can never be decoded here, else for a while.
+    pub(crate) fn leave_out(
         &self,
         abr: &mut AbrController,
         variant: usize,

@@ -115,11 +115,12 @@ async fn guarded<F: Future>(signals: &Signals, future: F) -> Result<F::Output, E
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Wake, Waker};
+    use std::sync::atomic::Ordering;
+    use std::task::{Context, Waker};
 
     use super::*;
     use crate::CommandOutcome;
+    use crate::wakes::Wakes;
 
     struct Count(u32);
 
@@ -135,15 +136,6 @@ mod tests {
 
         fn handle_command(&mut self, command: CommandOutcome) -> CommandOutcome {
             command
-        }
-    }
-
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
 

@@ -135,10 +135,10 @@ impl<S: BlockingWorkerSource> Worker<S> {
 mod tests {
     use std::future::Future;
     use std::pin::pin;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::{Context, Wake, Waker};
+    use std::task::{Context, Waker};
 
     use super::*;
+    use crate::wakes::Wakes;
     use crate::{CommandOutcome, TryRecv};
 
     struct Count(u32);
@@ -155,15 +155,6 @@ mod tests {
 
         fn handle_command(&mut self, command: CommandOutcome) -> CommandOutcome {
             command
-        }
-    }
-
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
 

@@ -9,6 +9,8 @@ mod core;
 mod error;
 mod handle;
 mod source;
+#[cfg(test)]
+mod wakes;
 
 pub use async_worker::{spawn_async, spawn_async_on};
 pub use block_on::drives_a_runtime;

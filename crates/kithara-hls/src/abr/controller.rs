@@ -182,6 +182,12 @@ impl AbrController {
         self.speed = if speed.is_finite() { speed.max(1.0) } else { 1.0 };
     }
 
+    /// The speed of consumption; at least 1.
+    #[must_use]
+    pub fn speed(&self) -> f64 {
+        self.speed
+    }
+
     /// At most `audio` is ever buffered: the settings' marks mean shares of it where they lie beyond. Default no limit.
     pub fn set_capacity(&mut self, audio: Duration) {
         self.capacity = audio.min(UNLIMITED);

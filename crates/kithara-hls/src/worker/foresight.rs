@@ -62,7 +62,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
 
     /// How long the audio that is here lasts.
     fn lasts(&self) -> Duration {
-        self.buffered().div_f64(self.parts.shared.speed().unwrap_or(1.0).max(1.0))
+        self.buffered().div_f64(self.parts.abr.speed())
     }
 
     /// When to look at the arriving segment even if nothing more is heard of it: when the reader will have run dry. Once
@@ -123,7 +123,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let Ok((variant, _)) = self.choose().await else { return };
         let index = self.parts.playlists.index_at(variant, self.cursor);
         let Some(plan) = index.and_then(|index| self.parts.playlists.segment(variant, index)) else { return };
-        if !plan.gap && !self.is_silent(plan.start) {
+        if !plan.gap && self.silence_at(plan.start).is_none() {
             let key = self.parts.fetches.segment_key(&plan);
             let _ = self.parts.fetches.start(SegmentFetch::of(&plan), &key).await;
         }

@@ -7,9 +7,8 @@ use kithara_assets::Assets;
 use kithara_net::Net;
 use tokio::time::Instant;
 
-use super::source::HlsWorkerSource;
-use crate::error::{HlsError, chain};
-use crate::events::HlsEvent;
+use super::source::{HlsWorkerSource, Parts};
+use crate::error::HlsError;
 use crate::message::Failure;
 
 /// Segments in a row that may be replaced by silence before the presentation is given up.
@@ -68,12 +67,9 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         if !error.is_unsupported() && self.parts.playlists.failover(variant) {
             return;
         }
-        let penalty = (!error.is_unsupported()).then(|| self.parts.abr.penalty());
-        let text = chain(&*error);
         self.trouble.reasons.truncate(MAX_REASONS);
-        self.trouble.reasons.push(format!("variant {variant}: {text}"));
-        self.parts.abr.exclude(variant, Instant::now().into_std(), penalty);
-        self.parts.shared.emit(HlsEvent::VariantExcluded { variant, penalty, error: text });
+        let Parts { playlists, abr, .. } = &mut self.parts;
+        playlists.leave_out(abr, variant, &error, &mut self.trouble.reasons);
         self.trouble.last = Some(error);
     }
 
@@ -139,14 +135,14 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     fn gaps_around(&self, variant: usize, segment: usize) -> usize {
         let is_silent = |segment: &usize| {
             let span = self.parts.playlists.span(variant, *segment);
-            span.is_some_and(|(from, _)| self.is_silent(from))
+            span.is_some_and(|(from, _)| self.silence_at(from).is_some())
         };
         (0..segment).rev().take_while(is_silent).count() + (segment + 1..).take_while(is_silent).count()
     }
 
-    /// Whether the segment that starts here is to be silent.
-    pub(super) fn is_silent(&self, start: Duration) -> bool {
-        self.trouble.silent.iter().any(|(silent, _)| *silent == start)
+    /// Why the segment that starts here is to be silent, if it is.
+    pub(super) fn silence_at(&self, start: Duration) -> Option<&Arc<HlsError>> {
+        self.trouble.silent.iter().find(|(silent, _)| *silent == start).map(|(_, error)| error)
     }
 
     /// Puts silence in the place of a segment that no variant has: none of them is to blame.

@@ -207,8 +207,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         match self.parts.abr.throughput() {
             Some(throughput) if bandwidth > 0 => {
                 let is_low = self.ahead.front().is_some_and(|planned| self.buffered() < planned.duration);
-                let speed =
-                    self.parts.shared.speed().unwrap_or(1.0).max(1.0) * if is_low { 4.0 } else { 1.0 };
+                let speed = self.parts.abr.speed() * if is_low { 4.0 } else { 1.0 };
                 let needed = (bandwidth as f64 * speed) as u64;
                 usize::try_from(throughput / needed).unwrap_or(most).clamp(1, most)
             }
@@ -294,8 +293,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     async fn start(&mut self, plan: SegmentPlan, reason: SwitchReason) -> Result<(), HlsError> {
-        let silent = self.trouble.silent.iter().find(|(start, _)| *start == plan.start);
-        let gap = silent.map(|(_, error)| Arc::clone(error));
+        let gap = self.silence_at(plan.start).cloned();
         let key = self.parts.fetches.segment_key(&plan);
         let started = if plan.gap || gap.is_some() {
             None

@@ -1,5 +1,6 @@
 //! Symphonia's codecs behind one small wrapper: packets in, interleaved `f32` out.
 
+mod debt;
 mod decoded;
 mod interleave;
 mod params;
@@ -21,6 +22,7 @@ use symphonia::core::units::{Duration as Ticks, Timestamp};
 use crate::DecodeError;
 use crate::demux::{Codec, TrackInfo};
 
+pub(crate) use debt::{Debt, left_before};
 pub use decoded::Decoded;
 pub use interleave::{interleave_f32, interleave_f32_scalar};
 pub(crate) use params::{codec_name, parameters_of, plain_parameters};

@@ -14,7 +14,7 @@ use super::framed::FramedFile;
 use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
 use super::{flac, mp4, ogg, wav};
-use crate::codec::{CodecDecoder, PacketError, codec_name, preroll_of};
+use crate::codec::{CodecDecoder, Debt, PacketError, codec_name, left_before, preroll_of};
 use crate::output::Output;
 use crate::resample::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError, PcmChunk};
@@ -62,6 +62,7 @@ impl DecodeOptions {
 pub struct MediaDecoder {
     backend: Box<dyn Backend>,
     codec: CodecDecoder,
+    debt: Debt,
     output: Output,
     details: MediaDetails,
     spec: AudioSpec,
@@ -116,6 +117,7 @@ impl MediaDecoder {
         Ok(Self {
             backend,
             codec,
+            debt: Debt::default(),
             output,
             details,
             spec,
@@ -168,31 +170,47 @@ impl MediaDecoder {
             }
             if !self.decode_packet()? {
                 self.is_ended = true;
+                self.taking().drain_codec()?;
                 self.output.end_run()?;
             }
         }
     }
 
+    /// Where playback ends. By an estimate nobody can tell what lies behind the end: the file itself ends.
+    fn end(&self) -> Option<u64> {
+        self.stream.end.filter(|_| !self.backend.is_estimated())
+    }
+
+    fn taking(&mut self) -> Taking<'_> {
+        let end = self.end();
+        Taking {
+            codec: &mut self.codec,
+            debt: &mut self.debt,
+            output: &mut self.output,
+            next: &mut self.next,
+            input: &mut self.input,
+            bad_packets: &mut self.bad_packets,
+            max_bad_packets: self.max_bad_packets,
+            end,
+            rate: self.stream.sample_rate,
+        }
+    }
+
     /// Decodes one packet; `false` at the end.
     fn decode_packet(&mut self) -> Result<bool, DecodeError> {
-        // By an estimate nobody can tell what lies behind the end: the file itself ends.
-        let end = self.stream.end.filter(|_| !self.backend.is_estimated());
+        let end = self.end();
         match self.backend.next()? {
             Event::End => Ok(false),
             Event::NewStream(params) => {
+                self.taking().drain_codec()?;
                 self.codec = CodecDecoder::for_params(params)?;
                 self.next = None;
                 Ok(true)
             }
             Event::Packet(mut packet) => {
-                if let Some(params) = packet.change.take() {
-                    self.codec.change(params)?;
-                }
-                if packet.is_discontinuity {
-                    self.codec.reset();
-                }
-                let taking = Taking {
+                let mut taking = Taking {
                     codec: &mut self.codec,
+                    debt: &mut self.debt,
                     output: &mut self.output,
                     next: &mut self.next,
                     input: &mut self.input,
@@ -201,6 +219,14 @@ impl MediaDecoder {
                     end,
                     rate: self.stream.sample_rate,
                 };
+                if let Some(params) = packet.change.take() {
+                    taking.drain_codec()?;
+                    taking.codec.change(params)?;
+                }
+                if packet.is_discontinuity {
+                    taking.drain_codec()?;
+                    taking.codec.reset();
+                }
                 taking.take(&packet)?;
                 Ok(true)
             }
@@ -217,10 +243,13 @@ impl MediaDecoder {
         let frame = self.details.total_frames.map_or(frame, |total| frame.min(total));
         let rate = self.stream.sample_rate;
         let target = (u128::from(frame) * u128::from(rate) / u128::from(self.spec.sample_rate)) as u64;
-        let surplus = self.stream.preroll + self.output.warm_up(rate);
+        // A codec that lags gives nothing at first for about as many packets as it needs to settle.
+        let settling = if self.codec.is_lagging() { 2 * self.stream.preroll } else { self.stream.preroll };
+        let surplus = settling + self.output.warm_up(rate);
         let start = i64::try_from(target).unwrap_or(i64::MAX).saturating_sub_unsigned(surplus);
         self.output.seek(frame);
         self.codec.reset();
+        self.debt.forget();
         self.next = None;
         self.bad_packets = 0;
         self.is_ended = true;
@@ -233,6 +262,7 @@ impl MediaDecoder {
 /// The parts of the decoder that taking a packet needs while the backend is borrowed.
 struct Taking<'a> {
     codec: &'a mut CodecDecoder,
+    debt: &'a mut Debt,
     output: &'a mut Output,
     next: &'a mut Option<i64>,
     input: &'a mut AudioSpec,
@@ -244,6 +274,13 @@ struct Taking<'a> {
 }
 
 impl Taking<'_> {
+    /// Gets what a lagging codec still owes.
+    fn drain_codec(&mut self) -> Result<(), DecodeError> {
+        let Some(next) = *self.next else { return Ok(()) };
+        let end = self.end.map(|end| rescale(end, self.input.sample_rate, self.rate));
+        self.debt.collect(self.codec, self.output, *self.input, next, end)
+    }
+
     fn take(self, packet: &Packet<'_>) -> Result<(), DecodeError> {
         let (next, input) = (*self.next, *self.input);
         // Where the packet begins, counted at `rate`.
@@ -264,11 +301,13 @@ impl Taking<'_> {
                 *self.input = spec;
                 *self.next = position;
                 let Some(position) = position.filter(|_| frames > 0) else { return Ok(()) };
+                *self.next = Some(position.saturating_add_unsigned(frames as u64));
+                let position = position.saturating_sub_unsigned(decoded.lag());
                 let end = self.end.map(|end| rescale(end, spec.sample_rate, self.rate));
                 let kept = frames.saturating_sub(usize::try_from(packet.trim_end).unwrap_or(usize::MAX));
                 let kept = kept.min(left_before(end, position));
+                self.debt.note(decoded.lag(), packet.data);
                 self.output.write(&decoded, 0..kept, position)?;
-                *self.next = Some(position.saturating_add_unsigned(frames as u64));
                 Ok(())
             }
             Err(PacketError::Bad(what)) => {
@@ -280,22 +319,16 @@ impl Taking<'_> {
                 let rate = input.sample_rate;
                 let Some(position) = place(rate) else { return Ok(()) };
                 let frames = rescale(packet.frames, rate, self.rate);
+                *self.next = Some(position.saturating_add_unsigned(frames));
+                let position = position.saturating_sub_unsigned(self.debt.frames());
                 let end = self.end.map(|end| rescale(end, rate, self.rate));
                 let kept = frames.min(left_before(end, position) as u64);
                 self.output.write_silence(input, kept, position)?;
-                *self.next = Some(position.saturating_add_unsigned(frames));
                 Ok(())
             }
             Err(PacketError::Fatal(error)) => Err(error),
         }
     }
-}
-
-/// Frames between `position` and the end.
-fn left_before(end: Option<u64>, position: i64) -> usize {
-    let Some(end) = end else { return usize::MAX };
-    let left = i128::from(end) - i128::from(position);
-    usize::try_from(left.max(0)).unwrap_or(usize::MAX)
 }
 
 fn open_backend(

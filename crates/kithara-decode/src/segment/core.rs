@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::clock::{Clock, Stamp, frame_at};
 use super::{SegmentDecoderSettings, SegmentStart};
-use crate::codec::{CodecDecoder, PacketError};
+use crate::codec::{CodecDecoder, Debt, PacketError};
 use crate::demux::{DemuxedPacket, TrackInfo};
 use crate::output::Output;
 use crate::resample::{rescale, rescale_signed};
@@ -29,9 +29,7 @@ pub(super) struct Core {
     pub(super) clock: Clock,
     pub(super) sync: Sync,
     codec: Option<CodecDecoder>,
-    /// Frames that the codec still owes for the packets it was given, and the last of them.
-    lag: u64,
-    last: Vec<u8>,
+    debt: Debt,
     track: Option<TrackInfo>,
     /// The demuxer is another one: equal serials mean nothing.
     track_is_stale: bool,
@@ -55,8 +53,7 @@ impl Core {
             clock: Clock::default(),
             sync: Sync::ByTime,
             codec: None,
-            lag: 0,
-            last: Vec::new(),
+            debt: Debt::default(),
             track: None,
             track_is_stale: true,
             next: 0,
@@ -80,7 +77,7 @@ impl Core {
 
     pub(super) fn seek(&mut self, frame: u64) {
         self.output.seek(frame);
-        self.lag = 0;
+        self.debt.forget();
         if let Some(codec) = &mut self.codec {
             codec.reset();
         }
@@ -99,25 +96,10 @@ impl Core {
         if self.codec.as_ref().is_some_and(CodecDecoder::is_lagging) { 2 } else { 0 }
     }
 
-    /// Gets what a lagging codec still owes, by giving it the last packet again. It must begin anew after that.
+    /// Gets what a lagging codec still owes.
     fn drain_codec(&mut self) -> Result<(), DecodeError> {
         let (Some(codec), Some(spec)) = (&mut self.codec, self.spec) else { return Ok(()) };
-        let mut owed = std::mem::take(&mut self.lag);
-        if owed == 0 {
-            return Ok(());
-        }
-        while owed > 0 {
-            let Ok(decoded) = codec.decode(&self.last, owed) else { break };
-            let frames = owed.min(decoded.frames() as u64);
-            if frames == 0 || decoded.spec() != spec {
-                break;
-            }
-            let position = self.next.saturating_sub_unsigned(owed);
-            self.output.write(&decoded, 0..frames as usize, position)?;
-            owed -= frames;
-        }
-        codec.reset();
-        Ok(())
+        self.debt.collect(codec, &mut self.output, spec, self.next, None)
     }
 
     pub(super) fn insert_silence(&mut self, duration: Duration) -> Result<(), DecodeError> {
@@ -181,12 +163,8 @@ impl Core {
                 };
                 placing.start(&mut self.early_silence, spec)?;
                 let position = placing.place(packet, segment, spec, &mut self.spec);
-                self.lag = decoded.lag();
-                self.output.write(&decoded, 0..frames, position.saturating_sub_unsigned(self.lag))?;
-                if self.lag > 0 {
-                    self.last.clear();
-                    self.last.extend_from_slice(packet.data);
-                }
+                self.debt.note(decoded.lag(), packet.data);
+                self.output.write(&decoded, 0..frames, position.saturating_sub_unsigned(decoded.lag()))?;
                 self.next = position.saturating_add_unsigned(frames as u64);
                 Ok(())
             }
@@ -206,11 +184,15 @@ impl Core {
                     sync: &mut self.sync,
                     next: &mut self.next,
                     edits: self.edits,
-                    lag: self.lag,
+                    lag: self.debt.frames(),
                 };
                 placing.start(&mut self.early_silence, spec)?;
                 let position = placing.place(packet, segment, spec, &mut self.spec);
-                self.output.write_silence(spec, frames, position.saturating_sub_unsigned(self.lag))?;
+                self.output.write_silence(
+                    spec,
+                    frames,
+                    position.saturating_sub_unsigned(self.debt.frames()),
+                )?;
                 self.next = position.saturating_add_unsigned(frames);
                 Ok(())
             }

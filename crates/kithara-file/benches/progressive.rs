@@ -3,7 +3,9 @@
 //! `cargo bench -p kithara-file [-- cached | loopback | first_pcm | seek]`: the best of interleaved rounds, so that what else the machine does falls on neither.
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a bench")]
 
-use std::io::{Read, Seek};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kithara_assets::{AssetSettings, AssetStore};
@@ -12,13 +14,18 @@ use kithara_net::{DefaultNet, NetExt, Request, Url};
 use kithara_storage::{Streaming, StreamingResource};
 use kithara_stream::{MediaInfo, PrefetchSettings, Reader, SyncReader};
 use kithara_testkit::media::{self, Fixture};
-use kithara_testkit::{DelayProxy, Gate, Origin, Reply};
+use kithara_testkit::{DelayProxy, Gate, Origin, Reply, process};
 use tokio::runtime::Runtime;
 
 const LEN: u64 = 64 << 20;
 const ROUNDS: usize = 15;
+/// Set in the process that serves.
+const ROLE: &str = "KITHARA_BENCH_ROLE";
 
 fn main() {
+    if std::env::var_os(ROLE).is_some() {
+        return serve();
+    }
     // `cargo test --benches` runs this too, and wants no figures.
     if std::env::args().any(|arg| arg == "--test") {
         return;
@@ -45,8 +52,90 @@ fn main() {
 }
 
 /// The best of all rounds: what the work takes when nothing else gets in its way.
-fn best(times: Vec<Duration>) -> Duration {
-    times.into_iter().min().unwrap_or_default()
+fn best(times: &[Duration]) -> Duration {
+    times.iter().min().copied().unwrap_or_default()
+}
+
+/// What the rounds of one kind took: by the clock, and of the processors (all threads of this process).
+struct Rounds {
+    wall: Vec<Duration>,
+    cpu: Vec<Duration>,
+}
+
+impl Rounds {
+    const NEW: Self = Self { wall: Vec::new(), cpu: Vec::new() };
+
+    fn time(&mut self, work: impl FnOnce() -> u64) {
+        let (cpu, began) = (process::cpu_time().unwrap_or_default(), Instant::now());
+        assert_eq!(work(), LEN);
+        self.wall.push(began.elapsed());
+        self.cpu.push(process::cpu_time().unwrap_or_default().saturating_sub(cpu));
+    }
+}
+
+/// The origin of the bodies, in a process of its own: what serving costs is not the reader's.
+struct Server {
+    child: Child,
+    url: String,
+}
+
+impl Server {
+    fn start() -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let piped = command.env(ROLE, "serve").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        Self { child, url: url.trim_end().to_owned() }
+    }
+
+    fn url(&self, path: &str) -> Url {
+        format!("{}{path}", self.url).parse().unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Serves until the process that asked for it ends, with as little work as a server can have: one write per body.
+fn serve() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    println!("http://{}", listener.local_addr().unwrap());
+    let body: &'static [u8] = vec![7; usize::try_from(LEN).unwrap()].leak();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            std::thread::spawn(move || answer(connection.unwrap(), body));
+        }
+    });
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+/// Answers what is asked on one connection: `/b.bin` as fast as it goes, `/gigabit.bin` in a piece each millisecond.
+fn answer(connection: TcpStream, body: &[u8]) {
+    let mut lines = BufReader::new(connection.try_clone().unwrap()).lines();
+    while let Some(Ok(first)) = lines.next() {
+        while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {LEN}\r\nContent-Type: audio/mpeg\r\n\r\n");
+        let piece = if first.contains("/gigabit.bin") { 125_000 } else { body.len() };
+        let began = Instant::now();
+        let sent = (&connection).write_all(head.as_bytes()).and_then(|()| {
+            body.chunks(piece).zip(0..).try_for_each(|(part, n)| {
+                if piece < body.len() {
+                    std::thread::sleep(
+                        (began + Duration::from_millis(n)).saturating_duration_since(Instant::now()),
+                    );
+                }
+                (&connection).write_all(part)
+            })
+        });
+        if sent.is_err() {
+            return;
+        }
+    }
 }
 
 fn drain(mut source: impl Read, buffer: usize) -> u64 {
@@ -58,12 +147,6 @@ fn drain(mut source: impl Read, buffer: usize) -> u64 {
             read => total += read as u64,
         }
     }
-}
-
-fn timed(work: impl FnOnce() -> u64) -> Duration {
-    let began = Instant::now();
-    assert_eq!(work(), LEN);
-    began.elapsed()
 }
 
 /// A committed resource on disk, read in steps of 32 KiB as decoders do.
@@ -82,52 +165,37 @@ fn cached(runtime: &Runtime) {
     let _context = runtime.enter();
     let source = || Reader::new(resource.clone(), MediaInfo::default());
     let mut file = std::fs::File::open(&path).unwrap();
-    let (mut bare, mut direct, mut ahead) = (Vec::new(), Vec::new(), Vec::new());
+    let [mut bare, mut direct, mut ahead] = [const { Rounds::NEW }; 3];
     for _ in 0..ROUNDS {
         file.rewind().unwrap();
-        bare.push(timed(|| drain(&file, STEP)));
-        direct.push(timed(|| drain(SyncReader::direct(source()), STEP)));
+        bare.time(|| drain(&file, STEP));
+        direct.time(|| drain(SyncReader::direct(source()), STEP));
         let pool = kithara_bufpool::BytePool::new(kithara_bufpool::PoolSettings::default());
         let settings = PrefetchSettings::new(pool);
-        ahead.push(timed(|| drain(SyncReader::prefetching(source(), settings).unwrap(), STEP)));
+        ahead.time(|| drain(SyncReader::prefetching(source(), settings).unwrap(), STEP));
     }
-    let floor = best(bare);
-    report("cached, SyncReader::direct / File", floor, best(direct), 0.8);
-    report("cached, SyncReader::prefetching / File", floor, best(ahead), 0.0);
+    report("cached, SyncReader::direct / File", &bare, &direct, 0.8);
+    report("cached, SyncReader::prefetching / File", &bare, &ahead, 0.8);
 }
 
-/// A body over loopback into a store on disk and out of it again, while it arrives.
+/// A body over loopback into a store on disk and out of it again, while it arrives; then over a line as fast as networks
+/// are: whether what it costs beside is in the way.
 fn loopback(runtime: &Runtime) {
-    let origin = Origin::start_blocking().unwrap();
-    origin.serve("/b.bin", vec![7; usize::try_from(LEN).unwrap()]);
-    let url: Url = origin.url("/b.bin").parse().unwrap();
-    let client = reqwest::Client::new();
-    let (mut bare, mut disk, mut memory) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        bare.push(timed(|| runtime.block_on(bare_body(&client, &url))));
-        let folder = tempfile::tempdir().unwrap();
-        let store = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
-        disk.push(timed(|| through(runtime, &url, store)));
-        memory.push(timed(|| through(runtime, &url, AssetStore::memory(AssetSettings::default()))));
+    let server = Server::start();
+    for (line, path, rounds) in [("loopback", "/b.bin", ROUNDS), ("1 Gbit/s", "/gigabit.bin", 3)] {
+        let url = server.url(path);
+        let client = reqwest::Client::new();
+        let [mut bare, mut disk, mut memory] = [const { Rounds::NEW }; 3];
+        for _ in 0..rounds {
+            bare.time(|| runtime.block_on(bare_body(&client, &url)));
+            let folder = tempfile::tempdir().unwrap();
+            let store = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
+            disk.time(|| through(runtime, &url, store));
+            memory.time(|| through(runtime, &url, AssetStore::memory(AssetSettings::default())));
+        }
+        report(&format!("{line}, store on disk / reqwest"), &bare, &disk, 0.9);
+        report(&format!("{line}, store in memory / reqwest"), &bare, &memory, 0.9);
     }
-    let floor = best(bare);
-    report("loopback, store on disk / reqwest", floor, best(disk), 0.9);
-    report("loopback, store in memory / reqwest", floor, best(memory), 0.9);
-    gigabit(runtime, &origin, &url);
-}
-
-/// The same over a line as fast as networks are: whether what it costs beside is in the way.
-fn gigabit(runtime: &Runtime, origin: &Origin, url: &Url) {
-    origin.always("/b.bin", Reply::ok().bandwidth(125_000_000).chunk_size(1 << 20));
-    let client = reqwest::Client::new();
-    let (mut bare, mut disk) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
-        bare.push(timed(|| runtime.block_on(bare_body(&client, url))));
-        let folder = tempfile::tempdir().unwrap();
-        let store = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
-        disk.push(timed(|| through(runtime, url, store)));
-    }
-    report("1 Gbit/s, store on disk / reqwest", best(bare), best(disk), 0.9);
 }
 
 async fn bare_body(client: &reqwest::Client, url: &Url) -> u64 {
@@ -155,26 +223,36 @@ fn in_memory() -> FileOptions {
     FileOptions::new(DefaultNet::default(), AssetStore::memory(AssetSettings::default()))
 }
 
-/// With the handshake of TCP and the request: two round trips at least.
+/// With the handshake of TCP and the request: two round trips at least. The floor is the first byte of the same body, by bare
+/// reqwest with a client that is as new.
 fn first_pcm(runtime: &Runtime, trip: Duration) {
     let origin = Origin::start_blocking().unwrap();
     let proxy = DelayProxy::start_blocking(origin.address(), trip / 2).unwrap();
-    for fixture in files() {
-        let url: Url = proxy.url(&format!("/{}", fixture.entry)).parse().unwrap();
-        let mut times = Vec::new();
-        for _ in 0..ROUNDS {
+    let mut times: Vec<_> = files().map(|fixture| (fixture, Vec::new(), Vec::new())).collect();
+    for _ in 0..ROUNDS {
+        for (fixture, floor, ours) in &mut times {
+            let url: Url = proxy.url(&format!("/{}", fixture.entry)).parse().unwrap();
             let began = Instant::now();
             runtime.block_on(async {
-                let mut stream = File::open(url.clone(), in_memory()).await.unwrap();
+                let response = reqwest::Client::new().get(url.clone()).send().await;
+                response.unwrap().chunk().await.unwrap().unwrap();
+            });
+            floor.push(began.elapsed());
+            let began = Instant::now();
+            runtime.block_on(async {
+                let mut stream = File::open(url, in_memory()).await.unwrap();
                 stream.next_chunk().await.unwrap().unwrap();
             });
-            times.push(began.elapsed());
+            ours.push(began.elapsed());
         }
-        let best = best(times);
-        let over = best.saturating_sub(2 * trip);
+    }
+    for (fixture, floor, ours) in &times {
+        let (floor, ours) = (best(floor), best(ours));
         println!(
-            "first PCM at {trip:?}, {}: {best:.1?}, two round trips + {over:.2?} (target + 2 ms)",
-            fixture.name
+            "first PCM at {trip:?}, {}: {ours:.1?}, two round trips + {:.2?} (target + 2 ms; first byte + {:.2?})",
+            fixture.name,
+            ours.saturating_sub(2 * trip),
+            floor.saturating_sub(2 * trip),
         );
     }
 }
@@ -222,16 +300,19 @@ fn seek(runtime: &Runtime) {
             "seek to PCM at 50 ms, {}: stored {:.2?} (target 3 ms), not stored {:.1?} on a warm connection (target 60 ms), \
              {:.1?} on a new one",
             name,
-            best(stored),
-            best(warmed),
-            best(cold)
+            best(&stored),
+            best(&warmed),
+            best(&cold)
         );
     }
 }
 
-fn report(what: &str, floor: Duration, ours: Duration, target: f64) {
-    let ratio = floor.as_secs_f64() / ours.as_secs_f64();
-    let rate = LEN as f64 / 1e6 / ours.as_secs_f64();
-    let target = if target > 0.0 { format!("target {target}") } else { "no target".to_owned() };
-    println!("{what}: {ratio:.2} of the floor's throughput ({rate:.0} MB/s; {target})");
+fn report(what: &str, floor: &Rounds, ours: &Rounds, target: f64) {
+    let wall = best(&ours.wall).as_secs_f64();
+    let ratio = best(&floor.wall).as_secs_f64() / wall;
+    let rate = LEN as f64 / 1e6 / wall;
+    let (cpu, floor_cpu) = (best(&ours.cpu), best(&floor.cpu));
+    println!(
+        "{what}: {ratio:.2} of the floor's throughput ({rate:.0} MB/s; target {target}); CPU {cpu:.1?}, floor {floor_cpu:.1?}"
+    );
 }

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod ahead;
 mod media_info;
 mod park;
+mod poll;
 mod prefetch;
 mod reader;
 mod source;

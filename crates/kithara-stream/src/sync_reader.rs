@@ -5,13 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use kithara_bufpool::BytePool;
-use kithara_worker::{Fetch, TryRecv, WorkerError, WorkerHandle};
 use tokio::runtime::Handle;
 
-use crate::{
-    ByteChunk, BytePrefetchSource, CancelHandle, MediaInfo, PREFETCH_CHUNK_BYTES, PREFETCH_CHUNKS,
-    PrefetchCommand, Source,
-};
+use crate::ahead::Ahead;
+use crate::{CancelHandle, MediaInfo, PREFETCH_CHUNK_BYTES, PREFETCH_CHUNKS, Source};
 
 /// How a [`SyncReader`] reads ahead.
 #[derive(Clone, Debug)]
@@ -36,8 +33,9 @@ impl PrefetchSettings {
 /// Reads a [`Source`] as `Read + Seek`, blocking the calling thread until bytes are there.
 ///
 /// Two ways to feed it:
-/// - [`prefetching`](Self::prefetching) reads ahead in a task: for sources whose reads take their time (remote, or
-///   decrypting), so that they overlap with what the reader does between its reads;
+/// - [`prefetching`](Self::prefetching) reads ahead in a task where bytes have to be waited for: for sources whose reads
+///   take their time (remote), so that they overlap with what the reader does between its reads. Bytes that the source
+///   says it has ([`Source::available_at`]) are read as by `direct`, and the task rests;
 /// - [`direct`](Self::direct) reads on the calling thread, straight into the caller's buffer: for sources whose present
 ///   bytes are at hand (a resource in memory or in the page cache). It costs no task, no buffer and no copy.
 ///
@@ -58,7 +56,7 @@ pub struct SyncReader<S: Source> {
 
 enum Feed<S: Source> {
     Direct { runtime: Option<Handle> },
-    Prefetch(Prefetch<S>),
+    Prefetch(Ahead<S>),
 }
 
 impl<S: Source> SyncReader<S> {
@@ -67,14 +65,11 @@ impl<S: Source> SyncReader<S> {
     /// # Errors
     /// [`io::ErrorKind::Unsupported`] outside a tokio runtime.
     pub fn prefetching(source: S, settings: PrefetchSettings) -> io::Result<Self> {
-        if Handle::try_current().is_err() {
-            return Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "a prefetching reader needs a tokio runtime",
-            ));
-        }
+        let needs_runtime =
+            |_| io::Error::new(io::ErrorKind::Unsupported, "a prefetching reader needs a tokio runtime");
+        let runtime = Handle::try_current().map_err(needs_runtime)?;
         let source = Arc::new(source);
-        let feed = Feed::Prefetch(Prefetch::start(Arc::clone(&source), settings));
+        let feed = Feed::Prefetch(Ahead::new(Arc::clone(&source), runtime, settings));
         Ok(Self { source, feed, offset: 0, cancel: CancelHandle::default() })
     }
 
@@ -146,7 +141,7 @@ impl<S: Source> Read for SyncReader<S> {
                 let read = self.cancel.block_on(self.source.read_at(self.offset, buf))?;
                 read.map_err(source_error::<S>)?
             }
-            Feed::Prefetch(prefetch) => prefetch.read(self.offset, buf, &self.cancel)?,
+            Feed::Prefetch(ahead) => ahead.read(self.offset, buf, &self.cancel)?,
         };
         self.offset += read as u64;
         Ok(read)
@@ -169,78 +164,7 @@ impl<S: Source> Seek for SyncReader<S> {
     }
 }
 
-/// The task that reads ahead, and what is in hand of what it gave.
-struct Prefetch<S: Source> {
-    worker: WorkerHandle<ByteChunk, PrefetchCommand, S::Error>,
-    chunk: Option<ByteChunk>,
-    /// Where the chunk that comes next begins; `None` after an end or an error, when only a seek brings more.
-    next: Option<u64>,
-}
-
-type Received<S> = Result<Option<Fetch<ByteChunk>>, WorkerError<<S as Source>::Error>>;
-
-impl<S: Source> Prefetch<S> {
-    fn start(source: Arc<S>, settings: PrefetchSettings) -> Self {
-        let PrefetchSettings { chunk_len, chunks, pool } = settings;
-        let ahead = BytePrefetchSource::new(source, 0, chunk_len, pool);
-        Self { worker: kithara_worker::spawn_async(ahead, chunks.max(1)), chunk: None, next: Some(0) }
-    }
-
-    fn read(&mut self, offset: u64, buf: &mut [u8], cancel: &CancelHandle) -> io::Result<usize> {
-        loop {
-            cancel.check()?;
-            if let Some(rest) = self.chunk.as_ref().and_then(|chunk| chunk.from_offset(offset)) {
-                let len = rest.len().min(buf.len());
-                buf[..len].copy_from_slice(&rest[..len]);
-                return Ok(len);
-            }
-            self.chunk = None;
-            if !self.skip_to(offset)? {
-                // A worker that has ended says so, and why, when it is asked for the next chunk.
-                let _ = self.worker.send_command(PrefetchCommand::Seek(offset));
-                self.next = Some(offset);
-            }
-            if self.chunk.is_none() {
-                let received = cancel.block_on(self.worker.recv())?;
-                if !self.took(received)? {
-                    return Ok(0);
-                }
-            }
-        }
-    }
-
-    /// Passes over what was read ahead before `offset`. Whether `offset` is in hand now, or comes next.
-    fn skip_to(&mut self, offset: u64) -> io::Result<bool> {
-        while self.next.is_some_and(|next| next < offset) {
-            match self.worker.try_recv() {
-                Ok(TryRecv::Item(fetch)) => self.took(Ok(Some(fetch)))?,
-                Ok(_) | Err(_) => return Ok(false),
-            };
-            if self.chunk.as_ref().is_some_and(|chunk| chunk.from_offset(offset).is_some()) {
-                return Ok(true);
-            }
-            self.chunk = None;
-        }
-        Ok(self.next == Some(offset))
-    }
-
-    /// Takes what the worker gave; `false` at the end.
-    fn took(&mut self, received: Received<S>) -> io::Result<bool> {
-        self.next = None;
-        match received {
-            Ok(Some(fetch)) => {
-                self.next = Some(fetch.data.offset + fetch.data.data.len() as u64);
-                self.chunk = Some(fetch.data);
-                Ok(true)
-            }
-            Ok(None) => Ok(false),
-            Err(WorkerError::Source(error)) => Err(source_error::<S>(error)),
-            Err(error) => Err(io::Error::other(error)),
-        }
-    }
-}
-
-fn source_error<S: Source>(error: S::Error) -> io::Error {
+pub(crate) fn source_error<S: Source>(error: S::Error) -> io::Error {
     io::Error::new(S::error_kind(&error), error)
 }
 

@@ -1,13 +1,12 @@
 //! [`Writer`]: the body of a response into a streaming resource.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use kithara_net::{Body, NetError};
 use kithara_storage::{StorageError, Streaming};
+
+use crate::poll::poll_once;
 
 /// Bytes gathered before they are written even though more are ready.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -143,13 +142,5 @@ impl<R: Streaming> Writer<R> {
             self.pending.push_front(run.freeze());
         }
         self.pending.front().cloned()
-    }
-}
-
-/// The output of `future` if it is ready without waiting. The future is dropped, so it must be cancel-safe.
-fn poll_once<F: Future>(future: F) -> Option<F::Output> {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => None,
     }
 }

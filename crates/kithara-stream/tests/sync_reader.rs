@@ -4,9 +4,9 @@
 use std::future::pending;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, ThreadId};
 
 use kithara_bufpool::{BytePool, PoolSettings};
 use kithara_storage::{StorageError, Streaming, StreamingResource, WaitOutcome};
@@ -170,6 +170,87 @@ fn a_failure_arrives_with_its_type_and_reading_again_tries_again() {
         let mut buf = [0; 100];
         reader.read_exact(&mut buf).unwrap();
         assert!(buf == *truth(0..100));
+    }
+}
+
+/// A source that has everything, and remembers which threads read it.
+struct Stored(Arc<Mutex<Vec<ThreadId>>>);
+
+impl Source for Stored {
+    type Error = StorageError;
+
+    async fn wait_range(&self, _: Range<u64>) -> Result<WaitOutcome, StorageError> {
+        Ok(WaitOutcome::Ready)
+    }
+
+    async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
+        self.0.lock().unwrap().push(thread::current().id());
+        let len = buf.len().min(usize::try_from(100_000 - offset).unwrap());
+        buf[..len].copy_from_slice(&truth(offset..offset + len as u64));
+        Ok(len)
+    }
+
+    fn len(&self) -> Option<u64> {
+        Some(100_000)
+    }
+
+    fn available_at(&self, offset: u64) -> u64 {
+        100_000_u64.saturating_sub(offset)
+    }
+
+    fn media_info(&self) -> MediaInfo {
+        MediaInfo::default()
+    }
+}
+
+#[test]
+fn stored_bytes_cost_no_task() {
+    let runtime = runtime();
+    let threads = Arc::new(Mutex::new(Vec::new()));
+    let mut reader = {
+        let _context = runtime.enter();
+        let settings = PrefetchSettings::new(BytePool::new(PoolSettings::default()));
+        SyncReader::prefetching(Stored(Arc::clone(&threads)), settings).unwrap()
+    };
+    let mut all = vec![0; 100_000];
+    for part in all.chunks_mut(10_000) {
+        reader.read_exact(part).unwrap();
+    }
+    assert!(all == truth(0..100_000));
+    assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+    assert_eq!(*threads.lock().unwrap(), vec![thread::current().id(); 11], "ten reads, and one of the end");
+}
+
+#[test]
+fn reads_and_seeks_among_bytes_that_arrive_in_any_order_are_true() {
+    const LEN: u64 = 60_000;
+    const PIECE: u64 = 500;
+    let runtime = runtime();
+    for seed in 0..40 {
+        let resource = StreamingResource::memory();
+        resource.set_expected_len(LEN);
+        let readers = both(&runtime, &resource).map(|mut reader| {
+            thread::spawn(move || {
+                for step in 0..60 {
+                    let at = byte(seed * 1000 + step) as u64 * LEN / 256;
+                    if step % 4 == 0 {
+                        reader.seek(SeekFrom::Start(at)).unwrap();
+                    }
+                    let at = reader.stream_position().unwrap();
+                    let mut buf = vec![0; 10 + usize::from(byte(step)) * 20];
+                    let read = reader.read(&mut buf).unwrap() as u64;
+                    assert!(buf[..read as usize] == truth(at..at + read), "{at}");
+                    assert_eq!(read == 0, at == LEN);
+                }
+            })
+        });
+        // 7 and 120 have no common divisor: each piece once.
+        for piece in (0..LEN / PIECE).map(|n| (n * 7 + seed) % (LEN / PIECE)) {
+            let at = piece * PIECE;
+            runtime.block_on(resource.write_at(at, &truth(at..at + PIECE))).unwrap();
+        }
+        runtime.block_on(resource.commit(LEN)).unwrap();
+        readers.into_iter().for_each(|reader| reader.join().unwrap());
     }
 }
 

@@ -131,11 +131,12 @@ impl StreamingResource {
         }
     }
 
-    fn generation_to_write(&self) -> Result<u64, StorageError> {
+    /// The generation that is written to, and the length that it will probably have.
+    fn generation_to_write(&self) -> Result<(u64, Option<u64>), StorageError> {
         let state = self.inner.board.look();
         match state.len() {
             Some(len) => Err(StorageError::AlreadyCommitted { len }),
-            None => Ok(state.generation),
+            None => Ok((state.generation, state.expected_len)),
         }
     }
 
@@ -206,9 +207,9 @@ impl Streaming for StreamingResource {
             return Err(StorageError::InvalidRange { range });
         }
         self.lock_to_write()?;
-        let generation = self.generation_to_write()?;
+        let (generation, expected_len) = self.generation_to_write()?;
         match &self.inner.backend {
-            Backend::Disk(disk) => disk.write(offset, data)?,
+            Backend::Disk(disk) => disk.write(offset, data, expected_len)?,
             Backend::Memory(memory) => memory.write(offset, data),
             #[cfg(any(test, feature = "random-access"))]
             Backend::Foreign(foreign) => foreign.write(offset, data).await?,

@@ -5,7 +5,8 @@ pub struct StorageSettings {
     /// crash loses at most. A note costs one small append to a file.
     pub journal_every: u64,
     /// Bytes written between two synchronisations with the disk, which make the notes survive a power failure. Default
-    /// 16 MiB: what such a failure loses at most. They run beside the download; `u64::MAX` leaves it to `flush` and `commit`.
+    /// 16 MiB: what such a failure loses at most, or what came in the last quarter of a second (15 ns for each byte of this
+    /// setting), if that is more. They run beside the download; `u64::MAX` leaves it to `flush` and `commit`.
     pub sync_every: u64,
 }
 

@@ -1,6 +1,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::file::session;
 use super::paths::{Paths, remove_if_present, sync_parent, with_suffix};
@@ -10,6 +11,8 @@ use crate::board::{Board, Found};
 
 /// A map above this size is written anew as a single record.
 const REWRITE_ABOVE: u64 = 256 * 1024;
+/// What comes faster than this (67 MB/s) is synchronised no more often than if it came so fast: it is soon fetched again.
+const NANOS_PER_BYTE: u64 = 15;
 /// A map above this size is no map of ours.
 const MAX_MAP: u64 = 64 * 1024 * 1024;
 
@@ -26,9 +29,13 @@ pub(crate) struct Journal {
     pub(crate) unsynced: u64,
     /// A background synchronisation is under way.
     pub(crate) syncing: bool,
+    /// When the last synchronisation began, or writing did.
+    synced: Option<Instant>,
     /// What is known to have reached the disk.
     pub(crate) durable: RangeSet,
     session: Option<[u8; 16]>,
+    /// The open map, once there was something to note: opening it for each note costs as much as writing a note.
+    map: Option<File>,
     map_len: u64,
     buffer: Vec<u8>,
 }
@@ -36,7 +43,7 @@ pub(crate) struct Journal {
 impl Journal {
     /// Begins with what the map says about the `part_len` bytes of the (locked) `part`, and mends a torn map.
     pub(crate) fn load(&mut self, paths: &Paths, part: &File, part_len: u64) -> io::Result<Found> {
-        *self = Self { session: Some(session(part)), ..Self::default() };
+        *self = Self { session: Some(session(part)), synced: Some(Instant::now()), ..Self::default() };
         if part_len == 0 {
             // Nothing can be known of an empty file: the map is of an earlier one, and must be gone for good before
             // anything is written that it could seem to speak of.
@@ -60,9 +67,13 @@ impl Journal {
         if self.map_len > REWRITE_ABOVE.max(4 * self.buffer.len() as u64) {
             self.rewrite(paths)?;
         } else {
-            let mut map = OpenOptions::new().append(true).create(true).open(&paths.map)?;
+            let mut map = match self.map.take() {
+                Some(map) => map,
+                None => OpenOptions::new().append(true).create(true).open(&paths.map)?,
+            };
             map.write_all(&self.buffer)?;
             self.map_len += self.buffer.len() as u64;
+            self.map = Some(map);
         }
         self.unnoted = 0;
         Ok(())
@@ -84,11 +95,33 @@ impl Journal {
     /// Not synchronised before the rename: should a power failure leave the new map empty, what is known is lost, and
     /// nothing false is claimed.
     fn rewrite(&mut self, paths: &Paths) -> io::Result<()> {
+        self.map = None;
         let new = with_suffix(&paths.map, ".new");
         File::create(&new)?.write_all(&self.buffer)?;
         std::fs::rename(&new, &paths.map)?;
         self.map_len = self.buffer.len() as u64;
         Ok(())
+    }
+
+    /// Whether enough was written since the last synchronisation, and is worth another one already.
+    pub(crate) fn is_sync_due(&self, sync_every: u64) -> bool {
+        let pause = Duration::from_nanos(sync_every.saturating_mul(NANOS_PER_BYTE));
+        self.locked
+            && !self.syncing
+            && self.unsynced >= sync_every
+            && self.synced.is_none_or(|synced| synced.elapsed() >= pause)
+    }
+
+    /// A synchronisation begins.
+    pub(crate) fn sync_begins(&mut self) {
+        self.unsynced = 0;
+        self.synced = Some(Instant::now());
+    }
+
+    /// The lock on the file is given up, and with it the right to write the map.
+    pub(crate) fn unlocked(&mut self) {
+        self.locked = false;
+        self.map = None;
     }
 
     pub(crate) fn has_map(&self) -> bool {
@@ -97,6 +130,7 @@ impl Journal {
 
     /// Removes the map for good, power failure or not.
     pub(crate) fn remove(&mut self, paths: &Paths) -> io::Result<()> {
+        self.map = None;
         if remove_if_present(&paths.map)? {
             sync_parent(&paths.map)?;
         }

@@ -15,9 +15,15 @@ use crate::StorageError;
 use crate::board::Board;
 
 impl Disk {
-    /// Writes to the page cache.
-    pub(crate) fn write(&self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
+    /// Writes to the page cache. `expected_len`: where the file will probably end.
+    pub(crate) fn write(
+        &self,
+        offset: u64,
+        data: &[u8],
+        expected_len: Option<u64>,
+    ) -> Result<(), StorageError> {
         let file = self.file().ok_or(StorageError::NotClaimed)?;
+        file.reserve(offset..offset + data.len() as u64, expected_len.unwrap_or(0));
         file.write_all(data, offset).map_err(|e| self.error("write", e))
     }
 
@@ -30,7 +36,7 @@ impl Disk {
         if journal.locked && journal.unnoted >= self.settings.journal_every {
             self.note(&mut journal, board);
         }
-        let due = journal.locked && !journal.syncing && journal.unsynced >= self.settings.sync_every;
+        let due = journal.is_sync_due(self.settings.sync_every);
         journal.syncing |= due;
         due
     }
@@ -55,7 +61,7 @@ impl Disk {
         let (file, mut synced, generation) = {
             let mut journal = self.journal.lock();
             let (true, Some(file)) = (journal.locked, self.file()) else { return Ok(()) };
-            journal.unsynced = 0;
+            journal.sync_begins();
             let state = board.look();
             (file, state.ranges.clone(), state.generation)
         };
@@ -99,9 +105,7 @@ impl Disk {
         }
         let file = self.file().ok_or(StorageError::NotClaimed)?;
         let sync = || {
-            if file.len()? != len {
-                file.file.set_len(len)?;
-            }
+            file.end_at(len)?;
             file.file.sync_all()
         };
         sync().map_err(|e| self.error("sync", e))?;
@@ -118,7 +122,7 @@ impl Disk {
         }
         std::fs::rename(&self.paths.part, &self.paths.committed)?;
         journal.persisted = true;
-        journal.locked = false;
+        journal.unlocked();
         if journal.has_map()
             && let Err(error) = remove_if_present(&self.paths.map)
         {
@@ -192,7 +196,7 @@ impl Disk {
         if let Some(file) = self.file()
             && file.file.unlock().is_ok()
         {
-            journal.locked = false;
+            journal.unlocked();
         }
     }
 

@@ -391,6 +391,36 @@ fn nothing_of_the_old_entity_is_claimed_after_a_reset() {
     drop(claim);
 }
 
+/// What is reserved ahead of a fast download is neither length nor content, and gone at its end.
+#[cfg(target_os = "linux")]
+#[test]
+fn reserved_space_is_bounded_and_given_back() {
+    use std::os::unix::fs::MetadataExt;
+
+    const MIB: u64 = 1 << 20;
+    let place = Place::new();
+    let resource = place.open();
+    let claim = resource.try_claim().unwrap().unwrap();
+    resource.set_expected_len(10 * MIB);
+    let step = vec![7; 100_000];
+    let written = 30 * step.len() as u64;
+    for at in (0..written).step_by(step.len()) {
+        write(&resource, at, &step);
+        let meta = fs::metadata(place.part()).unwrap();
+        assert_eq!(meta.len(), at + step.len() as u64, "reserved, not written");
+        assert!(meta.blocks() * 512 <= meta.len() + MIB + 4096, "at {at}");
+    }
+    assert_eq!(resource.available(), RangeSet::from(0..written));
+    assert!(matches!(read(&resource, written, 1), Err(StorageError::NotAvailable { .. })));
+    // It was shorter than expected.
+    block_on(resource.commit(written)).unwrap();
+    drop((claim, resource));
+    let meta = fs::metadata(place.path()).unwrap();
+    assert_eq!(meta.len(), written);
+    assert!(meta.blocks() * 512 <= written + 4096, "{} blocks", meta.blocks());
+    assert!(fs::read(place.path()).unwrap().iter().all(|byte| *byte == 7));
+}
+
 /// Bytes that are not in the page cache are read on a blocking thread, from either runtime and from none.
 #[cfg(target_os = "linux")]
 #[test]

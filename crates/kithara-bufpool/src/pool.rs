@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::limit::Limit;
 use crate::pooled::Pooled;
@@ -20,8 +20,15 @@ pub type SamplePool = SharedPool<32, Vec<f32>>;
 /// makes a new value.
 ///
 /// There is no hidden global pool: whoever wants to share one passes it on.
+///
+/// A shard is made when a thread first takes from it: a pool that one thread works with costs one, not `SHARDS`.
 pub struct SharedPool<const SHARDS: usize, T: Poolable> {
-    shards: Arc<[Arc<Slot<T>>]>,
+    inner: Arc<Inner<SHARDS, T>>,
+}
+
+struct Inner<const SHARDS: usize, T> {
+    shards: [OnceLock<Arc<Slot<T>>>; SHARDS],
+    limits: Arc<Limits>,
 }
 
 /// A shard and, on request, its counters. Values point to their own slot rather than to the pool, so that the threads do
@@ -42,6 +49,15 @@ pub(crate) struct Counters {
 }
 
 impl<T: Poolable> Slot<T> {
+    #[cold]
+    fn new(limits: &Arc<Limits>) -> Arc<Self> {
+        Arc::new(Self {
+            shard: Shard::new(Arc::clone(limits)),
+            #[cfg(feature = "counters")]
+            counters: Counters::default(),
+        })
+    }
+
     /// Takes a used value back: empty, of acceptable size, and only within the limits.
     #[inline]
     pub(crate) fn put_back(&self, mut value: T) {
@@ -76,14 +92,7 @@ impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
             bytes: Limit::new(settings.retained_budget_bytes, SHARDS),
             trim_bytes: settings.trim_bytes,
         });
-        let slot = |_| {
-            Arc::new(Slot {
-                shard: Shard::new(Arc::clone(&limits)),
-                #[cfg(feature = "counters")]
-                counters: Counters::default(),
-            })
-        };
-        Self { shards: (0..SHARDS).map(slot).collect() }
+        Self { inner: Arc::new(Inner { shards: [const { OnceLock::new() }; SHARDS], limits }) }
     }
 
     /// An empty value: one that was used before, else a new `T::default()`.
@@ -91,7 +100,7 @@ impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
     #[must_use]
     pub fn get(&self) -> Pooled<SHARDS, T> {
         let home = thread_number() % SHARDS;
-        let slot = &self.shards[home];
+        let slot = self.inner.shards[home].get_or_init(|| Slot::new(&self.inner.limits));
         let own = slot.shard.take();
         #[cfg(feature = "counters")]
         let stolen = own.is_none();
@@ -113,12 +122,12 @@ impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
     /// Bytes that rest in the pool now. Locks the shards one after the other.
     #[must_use]
     pub fn retained_bytes(&self) -> usize {
-        self.shards.iter().map(|slot| slot.shard.retained_bytes()).sum()
+        self.slots().map(|slot| slot.shard.retained_bytes()).sum()
     }
 
     /// Frees everything that rests in the pool. Values in use return as ever.
     pub fn clear(&self) {
-        for slot in self.shards.iter() {
+        for slot in self.slots() {
             while slot.shard.take().is_some() {}
         }
     }
@@ -128,7 +137,7 @@ impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
     #[must_use]
     pub fn stats(&self) -> crate::PoolStats {
         let mut sum = crate::PoolStats::default();
-        for counters in self.shards.iter().map(|slot| &slot.counters) {
+        for counters in self.slots().map(|slot| &slot.counters) {
             sum.hits += counters.hits.load(Ordering::Relaxed);
             sum.misses += counters.misses.load(Ordering::Relaxed);
             sum.steals += counters.steals.load(Ordering::Relaxed);
@@ -139,7 +148,13 @@ impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
 
     #[cold]
     fn steal(&self, home: usize) -> Option<T> {
-        (1..SHARDS).find_map(|step| self.shards[(home + step) % SHARDS].shard.steal())
+        let mut others = (1..SHARDS).filter_map(|step| self.inner.shards[(home + step) % SHARDS].get());
+        others.find_map(|slot| slot.shard.steal())
+    }
+
+    /// Those that were ever used.
+    fn slots(&self) -> impl Iterator<Item = &Arc<Slot<T>>> {
+        self.inner.shards.iter().filter_map(OnceLock::get)
     }
 }
 
@@ -156,7 +171,7 @@ impl Counters {
 
 impl<const SHARDS: usize, T: Poolable> Clone for SharedPool<SHARDS, T> {
     fn clone(&self) -> Self {
-        Self { shards: Arc::clone(&self.shards) }
+        Self { inner: Arc::clone(&self.inner) }
     }
 }
 

@@ -24,6 +24,12 @@ pub(crate) struct Output {
     channels: Option<u16>,
     /// What comes in goes out as it is; positions count frames of the rate that rules.
     is_native: bool,
+    /// Frames of the largest chunk.
+    most: usize,
+    /// Frames of the next chunk, if the packets come out even: grows up to `most`.
+    target: usize,
+    /// Frames that were added last.
+    added: usize,
     spec: Option<AudioSpec>,
     run: Option<Run>,
     /// The resampler of the last run: its tables take longer to make than a seek should.
@@ -59,6 +65,9 @@ impl Output {
             rate: rate.filter(|&rate| rate > 0),
             channels: channels.filter(|&channels| channels > 0),
             is_native: false,
+            most: CHUNK_FRAMES,
+            target: CHUNK_FRAMES,
+            added: 0,
             spec: None,
             run: None,
             spare: None,
@@ -73,6 +82,12 @@ impl Output {
     /// Gives out every format as it comes in, where `native`, instead of one format for all.
     pub(crate) fn native(mut self, native: bool) -> Self {
         self.is_native = native;
+        self
+    }
+
+    /// Lets chunks grow, from a small one at the start and after each seek, to `most` frames.
+    pub(crate) fn growing_to(mut self, most: usize) -> Self {
+        self.most = most.max(CHUNK_FRAMES);
         self
     }
 
@@ -107,6 +122,7 @@ impl Output {
         }
         self.ready.clear();
         self.fill = None;
+        self.target = CHUNK_FRAMES;
         self.made = Some(frame);
         self.given = Some(frame);
     }
@@ -158,9 +174,7 @@ impl Output {
 
     /// The next chunk. Unless `all`, a chunk that is still small is kept to grow.
     pub(crate) fn next_chunk(&mut self, all: bool) -> Option<PcmChunk> {
-        if self.ready.is_empty()
-            && (all || self.fill.as_ref().is_some_and(|fill| fill.frames() >= CHUNK_FRAMES))
-        {
+        if self.ready.is_empty() && (all || self.is_full()) {
             self.seal();
         }
         let spec = self.ready.front().map(PcmChunk::spec).or(self.spec)?;
@@ -181,9 +195,16 @@ impl Output {
         Some(chunk)
     }
 
+    /// Whether another packet like the last one would be too much.
+    fn is_full(&self) -> bool {
+        let frames = self.fill.as_ref().map_or(0, PcmChunk::frames);
+        frames >= CHUNK_FRAMES && frames + self.added > self.target
+    }
+
     fn seal(&mut self) {
         if let Some(fill) = self.fill.take().filter(|fill| fill.frames() > 0) {
             self.ready.push_back(fill);
+            self.target = (self.target * 2).min(self.most);
         }
     }
 
@@ -315,7 +336,8 @@ impl Output {
         };
         let before = fill.frames();
         let result = append(spec, fill.samples_vec());
-        let added = (fill.frames() - before) as u64;
+        self.added = fill.frames() - before;
+        let added = self.added as u64;
         let made = self.made.unwrap_or(position);
         if before == 0 {
             fill.drop_before(made);
@@ -326,7 +348,7 @@ impl Output {
     }
 
     fn new_buffer(&self, channels: usize) -> PooledSamples {
-        self.pool.get_with(|samples| samples.reserve(CHUNK_FRAMES * channels))
+        self.pool.get_with(|samples| samples.reserve_exact(self.target * channels))
     }
 }
 

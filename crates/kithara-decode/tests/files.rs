@@ -7,36 +7,14 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use common::file::{decode, open, options, read_all};
 use common::{Pcm, numbers};
-use kithara_bufpool::SamplePool;
-use kithara_decode::{ByteSource, DecodeError, DecodeOptions, MediaDecoder};
+use kithara_decode::{ByteSource, DecodeError, MediaDecoder};
 use kithara_stream::MediaInfo;
 use kithara_testkit::media::{self, Fixture, Kind};
-#[cfg(feature = "fdk-aac")]
-use kithara_testkit::signal;
 
 fn fixtures() -> impl Iterator<Item = &'static Fixture> {
     media::all().iter().filter(|fixture| fixture.kind == Kind::File)
-}
-
-fn options() -> DecodeOptions {
-    DecodeOptions::new(SamplePool::default())
-}
-
-fn open(bytes: &[u8]) -> Result<MediaDecoder, DecodeError> {
-    MediaDecoder::open(Cursor::new(bytes.to_vec()), &MediaInfo::default(), options())
-}
-
-fn read_all(decoder: &mut MediaDecoder) -> Result<Pcm, DecodeError> {
-    let mut pcm = Pcm::default();
-    while let Some(chunk) = decoder.next_chunk()? {
-        pcm.add(&chunk);
-    }
-    Ok(pcm)
-}
-
-fn decode(bytes: &[u8]) -> Pcm {
-    read_all(&mut open(bytes).unwrap()).unwrap()
 }
 
 #[test]
@@ -369,61 +347,6 @@ fn implicit_he_aac_is_named_and_never_played_at_half_the_rate() {
     } else {
         let error = outcome.unwrap_err();
         assert!(matches!(&error, DecodeError::Unsupported(what) if what.contains("HE-AAC")), "{error:?}");
-    }
-}
-
-/// The HE-AAC fixtures as files: fragmented MP4, and bare ADTS frames.
-#[cfg(feature = "fdk-aac")]
-fn he_aac_files() -> Vec<(&'static Fixture, Vec<u8>)> {
-    use kithara_decode::demux::{Demuxer, Fmp4Demuxer};
-    let mut files = Vec::new();
-    for name in ["wild-fmp4-he-aac", "wild-fmp4-he-aac-v2"] {
-        let fixture = media::find(name).unwrap();
-        let folder = fixture.folder();
-        let parts = ["init.mp4", "seg0.m4s", "seg1.m4s", "seg2.m4s"].map(|part| folder.get(part).unwrap());
-        files.push((fixture, parts.concat()));
-        let mut adts = Vec::new();
-        let mut demuxer = Fmp4Demuxer::new();
-        for part in parts {
-            demuxer.push(bytes::Bytes::from_static(part)).unwrap();
-            while let Some(packet) = demuxer.next_packet().unwrap() {
-                let len = packet.data.len() as u32 + 7;
-                // AAC-LC of 22.05 kHz: the bands and the stereo are told by the packets alone.
-                let channels = if name.ends_with("v2") { 1 } else { 2 };
-                let head =
-                    0xFFF1_u64 << 40 | 1 << 38 | 7 << 34 | channels << 30 | u64::from(len) << 13 | 0x7FF << 2;
-                adts.extend_from_slice(&head.to_be_bytes()[1..]);
-                adts.extend_from_slice(packet.data);
-            }
-        }
-        files.push((fixture, adts));
-    }
-    files
-}
-
-#[test]
-#[cfg(feature = "fdk-aac")]
-fn he_aac_files_stand_where_the_reference_decoder_puts_them() {
-    for (fixture, file) in he_aac_files() {
-        let mut decoder = open(&file).unwrap();
-        let pcm = read_all(&mut decoder).unwrap();
-        assert_eq!((pcm.start, pcm.frames()), (0, fixture.frames), "{}", fixture.name);
-        fixture
-            .reference
-            .check(&pcm.samples)
-            .unwrap_or_else(|mismatch| panic!("{}: {mismatch}", fixture.name));
-        for target in [0, 60_001] {
-            assert_eq!(decoder.seek(target).unwrap(), target);
-            let mut part = Pcm { start: target, ..Pcm::default() };
-            while part.frames() < 12_000
-                && let Some(chunk) = decoder.next_chunk().unwrap()
-            {
-                part.add(&chunk);
-            }
-            let (whole, part) = (signal::channel(&pcm.samples, 2, 0), signal::channel(&part.samples, 2, 0));
-            let at = signal::align(&whole, &part[8192..10_240], target as i64 + 8192, 3000).unwrap();
-            assert_eq!(at.offset, target as i64 + 8192, "{} from {target}", fixture.name);
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use symphonia::core::codecs::audio::well_known::profiles::CODEC_PROFILE_AAC_HE;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
+    CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
 };
 use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::codecs::registry::CodecRegistry;
@@ -222,7 +222,9 @@ pub(crate) fn preroll_of(codec: AudioCodecId) -> u64 {
         CODEC_ID_AAC => 2 * 1024,
         CODEC_ID_VORBIS => 2 * 4096,
         CODEC_ID_MP3 => 12 * 1152,
-        CODEC_ID_OPUS => 3840,
+        CODEC_ID_MP2 | CODEC_ID_MP1 => 2 * 1152,
+        // 80 ms by the specification; what comes out is near what straight playback gives a while later.
+        CODEC_ID_OPUS => 30_720,
         _ => 0,
     }
 }

@@ -65,3 +65,4 @@ pub use packet::{DemuxedPacket, Demuxer};
 pub use sniff::{Container, Sniff, sniff, sniff_at_end};
 pub use track::{EditList, Gapless, TimestampWrap, TrackInfo};
 pub use ts::TsDemuxer;
+pub(crate) use ts::{PACKET_LAYOUTS, SYNC};

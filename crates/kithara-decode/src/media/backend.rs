@@ -21,7 +21,7 @@ pub(super) struct Packet<'a> {
     pub(super) trim_end: u64,
     /// Set when the packet needs a codec of other parameters than the one before.
     pub(super) change: Option<AudioCodecParameters>,
-    /// Packets before it were lost: what the codec remembers does not belong to it.
+    /// Packets before it were lost: what the codec remembers does not belong to it, and its position is looked at.
     pub(super) is_discontinuity: bool,
 }
 

@@ -13,7 +13,7 @@ use super::format::{self, Format};
 use super::framed::FramedFile;
 use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
-use super::{flac, mp4, ogg, wav};
+use super::{flac, mp4, ogg, ts, wav};
 use crate::codec::{CodecDecoder, Debt, PacketError, codec_name, left_before, preroll_of};
 use crate::output::Output;
 use crate::resample::{rescale, rescale_signed};
@@ -226,6 +226,10 @@ impl MediaDecoder {
                 if packet.is_discontinuity {
                     taking.drain_codec()?;
                     taking.codec.reset();
+                    // What follows keeps its place, where the container tells it.
+                    if packet.position.is_some() {
+                        *taking.next = None;
+                    }
                 }
                 taking.take(&packet)?;
                 Ok(true)
@@ -297,10 +301,10 @@ impl Taking<'_> {
                     return Ok(());
                 }
                 // What it cannot tell, and what decodes to nothing, is there to prepare the codec.
-                let position = place(spec.sample_rate);
+                let position = place(spec.sample_rate).filter(|_| frames > 0);
                 *self.input = spec;
                 *self.next = position;
-                let Some(position) = position.filter(|_| frames > 0) else { return Ok(()) };
+                let Some(position) = position else { return Ok(()) };
                 *self.next = Some(position.saturating_add_unsigned(frames as u64));
                 let position = position.saturating_sub_unsigned(decoded.lag());
                 let end = self.end.map(|end| rescale(end, spec.sample_rate, self.rate));
@@ -342,9 +346,9 @@ fn open_backend(
         Format::Framed(kind, header) => FramedFile::open(window, kind, header, tags, !options.exact_seek),
         Format::Mp4 => mp4::open(window),
         Format::Flac => flac::open(window, tags),
-        Format::Wav => wav::open(window),
+        Format::Wav => wav::open(window, !options.exact_seek),
         Format::Ogg => ogg::open(window),
-        Format::MpegTs => Err(DecodeError::Unsupported("MPEG-TS as a progressive file".into())),
+        Format::MpegTs => ts::open(window, tags),
         Format::Aiff | Format::Caf | Format::Matroska => {
             let tail = window.offset();
             // A CAF file says the length of its audio only by its own.

@@ -9,12 +9,14 @@ use super::framed::confirm;
 use super::header::{Header, Kind};
 use super::source::Window;
 use crate::DecodeError;
-use crate::demux::id3;
+use crate::demux::{PACKET_LAYOUTS, SYNC, id3};
 
 /// Bytes of an ID3 tag that are looked at for text.
 const ID3_TEXT: usize = 16 * 1024;
 /// Bytes of a tag that are read through rather than skipped by a seek.
 const ID3_READ_THROUGH: u64 = 128 * 1024;
+/// Bytes that show whether this is a transport stream: some packets of the longest layout.
+const TS_PROOF: usize = 204 * 4 + 1;
 /// Tags in a row that are believed.
 const MAX_TAGS: usize = 16;
 
@@ -101,7 +103,7 @@ fn at_start(window: &mut Window, hint: &MediaInfo) -> io::Result<Option<Format>>
     if format.is_some() {
         return Ok(format);
     }
-    if is_transport_stream(window.peek(188 * 4 + 1)?) {
+    if is_transport_stream(window.peek(TS_PROOF)?) {
         return Ok(Some(Format::MpegTs));
     }
     framed(window, |kind| if hints_at(hint, kind) { 1 } else { 3 })
@@ -127,8 +129,13 @@ fn framed(window: &mut Window, needed: impl Fn(Kind) -> usize) -> io::Result<Opt
     Ok(None)
 }
 
+/// Whether packets stand at the start, in any of their layouts.
 fn is_transport_stream(data: &[u8]) -> bool {
-    data.len() > 188 * 2 && data.iter().step_by(188).all(|&byte| byte == 0x47)
+    let head = &data[..data.len().min(TS_PROOF)];
+    PACKET_LAYOUTS.iter().any(|&(size, offset)| {
+        let mut syncs = head.iter().skip(offset).step_by(size);
+        syncs.clone().count() > 2 && syncs.all(|&byte| byte == SYNC)
+    })
 }
 
 fn hints_at(hint: &MediaInfo, kind: Kind) -> bool {

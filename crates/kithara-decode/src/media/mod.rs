@@ -11,6 +11,7 @@ mod mp4;
 mod ogg;
 mod source;
 mod symphonia_file;
+mod ts;
 mod view;
 mod wav;
 mod xing;

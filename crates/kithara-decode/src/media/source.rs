@@ -124,11 +124,13 @@ pub(super) struct Window {
     /// Offset in the source of the byte at `start`.
     offset: u64,
     at_end: bool,
+    /// Where the source is taken to end.
+    limit: Option<u64>,
 }
 
 impl Window {
     pub(super) fn new(source: Box<dyn ByteSource>) -> Self {
-        Self { source, buffer: Vec::new(), start: 0, offset: 0, at_end: false }
+        Self { source, buffer: Vec::new(), start: 0, offset: 0, at_end: false, limit: None }
     }
 
     pub(super) fn source(&self) -> &dyn ByteSource {
@@ -137,6 +139,28 @@ impl Window {
 
     pub(super) fn source_mut(&mut self) -> &mut dyn ByteSource {
         &mut *self.source
+    }
+
+    /// Takes the source to end at `limit`, if it does not end before.
+    pub(super) fn end_at(&mut self, limit: u64) {
+        self.limit = Some(limit);
+        self.heed_limit();
+    }
+
+    /// Length of the source, up to where it is taken to end.
+    pub(super) fn byte_len(&self) -> Option<u64> {
+        let len = self.source.byte_len();
+        self.limit.map_or(len, |limit| Some(len.map_or(limit, |len| len.min(limit))))
+    }
+
+    fn heed_limit(&mut self) {
+        let Some(left) = self.limit.map(|limit| limit.saturating_sub(self.offset)) else { return };
+        if let Ok(left) = usize::try_from(left)
+            && self.available().len() >= left
+        {
+            self.buffer.truncate(self.start + left);
+            self.at_end = true;
+        }
     }
 
     /// Offset of the next byte.
@@ -172,6 +196,7 @@ impl Window {
         };
         self.buffer.truncate(filled + *read.as_ref().unwrap_or(&0));
         self.at_end = read? == 0;
+        self.heed_limit();
         Ok(())
     }
 
@@ -201,6 +226,7 @@ impl Window {
             self.source.seek(SeekFrom::Start(offset))?;
             self.buffer.clear();
             (self.start, self.offset, self.at_end) = (0, offset, false);
+            self.heed_limit();
             return Ok(());
         }
         if ahead.is_none() {

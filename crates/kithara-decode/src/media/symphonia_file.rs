@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{
-    CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS,
+    CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
 };
 use symphonia::core::errors::Error as SymphoniaError;
 use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
@@ -38,8 +38,8 @@ pub(super) struct SymphoniaFile {
     /// Frame 0 of the presentation, in ticks.
     zero: i64,
     is_ended: bool,
-    /// Frames per packet, where the codec fixes them.
-    step: Option<i64>,
+    /// What positions are whole multiples of, where the codec says it.
+    grid: Option<i64>,
     /// Frames that the codec gives before frame 0.
     lead: i64,
 }
@@ -97,14 +97,22 @@ impl SymphoniaFile {
             is_pending: false,
             zero: 0,
             is_ended: false,
-            step: packet_frames(&params),
+            grid: grid_of(&params),
             lead: 0,
         };
         if file.is_counted_in_frames() {
             file.zero = track.start_ts.get().saturating_add(i64::from(track.delay.unwrap_or(0)));
         } else if file.advance()? {
             file.is_pending = true;
-            file.zero = file.packet.as_ref().map_or(0, |packet| packet.pts.get());
+            file.zero = file.packet_time();
+            if params.codec == CODEC_ID_VORBIS {
+                // The first packet decodes to nothing.
+                file.is_pending = false;
+                if file.advance()? {
+                    file.zero = file.packet_time();
+                }
+                file.reopen()?;
+            }
         }
         Ok((file, SymphoniaTrack { params, frames: track.num_frames, tags }))
     }
@@ -169,18 +177,25 @@ impl SymphoniaFile {
         Ok(false)
     }
 
+    /// Time of the packet, in ticks.
+    fn packet_time(&self) -> i64 {
+        self.packet.as_ref().map_or(0, |packet| packet.pts.get())
+    }
+
     /// Where the packet stands. A clock that is coarser than frames is made exact by the grid that packets lie on.
     fn position(&self) -> Option<i64> {
         let frame = self.packet.as_ref().map(|packet| self.frame_of(packet.pts.get()))?;
-        Some(match self.step.filter(|_| !self.is_counted_in_frames()) {
-            Some(step) => (frame + step / 2).div_euclid(step) * step,
+        Some(match self.grid.filter(|_| !self.is_counted_in_frames()) {
+            Some(grid) => (frame + grid / 2).div_euclid(grid) * grid,
             None => frame,
         })
     }
 
     /// Seeks by Symphonia's means. `false` when what comes next does not begin at or before `frame`.
     fn seek_by_reader(&mut self, frame: i64) -> Result<bool, DecodeError> {
-        let ts = Timestamp::new(self.ticks_of(frame));
+        // The reader takes a packet of unknown length for one that ends where it begins: go a few packets further back.
+        let early = if self.is_counted_in_frames() { 0 } else { i64::from(self.rate) / 5 };
+        let ts = Timestamp::new(self.ticks_of(frame.saturating_sub(early)));
         let to = SeekTo::Timestamp { ts, track_id: self.track };
         let reader = &mut self.reader;
         self.is_ended = false;
@@ -206,10 +221,8 @@ impl SymphoniaFile {
     fn walk(&mut self, frame: i64) -> Result<bool, DecodeError> {
         while self.advance()? {
             let (Some(packet), Some(position)) = (&self.packet, self.position()) else { break };
-            let frames = match self.step {
-                Some(step) => step,
-                None => self.frame_of(self.zero.saturating_add_unsigned(packet.block_dur().get())),
-            };
+            let frames = self.frame_of(self.zero.saturating_add_unsigned(packet.block_dur().get()));
+            let frames = frames.max(self.grid.unwrap_or(0));
             if position.saturating_add(frames) > frame {
                 self.is_pending = true;
                 return Ok(true);
@@ -238,8 +251,8 @@ impl Backend for SymphoniaFile {
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
         let frame = frame.saturating_add(self.lead).max(0);
-        if !self.is_counted_in_frames() && self.step.is_none() {
-            // Only counting from the start tells where a packet stands.
+        if frame == 0 || !self.is_counted_in_frames() && self.grid.is_none() {
+            // Only counting from the start tells where a packet stands; and what comes before frame 0 prepares the codec.
             self.reopen()?;
             return Ok(true);
         }
@@ -317,13 +330,22 @@ fn reader_for(
     })
 }
 
-/// Frames per packet of codecs that fix them.
-fn packet_frames(params: &AudioCodecParameters) -> Option<i64> {
+/// What packets' positions are multiples of: their length, where the codec fixes it. `None` where the nearest one is not to be
+/// told by a clock of milliseconds.
+fn grid_of(params: &AudioCodecParameters) -> Option<i64> {
     let rate = params.sample_rate?;
     match params.codec {
         CODEC_ID_AAC => Some(1024),
         CODEC_ID_MP3 => Some(if rate < 32_000 { 576 } else { 1152 }),
         CODEC_ID_MP2 => Some(1152),
+        // The shortest packet.
+        CODEC_ID_OPUS => Some(120),
+        CODEC_ID_VORBIS => {
+            // Two lengths of blocks, of which packets overlap by halves.
+            let sizes = params.extra_data.as_deref()?.get(28)?;
+            let grid = (1_i64 << (sizes & 15)) / 4;
+            (grid > i64::from(rate / 900)).then_some(grid)
+        }
         CODEC_ID_FLAC => {
             let &[a, b, c, d] = params.extra_data.as_deref()?.first_chunk::<4>()?;
             let (shortest, longest) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));

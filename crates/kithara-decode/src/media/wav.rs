@@ -1,8 +1,12 @@
-//! WAV: its chunks are read here, so that RF64, odd sizes and large tags are no matter.
+//! WAV: its chunks are read here, so that RF64, odd sizes and large tags are no matter, and so that frames of MPEG audio or
+//! ADTS in it are cut as those of a bare file are.
 
 use super::backend::Opened;
 use super::decoder::opened_by_symphonia;
+use super::details::Tags;
 use super::format::Format;
+use super::framed::{FramedFile, confirm};
+use super::header::Kind;
 use super::source::Window;
 use super::symphonia_file::SymphoniaFile;
 use crate::DecodeError;
@@ -14,21 +18,57 @@ const MAX_CHUNKS: usize = 4096;
 /// Longest chunk that is read through rather than skipped by a seek.
 const READ_THROUGH: u64 = 64 * 1024;
 
+/// Bytes in front of the first frame that are passed over.
+const MAX_LEAD: u64 = 64 * 1024;
+
 /// Opens the WAV file that begins at the window's position.
-pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
+pub(super) fn open(mut window: Window, may_estimate: bool) -> Result<Opened, DecodeError> {
     let chunks = read_chunks(&mut window)?;
     let tail = window.offset();
+    if let Some(kind) = framed_kind(&chunks.format) {
+        if let Some(len) = chunks.data_len {
+            window.end_at(tail.saturating_add(len));
+        }
+        return open_framed(window, kind, may_estimate);
+    }
     let block = u64::from(block_align(&chunks.format).max(1));
     let head = rebuild(&chunks);
+    let window_len = window.byte_len();
     let (file, mut track) = SymphoniaFile::open(Format::Wav, window, head, tail, false)?;
     let is_pcm = crate::codec::codec_name(track.params.codec) == "pcm";
-    let frames = chunks.data_len.map(|len| len / block);
+    // The chunk may claim more than the file has.
+    let left = window_len.map(|len| len.saturating_sub(tail));
+    let data_len = chunks.data_len.map(|len| left.map_or(len, |left| len.min(left)));
+    let frames = data_len.map(|len| len / block);
     if is_pcm {
         track.frames = frames;
     }
     let mut opened = opened_by_symphonia("wav", file, track)?;
     opened.stream.end = frames.filter(|_| is_pcm);
     Ok(opened)
+}
+
+/// What the format tag says of frames that tell their own length.
+fn framed_kind(format: &[u8]) -> Option<Kind> {
+    match *format.first_chunk::<2>()? {
+        [0x50 | 0x55, 0] => Some(Kind::MpegAudio),
+        [0x00, 0x16] => Some(Kind::Adts),
+        _ => None,
+    }
+}
+
+/// Opens the frames that begin at the window's position or a little behind it.
+fn open_framed(mut window: Window, kind: Kind, may_estimate: bool) -> Result<Opened, DecodeError> {
+    let start = window.offset();
+    while window.offset() - start < MAX_LEAD && !window.peek(1)?.is_empty() {
+        if let Some(first) = confirm(&mut window, kind, 3)? {
+            let mut opened = FramedFile::open(window, kind, first, Tags::default(), may_estimate)?;
+            opened.stream.container = "wav";
+            return Ok(opened);
+        }
+        window.consume(1);
+    }
+    Err(DecodeError::Malformed("WAV without a frame of the kind that it names".into()))
 }
 
 struct Chunks {

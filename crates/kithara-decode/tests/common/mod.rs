@@ -1,6 +1,8 @@
 //! What the integration tests share: playlists, whole decodes, and comparing.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
+pub mod file;
+
 use std::time::Duration;
 
 use bytes::Bytes;

@@ -14,7 +14,7 @@ pub(super) use psi::crc32;
 use psi::{AudioKind, AudioStream, SectionReader, parse_pat, parse_pmt};
 use stream::{Stream, kind_of, scrambled};
 use sync::{Next, PacketReader};
-pub(super) use sync::{PACKET_LAYOUTS, SYNC};
+pub(crate) use sync::{PACKET_LAYOUTS, SYNC};
 
 /// Demuxer of MPEG-TS with AAC in ADTS frames, or MPEG audio.
 ///

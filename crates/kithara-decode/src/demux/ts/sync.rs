@@ -6,11 +6,11 @@ use super::super::queue::ByteQueue;
 use super::super::{Container, DemuxError, limits};
 
 /// The byte that every packet begins with.
-pub(in super::super) const SYNC: u8 = 0x47;
+pub(crate) const SYNC: u8 = 0x47;
 /// Bytes of a packet, without what some layouts put around it.
 pub(super) const PACKET: usize = 188;
 /// Packet sizes, and where in them the sync byte stands: plain, with a timestamp in front (M2TS), with parity behind.
-pub(in super::super) const PACKET_LAYOUTS: [(usize, usize); 3] = [(PACKET, 0), (192, 4), (204, 0)];
+pub(crate) const PACKET_LAYOUTS: [(usize, usize); 3] = [(PACKET, 0), (192, 4), (204, 0)];
 
 /// Cuts pushed bytes into packets of 188 bytes.
 #[derive(Debug, Default)]

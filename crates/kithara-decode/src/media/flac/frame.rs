@@ -118,7 +118,7 @@ fn fits(shape: u8, info: &Info) -> bool {
 }
 
 /// Length of the frame that `data` begins with: up to the next frame's header if `data` holds it, or, if it is the last
-/// one and `is_all` that comes, up to where its checksum holds. `from` bytes were searched before.
+/// one and `is_all` that comes of it, up to where its checksum holds. `from` bytes were searched before.
 pub(super) fn length(data: &[u8], header: &Header, info: &Info, from: usize, is_all: bool) -> Option<usize> {
     let start = (header.len + 2).max(info.min_frame as usize).max(from);
     let mut sum = Sum::default();
@@ -138,10 +138,16 @@ pub(super) fn length(data: &[u8], header: &Header, info: &Info, from: usize, is_
     if sum.up_to(data, data.len()) == 0 {
         return Some(data.len());
     }
-    // Something else stands behind the last frame.
+    // Something else stands behind the last frame: most likely a tag.
     let mut sum = Sum::default();
-    (header.len + 2..data.len()).find(|&end| sum.up_to(data, end) == 0)
+    let mut ends = (header.len + 2..data.len()).filter(|&end| sum.up_to(data, end) == 0);
+    let first = ends.next()?;
+    let is_tag = |end: &usize| TAGS.iter().any(|tag| data[*end..].starts_with(tag));
+    std::iter::once(first).chain(ends).find(is_tag).or(Some(first))
 }
+
+/// What writers of tags put behind any file, and what begins the next one where files are joined.
+const TAGS: [&[u8]; 4] = [b"TAG", b"APETAGEX", b"ID3", b"fLaC"];
 
 /// The checksum of a growing piece of data.
 #[derive(Default)]

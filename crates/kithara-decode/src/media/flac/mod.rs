@@ -26,6 +26,8 @@ pub(super) struct FlacFile {
     first: (u64, u64),
     /// Bytes of the packet given last.
     current: usize,
+    /// The sample that the next frame should begin with.
+    expected: Option<u64>,
 }
 
 /// Opens the FLAC stream that begins at the window's position.
@@ -36,7 +38,7 @@ pub(super) fn open(mut window: Window, tags: Tags) -> Result<Opened, DecodeError
     let mut params = plain_parameters(CODEC_ID_FLAC, info.sample_rate, info.channels);
     params.with_extra_data(read.info.into_boxed_slice()).with_bits_per_sample(info.bits);
     let codec = CodecDecoder::for_params(params)?;
-    let mut file = FlacFile { window, info, points: Vec::new(), first: (0, 0), current: 0 };
+    let mut file = FlacFile { window, info, points: Vec::new(), first: (0, 0), current: 0, expected: None };
     let sample = file.find()?.map_or(0, |header| header.sample);
     let start = file.window.offset();
     file.first = (start, sample);
@@ -87,7 +89,11 @@ impl FlacFile {
                 return Ok(Some(len));
             }
             if is_all || known > longest {
-                return Ok(None);
+                // No frame follows the last one: a tag may, of any length.
+                let is_last =
+                    self.info.total.is_some_and(|total| header.sample + u64::from(header.block) >= total);
+                let ends = is_last.then(|| frame::length(&data[..known], header, &self.info, 0, true));
+                return Ok(ends.flatten());
             }
             searched = known.saturating_sub(HEADER_MAX);
         }
@@ -145,6 +151,7 @@ impl FlacFile {
 
     fn go(&mut self, offset: u64) -> Result<(), DecodeError> {
         self.current = 0;
+        self.expected = None;
         Ok(self.window.move_to(offset)?)
     }
 }
@@ -153,6 +160,10 @@ impl Backend for FlacFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         let Some((header, len)) = self.advance()? else { return Ok(Event::End) };
         self.current = len;
+        // Frames were lost: what follows them keeps its place.
+        let is_sound = self.info.total.is_none_or(|total| header.sample < total);
+        let is_discontinuity = is_sound && self.expected.is_some_and(|expected| header.sample > expected);
+        self.expected = Some(header.sample + u64::from(header.block));
         let position = i64::try_from(header.sample).unwrap_or(i64::MAX).saturating_sub_unsigned(self.first.1);
         let data = &self.window.available()[..len];
         let frames = u64::from(header.block);
@@ -162,7 +173,7 @@ impl Backend for FlacFile {
             frames,
             trim_end: 0,
             change: None,
-            is_discontinuity: false,
+            is_discontinuity,
         }))
     }
 

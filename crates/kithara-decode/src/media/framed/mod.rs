@@ -88,7 +88,7 @@ impl FramedFile {
         may_estimate: bool,
     ) -> Result<Opened, DecodeError> {
         let tag_at = window.offset();
-        let left = window.source().byte_len().map(|len| len.saturating_sub(window.offset()));
+        let left = window.byte_len().map(|len| len.saturating_sub(window.offset()));
         let tag = match kind {
             Kind::MpegAudio => XingTag::parse(&first, window.peek(first.len)?).map(|tag| tag.believed(left)),
             Kind::Adts => None,
@@ -166,7 +166,7 @@ impl FramedFile {
     /// The length by the size of the file and the bit rate of what is at hand.
     fn estimate_duration(&self) -> Option<Duration> {
         let (per, packets) = self.rate?;
-        let bytes = self.window.source().byte_len()?.checked_sub(self.first)?;
+        let bytes = self.window.byte_len()?.checked_sub(self.first)?;
         let frames = packets * u64::from(self.reference.frames);
         let total = u128::from(bytes) * u128::from(frames) / u128::from(per);
         let seconds = total as f64 / f64::from(self.reference.sample_rate);
@@ -204,7 +204,7 @@ impl FramedFile {
             if data.len() < HEADER_LEN {
                 return Ok(None);
             }
-            if let Some(len) = crate::demux::id3::tag_len(data) {
+            if let Some(len) = crate::demux::id3::tag_len(data).or_else(|| ape_len(data)) {
                 self.window.move_to(self.window.offset().saturating_add(len))?;
                 continue;
             }
@@ -257,6 +257,15 @@ impl Backend for FramedFile {
     fn resume(&mut self) {
         self.window.source_mut().resume();
     }
+}
+
+/// Bytes of the APE tag that `data` begins with: of one at the end of a file, whose header says so.
+fn ape_len(data: &[u8]) -> Option<u64> {
+    let fields = data.strip_prefix(b"APETAGEX")?.first_chunk::<16>()?;
+    let word = |at: usize| u32::from_le_bytes([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]]);
+    let is_header = word(12) >> 29 & 1 == 1;
+    // The length counts what follows the header: items and footer.
+    is_header.then(|| 32 + u64::from(word(4)))
 }
 
 /// Bytes and packets of as many packets as make whole bytes, at the frame's bit rate.

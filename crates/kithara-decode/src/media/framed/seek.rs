@@ -244,7 +244,7 @@ impl FramedFile {
     fn jump_about(&mut self, target: u64, guess: u64) -> Result<(), DecodeError> {
         let back = self.leave_place();
         // Behind the end there is nothing to land on.
-        let end = self.window.source().byte_len().unwrap_or(u64::MAX);
+        let end = self.window.byte_len().unwrap_or(u64::MAX);
         let offset = guess.min(end);
         self.window.move_to(offset)?;
         if self.next_frames()?.is_none() && offset < end.saturating_sub(MAX_FRAME as u64) {

@@ -9,6 +9,7 @@ use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::source::Window;
 use crate::DecodeError;
 use crate::codec::{CodecDecoder, preroll_of};
+use crate::resample::rescale_signed;
 
 /// Header pages that are believed.
 const MAX_HEADER_PAGES: usize = 4096;
@@ -28,8 +29,23 @@ struct Link {
     start: u64,
     /// Granule position of its first frame.
     origin: i64,
-    /// Frames of the links before it.
+    /// Frames of the links before it, at the rate of the first one.
     base: i64,
+    /// The rate of the first link.
+    rate: u32,
+}
+
+impl Link {
+    /// Where a granule position stands in the file, at the rate of the first link.
+    fn frame_of(&self, granule: i64) -> i64 {
+        let frames = granule - self.origin - i64::from(self.mapping.pre_skip);
+        self.base + rescale_signed(frames, self.rate, self.mapping.sample_rate)
+    }
+
+    fn granule_of(&self, frame: i64) -> i64 {
+        let frames = rescale_signed(frame.saturating_sub(self.base), self.mapping.sample_rate, self.rate);
+        frames.saturating_add(self.origin + i64::from(self.mapping.pre_skip))
+    }
 }
 
 pub(super) struct OggFile {
@@ -50,6 +66,36 @@ pub(super) struct OggFile {
     is_single: bool,
     announce: bool,
     is_first_page: bool,
+    /// The next page need not follow the one at hand.
+    is_fresh: bool,
+    /// Something was lost before the next packet.
+    is_lost: bool,
+}
+
+/// Frames of the packets that end on the pages it was given, as far as they began there.
+#[derive(Default)]
+struct Count {
+    frames: i64,
+    /// Frames of the packet that goes on on the next page.
+    open: Option<i64>,
+}
+
+impl Count {
+    fn add(&mut self, page: &Page, mapping: &mut Mapping) {
+        let mut at = 0;
+        let mut is_rest = page.is_continued;
+        for (len, is_end) in page.pieces() {
+            // A packet over several pages is measured by its beginning.
+            if !is_rest {
+                self.open = Some(mapping.frames_of(&page.body[at..at + len]) as i64);
+            }
+            if is_end {
+                self.frames += self.open.take().unwrap_or(0);
+            }
+            is_rest = false;
+            at += len;
+        }
+    }
 }
 
 /// Opens the Ogg file that begins at the window's position.
@@ -67,6 +113,8 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
         is_single: false,
         announce: false,
         is_first_page: true,
+        is_fresh: true,
+        is_lost: false,
     };
     if !file.next_page(u64::MAX)? {
         return Err(DecodeError::Malformed("Ogg without a sound page".into()));
@@ -158,35 +206,26 @@ impl OggFile {
         base: i64,
     ) -> Result<(), DecodeError> {
         let start = self.window.offset();
-        let mut frames = 0i64;
+        let mut count = Count::default();
         let mut origin = 0;
-        let mut first = true;
         while self.next_page(u64::MAX)? && !self.page.is_first {
             if self.page.serial != serial {
                 continue;
             }
-            let mut at = 0;
-            let mut is_whole = !self.page.is_continued || !first;
-            for (len, is_end) in self.page.pieces() {
-                // A packet over several pages is measured by its beginning.
-                if is_whole {
-                    frames += mapping.frames_of(&self.page.body[at..at + len]) as i64;
-                }
-                is_whole = is_end;
-                at += len;
-            }
-            first = false;
+            count.add(&self.page, &mut mapping);
             if let Some(granule) = self.page.granule {
-                // On a last page the position may be cut short, and says nothing about the beginning.
+                // On a last page the position may be cut short, and says nothing about the beginning. A stream that was cut
+                // out of another may begin before 0.
                 if !self.page.is_last {
-                    origin = (granule - frames).max(0);
+                    origin = granule - count.frames;
                 }
                 break;
             }
         }
         mapping.forget_last_packet();
         self.window.move_to(start)?;
-        self.links.push(Link { serial, mapping, head, start, origin, base });
+        let rate = self.links.first().map_or(mapping.sample_rate, |link| link.rate);
+        self.links.push(Link { serial, mapping, head, start, origin, base, rate });
         self.current = self.links.len() - 1;
         self.restart(Some(origin));
         self.announce = true;
@@ -200,6 +239,8 @@ impl OggFile {
         self.is_partial = false;
         self.granule = granule;
         self.is_single = false;
+        self.is_fresh = true;
+        self.is_lost = false;
         if let Some(link) = self.links.get_mut(self.current) {
             link.mapping.forget_last_packet();
         }
@@ -252,8 +293,9 @@ impl OggFile {
 
     /// Reads on to the next page of the current link. `false` at the end of the file or of the link.
     fn turn_page(&mut self) -> Result<bool, DecodeError> {
+        // Pages of other streams come between.
+        let expected = self.page.number.wrapping_add(1);
         loop {
-            let expected = self.page.number.wrapping_add(1);
             if !self.next_page(u64::MAX)? {
                 return Ok(false);
             }
@@ -264,10 +306,14 @@ impl OggFile {
             if self.page.serial != link.serial {
                 continue;
             }
-            let is_lost = self.is_partial && (self.page.number != expected || !self.page.is_continued);
-            if is_lost {
+            let is_gap = !std::mem::take(&mut self.is_fresh) && self.page.number != expected;
+            if is_gap || self.is_partial && !self.page.is_continued {
                 self.packet.clear();
                 self.is_partial = false;
+                self.is_lost = true;
+            }
+            if is_gap {
+                self.regain_place();
             }
             self.pieces.clear();
             self.body_at = 0;
@@ -280,6 +326,20 @@ impl OggFile {
             self.is_single = std::mem::take(&mut self.is_first_page) && self.page.is_last;
             return Ok(true);
         }
+    }
+
+    /// Pages were lost before the one at hand: finds out where it begins, by where it ends.
+    fn regain_place(&mut self) {
+        let Some(link) = self.links.get_mut(self.current) else { return };
+        link.mapping.forget_last_packet();
+        let mut count = Count::default();
+        count.add(&self.page, &mut link.mapping);
+        link.mapping.forget_last_packet();
+        self.granule = match self.page.granule {
+            Some(granule) if !self.page.is_last => Some(granule - count.frames),
+            // Its end is cut short, or stands on a later page: nothing was lost but what lies between.
+            _ => self.granule,
+        };
     }
 
     /// Gathers the next whole packet into `packet`. `false` at the end of the link.
@@ -348,8 +408,7 @@ impl Backend for OggFile {
         let is_page_end = !self.pieces.iter().any(|&(_, is_end)| is_end);
         let Some(link) = self.links.get_mut(self.current) else { return Ok(Event::End) };
         let frames = link.mapping.frames_of(&self.packet);
-        let lead = link.origin + i64::from(link.mapping.pre_skip) - link.base;
-        let position = self.granule.map(|granule| granule - lead);
+        let position = self.granule.map(|granule| link.frame_of(granule));
         let after = self.granule.map(|granule| granule.saturating_add_unsigned(frames));
         let trim_end = match (after, self.page.granule) {
             (Some(after), Some(end)) if is_page_end && self.page.is_last => {
@@ -363,13 +422,14 @@ impl Backend for OggFile {
             None if is_page_end => self.page.granule,
             None => None,
         };
+        let is_discontinuity = std::mem::take(&mut self.is_lost);
         Ok(Event::Packet(Packet {
             data: &self.packet,
             position,
             frames,
             trim_end,
             change: None,
-            is_discontinuity: false,
+            is_discontinuity,
         }))
     }
 
@@ -378,8 +438,7 @@ impl Backend for OggFile {
         let Some(link) = self.links.get(index).cloned() else { return Ok(false) };
         self.announce = index != self.current;
         self.current = index;
-        let target =
-            frame.saturating_sub(link.base).saturating_add(link.origin + i64::from(link.mapping.pre_skip));
+        let target = link.granule_of(frame);
         let len = self.window.source().byte_len().filter(|_| self.window.source().is_seekable());
         let len = self.links.get(index + 1).map(|next| next.head).or(len);
         let page = match len {
@@ -402,10 +461,7 @@ impl OggFile {
     fn next_link(&mut self) -> Result<Event<'_>, DecodeError> {
         let known = self.current + 1;
         let base = match self.links.get(self.current) {
-            Some(link) => {
-                let lead = link.origin + i64::from(link.mapping.pre_skip) - link.base;
-                self.granule.unwrap_or(link.origin) - lead
-            }
+            Some(link) => link.frame_of(self.granule.unwrap_or(link.origin)),
             None => 0,
         };
         if known < self.links.len() {

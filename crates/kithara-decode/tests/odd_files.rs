@@ -1,0 +1,341 @@
+//! Files as they are met: in another container, with something behind them, cut out, joined, or with a piece missing.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(feature = "fdk-aac")]
+use common::Pcm;
+use common::file::{assert_seeks, decode, open, options, read_all};
+#[cfg(feature = "fdk-aac")]
+use kithara_decode::demux::{Demuxer, Fmp4Demuxer};
+use kithara_decode::{ByteSource, MediaDecoder};
+use kithara_stream::MediaInfo;
+use kithara_testkit::media::{self, Fixture};
+#[cfg(feature = "fdk-aac")]
+use kithara_testkit::signal;
+
+/// The segments of an HLS fixture as one file.
+fn joined(name: &str) -> (&'static Fixture, Vec<u8>) {
+    let fixture = media::find(name).unwrap();
+    let folder = fixture.folder();
+    let text = std::str::from_utf8(fixture.bytes()).unwrap();
+    let names = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    (fixture, names.flat_map(|name| folder.get(name).unwrap()).copied().collect())
+}
+
+/// A file whose reads are counted, and whose end is far away.
+struct Far(Cursor<Vec<u8>>, Arc<AtomicU64>);
+
+impl Read for Far {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buf)?;
+        self.1.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl Seek for Far {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl ByteSource for Far {
+    fn byte_len(&self) -> Option<u64> {
+        Some(self.0.get_ref().len() as u64)
+    }
+}
+
+/// A decoder of a far file, and the bytes it has read.
+fn far(bytes: Vec<u8>) -> (MediaDecoder, Arc<AtomicU64>) {
+    let read = Arc::new(AtomicU64::new(0));
+    let source = Far(Cursor::new(bytes), Arc::clone(&read));
+    (MediaDecoder::open(source, &MediaInfo::default(), options()).unwrap(), read)
+}
+
+#[test]
+fn a_transport_stream_is_a_file_too() {
+    for name in ["ts-aac", "ts-mp3", "wild-m2ts", "wild-ts-wrap"] {
+        let (fixture, bytes) = joined(name);
+        let details = open(&bytes).unwrap().details().clone();
+        assert_eq!((details.container, details.sample_rate), ("mpegts", fixture.sample_rate), "{name}");
+        let seconds = fixture.frames as f64 / f64::from(fixture.sample_rate);
+        let estimate = details.duration.unwrap().as_secs_f64();
+        assert!((estimate - seconds).abs() < 0.1, "{name}: {estimate} of {seconds}");
+        let pcm = assert_seeks(&bytes, name);
+        assert_eq!((pcm.start, pcm.frames()), (0, fixture.frames), "{name}");
+        fixture.reference.check(&pcm.samples).unwrap();
+    }
+}
+
+#[test]
+fn a_seek_in_a_long_transport_stream_reads_little() {
+    let (fixture, bytes) = joined("ts-mp3");
+    let whole = decode(&bytes);
+    // Null packets in between, as in a multiplex of constant rate.
+    let mut null = [0xFF; 188];
+    null[..4].copy_from_slice(&[0x47, 0x1F, 0xFF, 0x10]);
+    let padded: Vec<u8> = bytes.chunks(188).flat_map(|packet| [packet, &null.repeat(19)].concat()).collect();
+    let (mut decoder, read) = far(padded.clone());
+    assert!(decoder.details().duration.is_some());
+    let before = read.load(Ordering::Relaxed);
+    let target = fixture.frames * 3 / 4;
+    decoder.seek(target).unwrap();
+    let chunk = decoder.next_chunk().unwrap().unwrap();
+    let mut part = common::Pcm { start: target, ..common::Pcm::default() };
+    part.add(&chunk);
+    part.assert_part_of(&whole);
+    let read = read.load(Ordering::Relaxed) - before;
+    assert!(read < padded.len() as u64 / 3, "{read} of {}", padded.len());
+}
+
+#[test]
+fn transport_streams_that_were_joined_play_to_the_end() {
+    let (fixture, once) = joined("ts-mp3");
+    let bytes = [once.clone(), once].concat();
+    let pcm = assert_seeks(&bytes, "timestamps that begin anew");
+    assert_eq!(pcm.frames(), 2 * fixture.frames);
+}
+
+#[test]
+fn mpeg_audio_in_wav_is_cut_as_in_a_bare_file() {
+    let mp3 = media::file("file/cbr.mp3").unwrap();
+    let bare = decode(mp3);
+    let mut wav = b"RIFF\xFF\xFF\xFF\xFFWAVEfmt \x1E\0\0\0".to_vec();
+    wav.extend_from_slice(&[0x55, 0, 2, 0]);
+    wav.extend_from_slice(&44_100u32.to_le_bytes());
+    wav.extend_from_slice(&[0; 22]);
+    wav.extend_from_slice(b"data");
+    wav.extend_from_slice(&(mp3.len() as u32).to_le_bytes());
+    wav.extend_from_slice(mp3);
+    // What follows the data looks like more of it.
+    wav.extend_from_slice(b"LIST");
+    wav.extend_from_slice(&mp3[..20_000]);
+    assert_eq!(open(&wav).unwrap().details().container, "wav");
+    let pcm = assert_seeks(&wav, "MP3 in WAV");
+    assert_eq!(pcm.frames(), bare.frames());
+    pcm.assert_part_of(&bare);
+}
+
+#[test]
+fn a_wav_file_that_claims_more_than_it_has_tells_its_true_length() {
+    let fixture = media::find("pcm16.wav").unwrap();
+    let mut bytes = fixture.bytes().to_vec();
+    let data = bytes.windows(4).position(|word| word == b"data").unwrap();
+    bytes[data + 4..data + 8].copy_from_slice(&0x7FFF_FFF0_u32.to_le_bytes());
+    assert_eq!(open(&bytes).unwrap().details().total_frames, Some(fixture.frames));
+    assert_eq!(assert_seeks(&bytes, "WAV").frames(), fixture.frames);
+}
+
+/// An APEv2 tag with `value` in it.
+fn ape_tag(value: &[u8]) -> Vec<u8> {
+    let item = [&(value.len() as u32).to_le_bytes()[..], &[0; 4], b"Cover Art (Front)\0", value].concat();
+    let frame = |flags: u32| {
+        let len = (item.len() as u32 + 32).to_le_bytes();
+        [&b"APETAGEX"[..], &2000u32.to_le_bytes(), &len, &1u32.to_le_bytes(), &flags.to_le_bytes(), &[0; 8]]
+            .concat()
+    };
+    [frame(0xA000_0000), item.clone(), frame(0x8000_0000)].concat()
+}
+
+#[test]
+fn the_last_frame_of_flac_is_heard_in_front_of_a_tag() {
+    let fixture = media::find("lossless.flac").unwrap();
+    let whole = decode(fixture.bytes());
+    for tag in [ape_tag(&[0x55; 400_000]), [&b"TAG"[..], &[b' '; 125]].concat(), vec![0; 300_000]] {
+        let pcm = decode(&[fixture.bytes(), &tag].concat());
+        assert_eq!(pcm.frames(), fixture.frames, "in front of {} bytes", tag.len());
+        pcm.assert_part_of(&whole);
+    }
+}
+
+#[test]
+fn a_tag_behind_mp3_is_not_played() {
+    let mp3 = media::file("file/vbr.mp3").unwrap();
+    let tag = mp3.windows(4).position(|word| word == b"Xing").unwrap() - 36;
+    let audio = (tag + 4..).find(|&at| mp3[at..at + 2] == mp3[tag..tag + 2]).unwrap();
+    let whole = decode(&mp3[audio..]);
+    // A picture that holds what looks like frames.
+    let pcm = decode(&[&mp3[audio..], &ape_tag(&mp3[audio + 5..60_000])].concat());
+    assert_eq!(pcm.frames(), whole.frames());
+}
+
+#[test]
+fn what_follows_a_hole_in_flac_keeps_its_place() {
+    let fixture = media::find("lossless.flac").unwrap();
+    let whole = decode(fixture.bytes());
+    let half = fixture.bytes().len() / 2;
+    let bytes = [&fixture.bytes()[..half], &fixture.bytes()[half + 5000..]].concat();
+    let pcm = assert_seeks(&bytes, "FLAC with a hole");
+    assert_eq!(pcm.frames(), fixture.frames);
+    let channels = whole.channels();
+    assert_eq!(pcm.samples[300_000 * channels..], whole.samples[300_000 * channels..]);
+}
+
+/// The pages of an Ogg file.
+fn pages(bytes: &[u8]) -> Vec<Vec<u8>> {
+    let mut pages = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let segments = usize::from(rest[26]);
+        let len = 27 + segments + rest[27..27 + segments].iter().map(|&len| usize::from(len)).sum::<usize>();
+        pages.push(rest[..len].to_vec());
+        rest = &rest[len..];
+    }
+    pages
+}
+
+/// Makes the checksum of a page right.
+fn seal(page: &mut [u8]) {
+    page[22..26].fill(0);
+    let crc = page.iter().fold(0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte) << 24, |crc, _| {
+            if crc >> 31 == 1 { crc << 1 ^ 0x04C1_1DB7 } else { crc << 1 }
+        })
+    });
+    page[22..26].copy_from_slice(&crc.to_le_bytes());
+}
+
+fn granule(page: &[u8]) -> i64 {
+    i64::from_le_bytes(page[6..14].try_into().unwrap())
+}
+
+#[test]
+fn what_follows_a_lost_page_of_ogg_keeps_its_place() {
+    let fixture = media::find("vorbis.ogg").unwrap();
+    let whole = decode(fixture.bytes());
+    let mut pages = pages(fixture.bytes());
+    let at = pages.len() / 2;
+    pages.remove(at);
+    let after = granule(&pages[at]) as usize * whole.channels();
+    let bytes = pages.concat();
+    let pcm = assert_seeks(&bytes, "Ogg with a hole");
+    assert_eq!(pcm.frames(), fixture.frames);
+    assert_eq!(pcm.samples[after..], whole.samples[after..]);
+}
+
+#[test]
+fn pages_of_another_stream_between_are_no_loss() {
+    let fixture = media::find("vorbis.ogg").unwrap();
+    let mut pages = pages(fixture.bytes());
+    let mut other = pages[0].clone();
+    other[14] ^= 0xFF;
+    seal(&mut other);
+    let mut mixed = vec![pages.remove(0), other.clone()];
+    for (number, page) in pages.into_iter().enumerate() {
+        mixed.push(page);
+        other[5] = 0;
+        other[18..22].copy_from_slice(&(number as u32 + 77).to_le_bytes());
+        seal(&mut other);
+        mixed.push(other.clone());
+    }
+    assert_seeks(&mixed.concat(), "two streams").assert_part_of(&decode(fixture.bytes()));
+}
+
+/// `ffmpeg -ss … -c copy` writes such files: the first packets lie before time 0.
+#[test]
+fn ogg_that_begins_before_its_time_plays_from_its_first_packet() {
+    let fixture = media::find("vorbis.ogg").unwrap();
+    let whole = decode(fixture.bytes());
+    let mut pages = pages(fixture.bytes());
+    for page in pages.iter_mut().filter(|page| granule(page) > 0) {
+        let moved = granule(page) - 900;
+        page[6..14].copy_from_slice(&moved.to_le_bytes());
+        seal(page);
+    }
+    let pcm = assert_seeks(&pages.concat(), "Ogg before its time");
+    assert_eq!(pcm.frames(), fixture.frames);
+    pcm.assert_part_of(&whole);
+}
+
+#[test]
+fn a_chain_of_two_rates_can_be_sought_in() {
+    let bytes = include_bytes!("media/chain.ogg");
+    // Two seconds of 16 kHz, two of 11.025 kHz.
+    assert_eq!(open(bytes).unwrap().spec().sample_rate, 16_000);
+    let pcm = assert_seeks(bytes, "a chain");
+    assert_eq!(pcm.frames(), 64_000);
+}
+
+#[test]
+fn seeks_in_matroska_are_exact() {
+    for (name, bytes, frames) in [
+        ("Vorbis", &include_bytes!("media/vorbis.mka")[..], 88_576),
+        ("MP2", &include_bytes!("media/mp2.mka")[..], 66_816),
+    ] {
+        assert_eq!(assert_seeks(bytes, name).frames(), frames, "{name}");
+    }
+}
+
+#[test]
+fn a_seek_in_vorbis_in_matroska_does_not_begin_at_the_start() {
+    let mut decoder = open(include_bytes!("media/vorbis.mka")).unwrap();
+    let whole = read_all(&mut decoder).unwrap();
+    // A damaged cluster near the start: who reads on from there does not come by.
+    let mut bytes = include_bytes!("media/vorbis.mka").to_vec();
+    let cluster = bytes.windows(4).position(|word| word == [0x1F, 0x43, 0xB6, 0x75]).unwrap();
+    bytes[cluster + 1500..cluster + 1600].fill(0);
+    let mut decoder = open(&bytes).unwrap();
+    decoder.seek(70_000).unwrap();
+    let part = read_all(&mut decoder).unwrap();
+    assert_eq!((part.start, part.end()), (70_000, whole.end()));
+    part.assert_part_of(&whole);
+}
+
+/// The HE-AAC fixtures as files: fragmented MP4, and bare ADTS frames.
+#[cfg(feature = "fdk-aac")]
+fn he_aac_files() -> Vec<(&'static Fixture, Vec<u8>)> {
+    let mut files = Vec::new();
+    for name in ["wild-fmp4-he-aac", "wild-fmp4-he-aac-v2"] {
+        let fixture = media::find(name).unwrap();
+        let folder = fixture.folder();
+        let parts = ["init.mp4", "seg0.m4s", "seg1.m4s", "seg2.m4s"].map(|part| folder.get(part).unwrap());
+        files.push((fixture, parts.concat()));
+        let mut adts = Vec::new();
+        let mut demuxer = Fmp4Demuxer::new();
+        for part in parts {
+            demuxer.push(bytes::Bytes::from_static(part)).unwrap();
+            while let Some(packet) = demuxer.next_packet().unwrap() {
+                let len = packet.data.len() as u32 + 7;
+                // AAC-LC of 22.05 kHz: the bands and the stereo are told by the packets alone.
+                let channels = if name.ends_with("v2") { 1 } else { 2 };
+                let head =
+                    0xFFF1_u64 << 40 | 1 << 38 | 7 << 34 | channels << 30 | u64::from(len) << 13 | 0x7FF << 2;
+                adts.extend_from_slice(&head.to_be_bytes()[1..]);
+                adts.extend_from_slice(packet.data);
+            }
+        }
+        files.push((fixture, adts));
+    }
+    files
+}
+
+#[test]
+#[cfg(feature = "fdk-aac")]
+fn he_aac_files_stand_where_the_reference_decoder_puts_them() {
+    for (fixture, file) in he_aac_files() {
+        let mut decoder = open(&file).unwrap();
+        let pcm = read_all(&mut decoder).unwrap();
+        assert_eq!((pcm.start, pcm.frames()), (0, fixture.frames), "{}", fixture.name);
+        fixture
+            .reference
+            .check(&pcm.samples)
+            .unwrap_or_else(|mismatch| panic!("{}: {mismatch}", fixture.name));
+        for target in [0, 60_001] {
+            assert_eq!(decoder.seek(target).unwrap(), target);
+            let mut part = Pcm { start: target, ..Pcm::default() };
+            while part.frames() < 12_000
+                && let Some(chunk) = decoder.next_chunk().unwrap()
+            {
+                part.add(&chunk);
+            }
+            let (whole, part) = (signal::channel(&pcm.samples, 2, 0), signal::channel(&part.samples, 2, 0));
+            let at = signal::align(&whole, &part[8192..10_240], target as i64 + 8192, 3000).unwrap();
+            assert_eq!(at.offset, target as i64 + 8192, "{} from {target}", fixture.name);
+        }
+    }
+}

@@ -213,6 +213,18 @@ impl HlsError {
         }
     }
 
+    /// Whether a segment arrived and its bytes are not what they should be: an error page, nothing at all, garbage.
+    pub(crate) fn is_damaged(&self) -> bool {
+        let Self::Decode { source, .. } = self else { return false };
+        matches!(
+            **source,
+            DecodeError::NotMedia(_)
+                | DecodeError::Malformed(_)
+                | DecodeError::Demux(_)
+                | DecodeError::TooManyBadPackets { .. }
+        )
+    }
+
     /// An error that was read from the store; one that a failed fetch left there comes back as what it was.
     pub(crate) fn from_storage(what: Fetching, url: Url, source: StorageError) -> Self {
         if let StorageError::Source { source, .. } = &source

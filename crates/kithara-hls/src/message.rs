@@ -105,6 +105,8 @@ pub struct Failure {
     pub status: Option<u16>,
     /// The variant can never be decoded here.
     pub is_unsupported: bool,
+    /// The segment arrived, and is not media.
+    pub is_damaged: bool,
     /// What happened.
     pub error: Arc<HlsError>,
 }
@@ -112,6 +114,11 @@ pub struct Failure {
 impl Failure {
     /// Reads from `error` what the remedy depends on.
     pub(crate) fn new(error: HlsError) -> Self {
-        Self { status: error.status(), is_unsupported: error.is_unsupported(), error: Arc::new(error) }
+        Self {
+            status: error.status(),
+            is_unsupported: error.is_unsupported(),
+            is_damaged: error.is_damaged(),
+            error: Arc::new(error),
+        }
     }
 }

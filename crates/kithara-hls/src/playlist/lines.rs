@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-/// Lines with their numbers from 1, without terminators (`\n`, `\r\n`, `\r`) and surrounding white space.
+/// Lines with their numbers from 1, without terminators (`\n`, `\r\n`, `\r`) and surrounding white space or zeros (writers of
+/// fixed buffers pad with them).
 #[derive(Debug, Clone)]
 pub(super) struct Lines<'a> {
     rest: Option<&'a [u8]>,
@@ -40,11 +41,15 @@ impl<'a> Iterator for Lines<'a> {
         };
         self.number += 1;
         let text = match String::from_utf8_lossy(line) {
-            Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
-            Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+            Cow::Borrowed(text) => Cow::Borrowed(text.trim_matches(is_blank)),
+            Cow::Owned(text) => Cow::Owned(text.trim_matches(is_blank).to_owned()),
         };
         Some(Line { number: self.number, text, len: line.len() })
     }
+}
+
+fn is_blank(char: char) -> bool {
+    char.is_whitespace() || char == '\0'
 }
 
 #[cfg(test)]
@@ -57,5 +62,11 @@ mod tests {
             Lines::new(b"a\nb\r\nc\r\rd \xff\ne").map(|line| (line.number, line.text)).collect();
         let expected = [(1, "a"), (2, "b"), (3, "c"), (4, ""), (5, "d \u{fffd}"), (6, "e")];
         assert_eq!(lines, expected.map(|(number, text)| (number, Cow::Borrowed(text))));
+    }
+
+    #[test]
+    fn zeros_around_lines_do_not_count() {
+        let lines: Vec<_> = Lines::new(b"\0#EXTINF:4,\na\0 \n\0\0\0").map(|line| line.text).collect();
+        assert_eq!(lines, ["#EXTINF:4,", "a", ""]);
     }
 }

@@ -103,7 +103,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     /// The remedies, in this order: the same source again where the entity changed; new URLs where access was refused;
-    /// the variant's redundant sources; another variant; silence, where a server says that it does not have the segment.
+    /// the variant's redundant sources; another variant; silence, where a server says that it does not have the segment, or
+    /// sends something else under its name.
     pub(super) fn on_failed(&mut self, segment: usize, variant: usize, failure: Failure) {
         let start = self.parts.playlists.span(variant, segment).map_or(self.cursor, |(start, _)| start);
         let refused = matches!(failure.status, Some(401 | 403 | 410));
@@ -123,7 +124,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         if !place.failed.contains(&variant) {
             place.failed.push(variant);
         }
-        let missing = matches!(failure.status, Some(404 | 410 | 500..));
+        let missing = failure.is_damaged || matches!(failure.status, Some(404 | 410 | 500..));
         if missing && segment > 0 && !self.has_untried() && self.gaps_around(variant, segment) < MAX_GAPS {
             self.silence(start, failure.error);
             return;

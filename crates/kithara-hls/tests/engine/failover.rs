@@ -87,6 +87,41 @@ async fn single_gaps_are_bridged_however_many_and_a_hole_of_four_is_an_error() {
     assert!(matches!(error, HlsError::Net { .. }), "{error:?}");
 }
 
+/// Error pages with status 200, files that were never written: what comes under a segment's name is not always one.
+#[tokio::test]
+async fn a_segment_that_is_no_media_is_silence_like_one_that_is_missing() {
+    let noise: Vec<u8> = (0..40_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    for name in ["ts-aac", "aac4"] {
+        let entry = media::all().iter().find(|fixture| fixture.name.starts_with(name)).unwrap().entry;
+        let folder = entry.rsplit_once('/').unwrap().0;
+        let segment = format!("/{folder}/{}", names(text(entry))[1]);
+        for body in [&b""[..], b"<html>Backend unavailable</html>", &noise, &[0; 50_000]] {
+            let origin = Origin::start().await.unwrap();
+            let whole = read_all(&mut open(&origin, &format!("/{entry}"), options()).await).await;
+            origin.serve(&segment, kithara_testkit::Resource::new(bytes::Bytes::copy_from_slice(body)));
+            let mut stream = open(&origin, &format!("/{entry}"), options()).await;
+            let samples = read_all(&mut stream).await;
+            assert_eq!(stream.stats().gaps, 1, "{entry}: {} bytes", body.len());
+            assert_eq!(samples.len(), whole.len(), "{entry}: {} bytes", body.len());
+            let first = whole.len() / 10;
+            assert!(difference(&samples[..first], &whole[..first]) < 1e-6);
+            assert!(samples[whole.len() * 9 / 10..].iter().any(|sample| sample.abs() > 0.01), "goes on");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_is_no_media_is_found_in_another_variant() {
+    let origin = Origin::start().await.unwrap();
+    let page = kithara_testkit::Resource::new(bytes::Bytes::from_static(b"<html>Backend unavailable</html>"));
+    for variant in ["64k", "128k"] {
+        origin.serve(&segment_path(variant, 1), page.clone());
+    }
+    let mut stream = open(&origin, MASTER, options()).await;
+    read_all(&mut stream).await;
+    assert_eq!(stream.stats().gaps, 0);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_part_of_a_file_that_fails_while_others_arrive_does_not_leave_the_reader_waiting() {
     let origin = Origin::start().await.unwrap();

@@ -6,6 +6,7 @@ mod failover;
 mod formats;
 mod growing;
 mod keys;
+mod lengths;
 mod seeking;
 mod slow;
 mod support;

@@ -1,15 +1,16 @@
 //! Ogg files: Vorbis, FLAC or Opus, also chained, also cut out of a longer stream.
 
+mod link;
 mod mapping;
 mod page;
 
+use self::link::{Count, Link};
 use self::mapping::{MAX_HEADER, Mapping};
 use self::page::{MAX_PAGE, Page};
 use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::source::Window;
 use crate::DecodeError;
 use crate::codec::{CodecDecoder, preroll_of};
-use crate::resample::rescale_signed;
 
 /// Header pages that are believed.
 const MAX_HEADER_PAGES: usize = 4096;
@@ -17,36 +18,6 @@ const MAX_HEADER_PAGES: usize = 4096;
 const MAX_PACKET: usize = 8 << 20;
 /// Bytes at the end of a file that are searched for its last page.
 const TAIL: u64 = 2 * MAX_PAGE as u64;
-
-/// One link of a chain: a stream with headers of its own.
-#[derive(Clone, Debug)]
-struct Link {
-    serial: u32,
-    mapping: Mapping,
-    /// Offset of its very first page.
-    head: u64,
-    /// Offset of the first page of audio.
-    start: u64,
-    /// Granule position of its first frame.
-    origin: i64,
-    /// Frames of the links before it, at the rate of the first one.
-    base: i64,
-    /// The rate of the first link.
-    rate: u32,
-}
-
-impl Link {
-    /// Where a granule position stands in the file, at the rate of the first link.
-    fn frame_of(&self, granule: i64) -> i64 {
-        let frames = granule - self.origin - i64::from(self.mapping.pre_skip);
-        self.base + rescale_signed(frames, self.rate, self.mapping.sample_rate)
-    }
-
-    fn granule_of(&self, frame: i64) -> i64 {
-        let frames = rescale_signed(frame.saturating_sub(self.base), self.mapping.sample_rate, self.rate);
-        frames.saturating_add(self.origin + i64::from(self.mapping.pre_skip))
-    }
-}
 
 pub(super) struct OggFile {
     window: Window,
@@ -70,32 +41,6 @@ pub(super) struct OggFile {
     is_fresh: bool,
     /// Something was lost before the next packet.
     is_lost: bool,
-}
-
-/// Frames of the packets that end on the pages it was given, as far as they began there.
-#[derive(Default)]
-struct Count {
-    frames: i64,
-    /// Frames of the packet that goes on on the next page.
-    open: Option<i64>,
-}
-
-impl Count {
-    fn add(&mut self, page: &Page, mapping: &mut Mapping) {
-        let mut at = 0;
-        let mut is_rest = page.is_continued;
-        for (len, is_end) in page.pieces() {
-            // A packet over several pages is measured by its beginning.
-            if !is_rest {
-                self.open = Some(mapping.frames_of(&page.body[at..at + len]) as i64);
-            }
-            if is_end {
-                self.frames += self.open.take().unwrap_or(0);
-            }
-            is_rest = false;
-            at += len;
-        }
-    }
 }
 
 /// Opens the Ogg file that begins at the window's position.

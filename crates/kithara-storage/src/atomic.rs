@@ -7,6 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::StorageError;
+use crate::block_on::drives_a_runtime;
 use crate::replace::{Step, read_limited, remove, replace};
 use crate::resource::off_runtime;
 
@@ -81,22 +82,32 @@ impl AtomicResource {
         }
     }
 
-    /// [`Atomic::read`] for plain threads.
+    /// [`Atomic::read`] for plain threads and `spawn_blocking`.
     ///
     /// # Errors
-    /// As `read`.
+    /// As `read`, and [`StorageError::InAsync`] for a file on a thread that drives a runtime.
     pub fn read_blocking(&self) -> Result<Option<Bytes>, StorageError> {
+        self.check_thread()?;
+        self.read_now()
+    }
+
+    fn read_now(&self) -> Result<Option<Bytes>, StorageError> {
         match &self.place {
             Place::Disk(path) => read_limited(path, self.limit),
             Place::Memory(content) => Ok(content.lock().clone()),
         }
     }
 
-    /// [`Atomic::write`] for plain threads.
+    /// [`Atomic::write`] for plain threads and `spawn_blocking`.
     ///
     /// # Errors
-    /// As `write`.
+    /// As `write`, and [`StorageError::InAsync`] for a file on a thread that drives a runtime.
     pub fn write_blocking(&self, content: &[u8]) -> Result<(), StorageError> {
+        self.check_thread()?;
+        self.write_now(content)
+    }
+
+    fn write_now(&self, content: &[u8]) -> Result<(), StorageError> {
         if content.len() > self.limit {
             return Err(StorageError::TooLarge { size: content.len() as u64, limit: self.limit as u64 });
         }
@@ -111,11 +122,16 @@ impl AtomicResource {
         }
     }
 
-    /// [`Atomic::remove`] for plain threads.
+    /// [`Atomic::remove`] for plain threads and `spawn_blocking`.
     ///
     /// # Errors
-    /// As `remove`.
+    /// As `remove`, and [`StorageError::InAsync`] for a file on a thread that drives a runtime.
     pub fn remove_blocking(&self) -> Result<(), StorageError> {
+        self.check_thread()?;
+        self.remove_now()
+    }
+
+    fn remove_now(&self) -> Result<(), StorageError> {
         match &self.place {
             Place::Disk(path) => remove(path).map_err(|e| StorageError::io("remove", path, e)),
             Place::Memory(place) => {
@@ -123,6 +139,11 @@ impl AtomicResource {
                 Ok(())
             }
         }
+    }
+
+    fn check_thread(&self) -> Result<(), StorageError> {
+        let is_file = matches!(self.place, Place::Disk(_));
+        if is_file && drives_a_runtime() { Err(StorageError::InAsync) } else { Ok(()) }
     }
 
     async fn elsewhere<T: Send + 'static>(
@@ -139,21 +160,21 @@ impl AtomicResource {
 
 impl Atomic for AtomicResource {
     async fn read(&self) -> Result<Option<Bytes>, StorageError> {
-        self.elsewhere(|this| this.read_blocking()).await
+        self.elsewhere(|this| this.read_now()).await
     }
 
     async fn write(&self, content: &[u8]) -> Result<(), StorageError> {
         match &self.place {
             Place::Disk(_) => {
                 let content = content.to_vec();
-                self.elsewhere(move |this| this.write_blocking(&content)).await
+                self.elsewhere(move |this| this.write_now(&content)).await
             }
-            Place::Memory(_) => self.write_blocking(content),
+            Place::Memory(_) => self.write_now(content),
         }
     }
 
     async fn remove(&self) -> Result<(), StorageError> {
-        self.elsewhere(|this| this.remove_blocking()).await
+        self.elsewhere(|this| this.remove_now()).await
     }
 }
 

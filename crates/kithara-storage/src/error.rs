@@ -67,6 +67,9 @@ pub enum StorageError {
         /// The range.
         range: Range<u64>,
     },
+    /// A blocking call on a thread that drives an async runtime, which it would block.
+    #[error("a blocking call in a thread that drives an async runtime")]
+    InAsync,
     /// A size above a limit.
     #[error("{size} bytes exceed the limit of {limit}")]
     TooLarge {

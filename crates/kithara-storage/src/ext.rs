@@ -3,7 +3,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::{StorageError, Streaming, WaitOutcome, block_on};
+use crate::block_on::block_on_plain;
+use crate::{StorageError, Streaming, WaitOutcome};
 
 /// Conveniences over [`Streaming`], for every implementation of it.
 pub trait StreamingExt: Streaming {
@@ -52,20 +53,20 @@ pub trait StreamingExt: Streaming {
         }
     }
 
-    /// [`Streaming::wait_range`] for plain threads: parks the thread. In a task of a runtime it would block the runtime.
+    /// [`Streaming::wait_range`] for plain threads and `spawn_blocking`: parks the thread.
     ///
     /// # Errors
-    /// As `wait_range`.
+    /// As `wait_range`, and [`StorageError::InAsync`] where it would have to wait on a thread that drives a runtime.
     fn wait_range_blocking(&self, range: Range<u64>) -> Result<WaitOutcome, StorageError> {
-        block_on(self.wait_range(range))
+        block_on_plain(self.wait_range(range))
     }
 
-    /// [`Streaming::read_at`] for plain threads.
+    /// [`Streaming::read_at`] for plain threads and `spawn_blocking`.
     ///
     /// # Errors
-    /// As `read_at`.
+    /// As `read_at`, and [`StorageError::InAsync`] where it would have to wait on a thread that drives a runtime.
     fn read_at_blocking(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
-        block_on(self.read_at(offset, buf))
+        block_on_plain(self.read_at(offset, buf))
     }
 }
 

@@ -1,4 +1,5 @@
 mod backends;
+mod blocking;
 mod disk;
 #[cfg(target_os = "linux")]
 mod full;

@@ -224,6 +224,14 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         }
     }
 
+    /// Removes what is stored under `key`, unless that is all there will be.
+    pub(crate) async fn discard(&self, key: &ResourceKey) -> Result<(), AssetsError> {
+        if self.offline {
+            return Ok(());
+        }
+        self.assets.remove_resource(key).await.map(drop)
+    }
+
     /// The next download that ends; `None` if none is under way. Cancel-safe.
     pub(crate) async fn ended(&mut self) -> Option<FetchOutcome> {
         loop {

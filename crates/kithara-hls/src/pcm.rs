@@ -296,8 +296,9 @@ impl<R: Streaming> HlsPcm<R> {
         let failure = Failure::new(error);
         self.rewind_decoder();
         let resume_at = self.spec_position().saturating_sub(self.decoder.preroll()).min(start);
-        self.adapter.failed(segment, variant, resume_at, failure);
+        // The body first: a store does not remove what is held.
         self.jump();
+        self.adapter.failed(segment, variant, resume_at, failure);
         Ok(())
     }
 

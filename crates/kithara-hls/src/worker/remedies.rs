@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kithara_assets::Assets;
+use kithara_assets::{Assets, ResourceKey};
 use kithara_net::Net;
 use tokio::time::Instant;
 
@@ -27,6 +27,8 @@ const MAX_REASONS: usize = 32;
 #[derive(Default)]
 pub(super) struct Trouble {
     pub(super) reload_wanted: bool,
+    /// What is stored of segments that are no media.
+    spoiled: Vec<ResourceKey>,
     /// Segments to be replaced by silence, by their start.
     pub(super) silent: Vec<(Duration, Arc<HlsError>)>,
     /// Reloads of the playlists on behalf of each variant, since a segment of it last arrived.
@@ -102,7 +104,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         self.trouble.place.insert(place.unwrap_or_else(|| Place { start, ..Place::default() }))
     }
 
-    /// The remedies, in this order: the same source again where the entity changed; new URLs where access was refused;
+    /// The remedies, in this order: the same source again where the entity changed or is no media; new URLs where access was refused;
     /// the variant's redundant sources; another variant; silence, where a server says that it does not have the segment, or
     /// sends something else under its name.
     pub(super) fn on_failed(&mut self, segment: usize, variant: usize, failure: Failure) {
@@ -112,8 +114,15 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             self.trouble.reload_wanted = true;
             return;
         }
+        if failure.is_damaged
+            && let Some(plan) = self.parts.playlists.segment(variant, segment)
+        {
+            // Neither another stream nor another run should meet it.
+            self.trouble.spoiled.push(self.parts.fetches.segment_key(&plan));
+        }
         let place = self.place_at(start);
-        if failure.error.is_of_other_bytes() && place.again < MAX_AGAIN {
+        let again = if failure.is_damaged { 1 } else { MAX_AGAIN };
+        if (failure.error.is_of_other_bytes() || failure.is_damaged) && place.again < again {
             place.again += 1;
             return;
         }
@@ -130,6 +139,20 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             return;
         }
         self.exclude(variant, failure.error);
+    }
+
+    /// Forgets what is stored of segments that are no media. Offline there is nothing better to be had.
+    pub(super) async fn discard_spoiled(&mut self) {
+        for key in std::mem::take(&mut self.trouble.spoiled) {
+            if let Err(error) = self.parts.fetches.discard(&key).await {
+                tracing::debug!(%error, "a segment that is no media stays in the store");
+            }
+        }
+    }
+
+    /// Whether there is something to forget.
+    pub(super) fn has_spoiled(&self) -> bool {
+        !self.trouble.spoiled.is_empty()
     }
 
     /// Segments right before and behind this one that are silent already.

@@ -449,6 +449,9 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
 
     async fn fetch_next(&mut self) -> Result<Option<Self::Item>, HlsError> {
         loop {
+            if self.has_spoiled() {
+                Box::pin(self.discard_spoiled()).await;
+            }
             self.reload_if_wanted().await;
             self.absorb();
             self.look_ahead().await;

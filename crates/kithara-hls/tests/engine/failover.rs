@@ -111,6 +111,30 @@ async fn a_segment_that_is_no_media_is_silence_like_one_that_is_missing() {
 }
 
 #[tokio::test]
+async fn a_segment_that_is_no_media_is_not_kept() {
+    let entry = media::find("ts-aac").unwrap().entry;
+    let origin = Origin::start().await.unwrap();
+    let url = format!("/{entry}");
+    let whole = read_all(&mut open(&origin, &url, options()).await).await;
+    let segment = format!("/{}/{}", entry.rsplit_once('/').unwrap().0, names(text(entry))[1]);
+    let body = media::file(segment.trim_start_matches('/')).unwrap();
+    let page =
+        || kithara_testkit::Resource::new(bytes::Bytes::from_static(b"<html>Backend unavailable</html>"));
+    // The store outlives the first stream.
+    let options = options();
+    origin.serve(&segment, page());
+    let mut stream = open(&origin, &url, options.clone()).await;
+    read_all(&mut stream).await;
+    assert_eq!((stream.stats().gaps, origin.count(&segment)), (1, 3), "asked for once more");
+    drop(stream);
+    origin.serve(&segment, kithara_testkit::Resource::new(bytes::Bytes::from_static(body)));
+    let mut stream = open(&origin, &url, options).await;
+    let samples = read_all(&mut stream).await;
+    assert_eq!(stream.stats().gaps, 0);
+    assert!(difference(&samples, &whole) < 1e-6);
+}
+
+#[tokio::test]
 async fn a_segment_that_is_no_media_is_found_in_another_variant() {
     let origin = Origin::start().await.unwrap();
     let page = kithara_testkit::Resource::new(bytes::Bytes::from_static(b"<html>Backend unavailable</html>"));

@@ -15,11 +15,12 @@ use kithara::assets::{AssetSettings, AssetStore};
 use kithara::bufpool::{PoolSettings, SamplePool};
 use kithara::decode::{AudioSpec, PcmChunk, SegmentDecoder, SegmentDecoderSettings, SegmentStart};
 use kithara::hls::VariantMode;
+use kithara::net::DefaultNet;
 use kithara_testkit::alloc::{Counting, Tally};
 use support::measure::Pairs;
 use support::report::{Report, Target};
 use support::server::Server;
-use support::{child, disk, floor, long, open_file, open_hls, play_hls, runtime};
+use support::{child, disk, floor, long, open_file, open_hls, open_hls_with, play_hls, runtime};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting::new();
@@ -46,6 +47,7 @@ fn main() {
         file(&server.near(long::MP3), disk(folder.path()))
     });
     held(&mut report, &server);
+    held_for_hours(&mut report, &server);
     for (rate, name) in [(None, "decode alone, AAC"), (Some(48_000), "decode + resample alone, AAC")] {
         rows(&mut report, name, Target::Ours(0.0), || (0.0, 0.0), || decode_alone(rate));
     }
@@ -84,32 +86,68 @@ fn presentation(report: &mut Report, server: &Server, variant: &str, name: &str)
     );
 }
 
-/// What is held on the heap while eight segments of 2 MB wait to be heard and nothing is on its way, and by how much that
-/// grows from the second minute to the tenth.
+/// What a stream holds on the heap while its look-ahead is full of segments of 2 MB and nothing is on its way, and by how
+/// much that grows from the second minute to the tenth. Idle connections belong to the network stack, and hyper's read buffers
+/// with them: they have a row of their own.
 fn held(report: &mut Report, server: &Server) {
-    let url = server.near(&long::playlist_path(long::LARGE));
-    let folder = tempfile::tempdir().unwrap();
-    let stores = [
-        ("disk", disk(folder.path()), Target::Ours(1.0)),
-        ("memory", AssetStore::memory(AssetSettings::default()), Target::Ours(10.0)),
-    ];
-    for (name, assets, target) in stores {
-        let (at_rest, growth) = runtime().block_on(async {
-            let before = Tally::now();
-            let mut stream = open_hls(&url, assets, VariantMode::Auto).await;
-            let mut resting = async |until: f64| {
-                while stream.next_chunk().await.unwrap().unwrap().time().as_secs_f64() < until {}
-                // Until the look-ahead is full.
-                tokio::time::sleep(Duration::from_millis(1500)).await;
-                ((Tally::now() - before).live as i64) as f64 / 1e6
-            };
-            let early = resting(60.0).await;
-            (early, resting(540.0).await - early)
-        });
-        report.alone(format!("HLS, segments of 2 MB, {name}: held at rest"), "MB", at_rest, target);
-        let name = format!("HLS, segments of 2 MB, {name}: growth in 8 minutes");
-        report.alone(name, "MB", growth, Target::Ours(0.1));
+    for (name, on_disk, target) in [("disk", true, 1.0), ("memory", false, 10.0)] {
+        let [early, late] = [60.0, 540.0].map(|at| hold(server, long::LARGE, on_disk, at));
+        let name = |what: &str| format!("HLS, segments of 2 MB, {name}: {what}");
+        report.alone(name("held at rest"), "MB", early.stream, Target::Ours(target));
+        report.alone(name("growth in 8 minutes"), "MB", late.stream - early.stream, Target::Ours(0.1));
+        report.alone(name("idle connections"), "MB", early.connections, Target::None);
     }
+}
+
+/// The same of a whole day's work, on request: `KITHARA_BENCH_HOURS=10` plays ten hours of AAC in two minutes, and tells what
+/// the last hour has more than the first. A disk store notes each stored segment in some 140 bytes of memory.
+fn held_for_hours(report: &mut Report, server: &Server) {
+    let hours = long::hours();
+    if hours < 2 {
+        return;
+    }
+    for (name, on_disk) in [("disk", true), ("memory", false)] {
+        let end = hours as f64 * 3_600.0 - 120.0;
+        let [early, late] = [3_600.0, end].map(|at| hold(server, long::HOURS, on_disk, at));
+        let name = |what: &str| format!("HLS AAC, {hours} hours, {name}: {what}");
+        report.alone(name("held after the first"), "MB", early.stream, Target::None);
+        report.alone(
+            name("growth from the first to the last"),
+            "MB",
+            late.stream - early.stream,
+            Target::None,
+        );
+    }
+}
+
+/// Megabytes on the heap.
+struct Held {
+    stream: f64,
+    connections: f64,
+}
+
+/// Plays up to `seconds`, and rests.
+fn hold(server: &Server, variant: &str, on_disk: bool, seconds: f64) -> Held {
+    let folder = tempfile::tempdir().unwrap();
+    let assets = if on_disk { disk(folder.path()) } else { AssetStore::memory(AssetSettings::default()) };
+    let url = server.near(&long::playlist_path(variant));
+    let before = Tally::now();
+    let live = async |after: Duration| {
+        tokio::time::sleep(after).await;
+        ((Tally::now() - before).live as i64) as f64 / 1e6
+    };
+    runtime().block_on(async {
+        let net = DefaultNet::default();
+        let mut stream = open_hls_with(&url, net.clone(), assets.clone(), VariantMode::Auto).await;
+        while stream.next_chunk().await.unwrap().unwrap().time().as_secs_f64() < seconds {}
+        // Until the look-ahead is full.
+        let all = live(Duration::from_millis(1500)).await;
+        drop(stream);
+        let without_stream = live(Duration::from_millis(200)).await;
+        drop(net);
+        let connections = without_stream - live(Duration::from_millis(200)).await;
+        Held { stream: all - connections, connections }
+    })
 }
 
 /// Two rows: bytes, calls. The target is for the bytes, and where it is zero for both.

@@ -8,6 +8,8 @@ use kithara_testkit::{Content, Origin, Resource, media};
 /// How often the eight whole segments (32 s) follow each other.
 const ROUNDS: u64 = 19;
 
+const HEAD: &str = "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"init.mp4\"\n";
+
 /// Whole segments of the bundled presentation.
 const WHOLE: usize = 8;
 
@@ -24,6 +26,14 @@ pub fn init_path(variant: &str) -> String {
 /// The FLAC variant with segments of 2 MB: what is missing is a box that nobody reads.
 pub const LARGE: &str = "flac-2mb";
 const LARGE_SEGMENT: usize = 2_000_000;
+
+/// The AAC variant for as many [`hours`] as are asked for.
+pub const HOURS: &str = "128k-hours";
+
+/// `KITHARA_BENCH_HOURS`, else none.
+pub fn hours() -> u64 {
+    std::env::var("KITHARA_BENCH_HOURS").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
 
 /// Path of the long MP3.
 pub const MP3: &str = "/long/cbr.mp3";
@@ -60,9 +70,11 @@ pub fn mp3() -> Bytes {
 }
 
 pub fn serve(origin: &Origin) {
+    if hours() > 0 {
+        serve_hours(origin);
+    }
     for variant in ["128k", "flac", LARGE] {
-        let mut list =
-            "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n#EXT-X-MAP:URI=\"init.mp4\"\n".to_owned();
+        let mut list = HEAD.to_owned();
         let (init, fragments) = fragments(variant);
         origin.serve(&init_path(variant), Resource::new(init));
         for ((path, length), bytes) in segments(variant).into_iter().zip(fragments) {
@@ -75,6 +87,36 @@ pub fn serve(origin: &Origin) {
         origin.serve(&playlist_path(variant), Resource::new(list));
     }
     origin.serve(MP3, Resource::new(mp3()));
+}
+
+/// Segments that are made while they are sent: hours of them take no memory.
+fn serve_hours(origin: &Origin) {
+    let source = "128k";
+    let (init, round) = fragments(source);
+    let round: Vec<Bytes> = round.take(2 * WHOLE).collect();
+    let ticks = decode_time(&round[WHOLE]) - decode_time(&round[0]);
+    let lengths = lengths(source);
+    let seconds: f64 = lengths[..WHOLE].iter().sum();
+    origin.serve(&init_path(HOURS), Resource::new(init));
+    let mut list = HEAD.to_owned();
+    for n in 0..(hours() as f64 * 3_600.0 / seconds) as usize * WHOLE {
+        let segment = round[n % WHOLE].clone();
+        let at = decode_time_at(&segment);
+        let time = decode_time(&segment) + (n / WHOLE) as u64 * ticks;
+        let content = Content::generated(Some(segment.len() as u64), move |offset, buffer| {
+            let offset = offset as usize;
+            buffer.copy_from_slice(&segment[offset..offset + buffer.len()]);
+            for (place, byte) in (at..).zip(time.to_be_bytes()) {
+                if let Some(slot) = place.checked_sub(offset).and_then(|place| buffer.get_mut(place)) {
+                    *slot = byte;
+                }
+            }
+        });
+        origin.serve(&format!("/long/{HOURS}/{n}.m4s"), Resource::new(content));
+        writeln!(list, "#EXTINF:{},\n{n}.m4s", lengths[n % WHOLE]).unwrap();
+    }
+    list.push_str("#EXT-X-ENDLIST\n");
+    origin.serve(&playlist_path(HOURS), Resource::new(list));
 }
 
 /// The bundled variant that a long one is made of.

@@ -14,7 +14,7 @@ use crate::message::{Failure, HlsCommand, HlsMessage};
 pub const MAX_BUFFERED_CHUNKS: usize = 5;
 
 /// Bytes of bodies that messages already read may keep from eviction: a memory store cannot drop what a message holds.
-const MAX_KEPT_BYTES: u64 = 2 << 20;
+const MAX_KEPT_BYTES: u64 = 1 << 20;
 
 /// Hands the worker's messages to the decoder one by one, and keeps the last few for a step back.
 ///

@@ -18,7 +18,8 @@ use kithara_storage::{
 const FOLDER: &str = "KITHARA_KILL_FOLDER";
 const SEED: &str = "KITHARA_KILL_SEED";
 const KILLS: u64 = 220;
-const LEN: u64 = 1024 * 1024 + 123;
+/// Long enough that space is reserved ahead.
+const LEN: u64 = 3 * 1024 * 1024 + 123;
 const SETTINGS: StorageSettings = StorageSettings { journal_every: 20_000, sync_every: 200_000 };
 
 struct Random(u64);
@@ -167,7 +168,7 @@ fn killed_at_random_moments() {
     let mut random = Random::new(20_260_101);
     let (mut partial, mut empty, mut complete, mut resumed) = (0, 0, 0, 0);
     for round in 0..KILLS {
-        kill_once(folder, round, Duration::from_micros(random.below(8_000)));
+        kill_once(folder, round, Duration::from_micros(random.below(16_000)));
         let resource = open(folder);
         if check_and_remove_if_complete(folder, &resource) {
             complete += 1;

@@ -8,6 +8,7 @@ mod body;
 mod error;
 mod events;
 mod fetch;
+mod growth;
 mod hls;
 mod keys;
 mod message;

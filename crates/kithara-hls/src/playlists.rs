@@ -12,6 +12,7 @@ use crate::abr::AbrController;
 use crate::error::{Fetching, HlsError};
 use crate::events::HlsEvent;
 use crate::fetch::{FetchManager, Window};
+use crate::growth::Loaded;
 use crate::options::{HlsOptions, VariantInfo};
 use crate::playlist::{
     self, CodecKind, KeyInfo, LadderVariant, Map, MasterPlaylist, MediaPlaylist, ParseOptions, Playlist,
@@ -54,17 +55,6 @@ struct Entry {
     source: usize,
     loaded: Option<Loaded>,
 }
-
-#[derive(Clone, Copy)]
-struct Loaded {
-    at: Instant,
-    /// Loads in a row that brought nothing new.
-    unchanged: u32,
-}
-
-/// A list without an end that did not grow in so many loads, two target durations, has ended: a server has to bring
-/// something new within one and a half (RFC 8216, section 6.2.1).
-const MAX_UNCHANGED: u32 = 4;
 
 impl Entry {
     fn new(variant: LadderVariant) -> Self {
@@ -175,13 +165,24 @@ impl PlaylistManager {
         }
     }
 
-    /// Loads the media playlist of `variant` again, past the store.
+    /// Loads the media playlist of `variant` again, past the store. A failure is told once it has come several times in a
+    /// row, or is a refusal.
     pub(crate) async fn reload<N: Net, A: Assets>(
         &mut self,
         variant: usize,
         fetches: &FetchManager<N, A>,
     ) -> Result<(), HlsError> {
-        self.load(variant, fetches, false).await
+        let error = match self.load(variant, fetches, false).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        let loaded = self.entries.get_mut(variant).and_then(|entry| entry.loaded.as_mut());
+        let is_refused = matches!(error.status(), Some(401 | 403 | 410)) || error.is_unsupported();
+        if !is_refused && loaded.is_some_and(Loaded::may_fail) {
+            tracing::debug!(%error, "a list that is known could not be loaded again");
+            return Ok(());
+        }
+        Err(error)
     }
 
     /// Loads the opened playlist again, for the new URLs of its variants; then `variant`'s.
@@ -236,14 +237,11 @@ impl PlaylistManager {
             tracing::debug!(%warning, "a media playlist is not as it should be");
         }
         let entry = &mut self.entries[variant];
-        let end = |media: &MediaPlaylist| media.media_sequence + media.len() as u64;
-        let before = self.timeline.playlist(variant).map(|known| end(known));
+        let before = self.timeline.playlist(variant).map(|known| &**known);
         if !media.is_complete() && before.is_none() {
             self.shared.emit(HlsEvent::EndListMissing { url: from.clone() });
         }
-        let changed = before.is_none_or(|before| before != end(&media)) || media.is_complete();
-        let unchanged = if changed { 0 } else { entry.loaded.map_or(0, |loaded| loaded.unchanged) + 1 };
-        entry.loaded = Some(Loaded { at: Instant::now(), unchanged });
+        entry.loaded = Some(Loaded::after(entry.loaded, before, &media));
         self.timeline.insert(variant, Arc::new(media));
         Ok(())
     }
@@ -251,9 +249,7 @@ impl PlaylistManager {
     /// When a playlist that may still grow is to be loaded again; `None` where the list is complete, or has not grown
     /// for so long that it must be.
     pub(crate) fn reload_due(&self, variant: usize) -> Option<Instant> {
-        let loaded = self.entries.get(variant)?.loaded.filter(|loaded| loaded.unchanged < MAX_UNCHANGED)?;
-        let delay = self.timeline.playlist(variant)?.reload_delay(loaded.unchanged == 0)?;
-        Some(loaded.at + delay)
+        self.entries.get(variant)?.loaded?.due(self.timeline.playlist(variant)?)
     }
 
     /// Goes over to the next redundant source of a variant, if there is one that was not tried.

@@ -11,6 +11,7 @@
 //! same seconds off.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -244,6 +245,13 @@ impl Track {
     fn base_of_successor(&self, successor: &MediaPlaylist) -> i64 {
         let old = &self.playlist;
         let since_base = |start: Option<Duration>| nanos(start.unwrap_or_default());
+        match renumbered(old, successor) {
+            Some(Renumbered::From(index)) => {
+                return self.base.saturating_add(since_base(old.start_of(index)));
+            }
+            Some(Renumbered::Anew) => return self.base.saturating_add(nanos(old.duration())),
+            None => {}
+        }
         if let Some(index) = old.index_of(successor.media_sequence) {
             return self.base.saturating_add(since_base(old.start_of(index)));
         }
@@ -277,6 +285,35 @@ impl Track {
             end.saturating_sub(nanos(sibling.duration()))
         })
     }
+}
+
+/// What became of the numbers of segments in a reload, where they say nothing.
+enum Renumbered {
+    /// The first segment of the successor is this one.
+    From(usize),
+    /// Who writes the list has begun anew: nothing of it was there before.
+    Anew,
+}
+
+/// Whether a list goes on although its numbers say something else: the names of the segments tell.
+fn renumbered(old: &MediaPlaylist, successor: &MediaPlaylist) -> Option<Renumbered> {
+    let first = successor.name_of(0)?;
+    let is_named = |index: usize| old.name_of(index).as_ref() == Some(&first);
+    let rises = successor.media_sequence > old.media_sequence;
+    let steps_back = successor.index_of(old.media_sequence).and_then(|index| successor.name_of(index));
+    let numbers_hold = old.index_of(successor.media_sequence).is_some_and(is_named)
+        || steps_back.is_some_and(|name| old.name_of(0) == Some(name));
+    if rises || numbers_hold {
+        return None;
+    }
+    if let Some(index) = (0..old.len()).rev().find(|&index| is_named(index)) {
+        return Some(Renumbered::From(index));
+    }
+    let is_new =
+        |name: &(&str, Range<u64>)| (0..old.len()).all(|index| old.name_of(index).as_ref() != Some(name));
+    let fell = successor.media_sequence.saturating_mul(2) < old.media_sequence;
+    let last = successor.name_of(successor.len() - 1)?;
+    (fell && is_new(&first) && is_new(&last)).then_some(Renumbered::Anew)
 }
 
 /// Whether two playlists number their discontinuity domains from the same beginning. Two complete ones do if their

@@ -236,6 +236,13 @@ impl MediaPlaylist {
         if start.precise { Some(position) } else { self.start_of(self.index_at(position)?) }
     }
 
+    /// What a segment is called, without a query, which may be another one in each load; and its sub-range.
+    pub(crate) fn name_of(&self, index: usize) -> Option<(&str, Range<u64>)> {
+        let record = self.table.record(index)?;
+        let uri = self.table.text(record.uri);
+        Some((uri.split(['?', '#']).next().unwrap_or(uri), record.byte_range.clone()))
+    }
+
     /// How long to wait, from the beginning of one load to the next; `None` where the list is complete.
     ///
     /// One target duration after a load that brought something new, half of one otherwise; never less than half a

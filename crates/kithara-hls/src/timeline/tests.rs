@@ -312,3 +312,34 @@ mod random {
         }
     }
 }
+
+/// A live playlist of these names, four seconds each, with a number for the first.
+fn named(sequence: u64, names: &[&str]) -> Arc<MediaPlaylist> {
+    let segments: String = names.iter().map(|name| format!("#EXTINF:4,\n{name}\n")).collect();
+    playlist(&format!("#EXT-X-MEDIA-SEQUENCE:{sequence}\n{segments}"))
+}
+
+#[test]
+fn a_list_whose_numbers_stand_still_or_fall_goes_on_by_its_names() {
+    // Numbers that stand still, as without EXT-X-MEDIA-SEQUENCE.
+    let mut timeline = Timeline::new();
+    timeline.insert(0, named(0, &["a", "b", "c"]));
+    timeline.insert(0, named(0, &["b?token=2", "c?token=2", "d?token=2"]));
+    assert_eq!(timeline.start_of(0, 0), Some(secs(4.0)));
+    assert_eq!(timeline.duration_of(0), Some(secs(16.0)));
+    // Numbers that begin anew in the middle of the list.
+    let mut timeline = Timeline::new();
+    timeline.insert(0, named(70, &["c", "d", "e"]));
+    timeline.insert(0, named(0, &["d", "e", "f"]));
+    assert_eq!(timeline.duration_of(0), Some(secs(16.0)));
+    // Numbers and names that begin anew.
+    timeline.insert(0, named(100, &["x98", "x99", "x100"]));
+    let end = timeline.duration_of(0).unwrap();
+    timeline.insert(0, named(0, &["x0", "x1"]));
+    assert_eq!(timeline.start_of(0, 0), Some(end));
+    // An older copy of the list is no such thing, whatever its tokens.
+    timeline.insert(0, named(5, &["x5", "x6"]));
+    let start = timeline.start_of(0, 0).unwrap();
+    timeline.insert(0, named(4, &["x4?old", "x5?old"]));
+    assert_eq!(timeline.start_of(0, 1), Some(start));
+}

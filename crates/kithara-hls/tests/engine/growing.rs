@@ -46,3 +46,68 @@ async fn a_list_whose_end_tag_was_forgotten_ends_all_the_same() {
     assert_eq!(samples.len(), whole.len());
     assert!(origin.count("/forgotten.m3u8") <= 6, "and does not ask for ever");
 }
+
+/// An encoder that pauses, a list that is replaced while it is read, a server that has a bad moment.
+#[tokio::test]
+async fn a_live_list_that_pauses_and_fails_for_a_while_is_played_to_its_end() {
+    let origin = Origin::start().await.unwrap();
+    let loads = AtomicUsize::new(0);
+    origin.answer("/live.m3u8", move |_| match loads.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::ok().resource(playlist(growing(1, false))),
+        1..=6 => Reply::ok().resource(playlist(growing(2, false))),
+        7 => Reply::status(404),
+        8 => Reply::ok().resource(playlist("")),
+        9 => Reply::ok().resource(playlist("<html>Bad Gateway</html>")),
+        _ => Reply::ok().resource(playlist(growing(usize::MAX, true))),
+    });
+    let mut stream = open(&origin, "/live.m3u8", options()).await;
+    let samples = tokio::time::timeout(Duration::from_secs(60), read_all(&mut stream)).await.expect("ends");
+    let whole = read_all(&mut open(&origin, "/hls/ts-aac/index.m3u8", options()).await).await;
+    assert_eq!(samples.len(), whole.len());
+}
+
+#[tokio::test]
+async fn a_live_list_that_is_gone_for_good_is_an_error() {
+    let origin = Origin::start().await.unwrap();
+    let loads = AtomicUsize::new(0);
+    origin.answer("/live.m3u8", move |_| match loads.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::ok().resource(playlist(growing(2, false))),
+        _ => Reply::status(404),
+    });
+    let mut stream = open(&origin, "/live.m3u8", options()).await;
+    let read = async {
+        loop {
+            match stream.next_chunk().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("ends as if nothing were missing"),
+                Err(error) => break error,
+            }
+        }
+    };
+    let error = tokio::time::timeout(Duration::from_secs(60), read).await.expect("ends");
+    assert_eq!(error.status(), Some(404), "{error:?}");
+}
+
+/// Each load shows the next two segments, and numbers them from 0.
+#[tokio::test]
+async fn a_sliding_list_without_numbers_is_played_by_its_names() {
+    let origin = Origin::start().await.unwrap();
+    let loads = AtomicUsize::new(0);
+    let all = names(text("hls/aac4/64k/index.m3u8")).len();
+    origin.answer("/live.m3u8", move |_| {
+        let from = loads.fetch_add(1, Ordering::SeqCst).min(all - 2);
+        let list = text("hls/aac4/64k/index.m3u8");
+        let extinf: Vec<&str> = list.lines().filter(|line| line.starts_with("#EXTINF")).collect();
+        let mut out = String::from("#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n");
+        out += "#EXT-X-MAP:URI=\"/hls/aac4/64k/init.mp4\"\n";
+        for (extinf, name) in extinf.into_iter().zip(names(list)).skip(from).take(2) {
+            out += &format!("{extinf}\n/hls/aac4/64k/{name}\n");
+        }
+        let end = if from == all - 2 { "#EXT-X-ENDLIST\n" } else { "" };
+        Reply::ok().resource(playlist(out + end))
+    });
+    let mut stream = open(&origin, "/live.m3u8", options()).await;
+    let samples = tokio::time::timeout(Duration::from_secs(60), read_all(&mut stream)).await.expect("ends");
+    let whole = read_all(&mut open(&origin, "/hls/aac4/64k/index.m3u8", options()).await).await;
+    assert_eq!(samples.len(), whole.len());
+}

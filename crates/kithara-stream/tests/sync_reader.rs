@@ -218,7 +218,15 @@ fn stored_bytes_cost_no_task() {
     }
     assert!(all == truth(0..100_000));
     assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
-    assert_eq!(*threads.lock().unwrap(), vec![thread::current().id(); 11], "ten reads, and one of the end");
+    assert_eq!(*threads.lock().unwrap(), vec![thread::current().id(); 5], "four chunks, and the end");
+
+    threads.lock().unwrap().clear();
+    reader.rewind().unwrap();
+    for part in all.chunks_mut(20_000) {
+        reader.read_exact(part).unwrap();
+    }
+    assert!(all == truth(0..100_000));
+    assert_eq!(*threads.lock().unwrap(), vec![thread::current().id(); 5], "long reads go past the chunks");
 }
 
 #[test]

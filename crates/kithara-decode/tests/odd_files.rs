@@ -15,7 +15,6 @@ use kithara_decode::demux::{Demuxer, Fmp4Demuxer};
 use kithara_decode::{ByteSource, MediaDecoder};
 use kithara_stream::MediaInfo;
 use kithara_testkit::media::{self, Fixture};
-#[cfg(feature = "fdk-aac")]
 use kithara_testkit::signal;
 
 /// The segments of an HLS fixture as one file.
@@ -174,6 +173,68 @@ fn what_follows_a_hole_in_flac_keeps_its_place() {
     assert_eq!(pcm.frames(), fixture.frames);
     let channels = whole.channels();
     assert_eq!(pcm.samples[300_000 * channels..], whole.samples[300_000 * channels..]);
+}
+
+/// 16-bit stereo AIFF; its length as `frames` says, and a chunk behind the sound.
+fn aiff(samples: &[u8], frames: u32) -> Vec<u8> {
+    let sound = frames * 4 + 8;
+    let mut out = b"FORM".to_vec();
+    out.extend_from_slice(&(4 + 26 + 8 + sound + 12).to_be_bytes());
+    out.extend_from_slice(b"AIFFCOMM\0\0\0\x12\0\x02");
+    out.extend_from_slice(&frames.to_be_bytes());
+    // 44,100 as an extended float.
+    out.extend_from_slice(&[0, 16, 0x40, 0x0E, 0xAC, 0x44, 0, 0, 0, 0, 0, 0]);
+    out.extend_from_slice(b"SSND");
+    out.extend_from_slice(&sound.to_be_bytes());
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(samples);
+    out.extend_from_slice(b"ANNO\0\0\0\x04note");
+    out
+}
+
+#[test]
+fn aiff_that_was_cut_short_gives_what_is_there() {
+    let samples: Vec<u8> = (0..40_000 * 4u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as u8).collect();
+    let whole = decode(&aiff(&samples, 40_000));
+    assert_eq!(whole.frames(), 40_000);
+    let cut = &aiff(&samples, 40_000)[..80_000];
+    let pcm = assert_seeks(cut, "cut AIFF");
+    assert!((19_900..20_000).contains(&pcm.frames()), "{}", pcm.frames());
+    pcm.assert_part_of(&whole);
+}
+
+/// A station that changes its encoder, or files that were joined.
+#[test]
+fn frames_of_another_rate_behind_those_of_a_file_are_played_too() {
+    let mp3 = media::file("file/vbr.mp3").unwrap();
+    let (low, segments) = joined("wild-bare-mp3");
+    assert_ne!((low.sample_rate, low.channels), (44_100, 2));
+    let (first, second) = (decode(mp3), decode(&segments));
+    let id3 = kithara_testkit::odd::id3::tag(3, &kithara_testkit::odd::id3::frame(b"TIT2", b"\0Next"));
+    for between in [&b""[..], &id3] {
+        let bytes = [mp3, between, &segments].concat();
+        let mut decoder = open(&bytes).unwrap();
+        let pcm = read_all(&mut decoder).unwrap();
+        // Ahead of what was played as well.
+        for decoder in [&mut decoder, &mut open(&bytes).unwrap()] {
+            for target in [first.end() + 40_000, 60_000, pcm.end() - 30_000] {
+                decoder.seek(target).unwrap();
+                let part = read_all(decoder).unwrap();
+                assert_eq!((part.start, part.end()), (target, pcm.end()));
+                let (whole, part) =
+                    (signal::channel(&pcm.samples, 2, 0), signal::channel(&part.samples, 2, 0));
+                let at = signal::align(&whole, &part[..2048], target as i64, 300).unwrap();
+                // The place in the second rate is rounded.
+                assert!(
+                    (at.offset - target as i64).abs() <= 1 && at.similarity > 0.99,
+                    "{at:?} for {target}"
+                );
+            }
+        }
+        let seconds = |pcm: &common::Pcm| pcm.frames() as f64 / f64::from(pcm.spec.unwrap().sample_rate);
+        let wanted = seconds(&first) + seconds(&second);
+        assert!((seconds(&pcm) - wanted).abs() < 0.1, "{} of {wanted}", seconds(&pcm));
+    }
 }
 
 /// The pages of an Ogg file.

@@ -82,7 +82,14 @@ impl SymphoniaFile {
         let state = ViewState::default();
         state.hide_length(!knows_length);
         let origin = Origin { format, window: Arc::new(Mutex::new(window)), head: head.into(), tail };
-        let (mut reader, track) = origin.open(&state)?;
+        let (mut reader, track) = match origin.open(&state) {
+            Err(error @ DecodeError::Malformed(_)) => {
+                // The file may end before what its headers point to: take it as it comes.
+                state.hide_seeking(true);
+                origin.open(&state).map_err(|_| error)?
+            }
+            opened => opened?,
+        };
         state.hide_length(false);
         let params = audio_params(&track).ok_or_else(no_audio)?;
         let tags = read_tags(&mut *reader);

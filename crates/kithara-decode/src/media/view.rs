@@ -18,6 +18,7 @@ pub(super) struct ViewState {
 #[derive(Default)]
 struct Shared {
     hides_length: AtomicBool,
+    hides_seeking: AtomicBool,
     resume: AtomicBool,
     fault: Mutex<Option<io::Error>>,
 }
@@ -26,6 +27,11 @@ impl ViewState {
     /// Whether the reader is told no length (so that it does not go and look at the end).
     pub(super) fn hide_length(&self, hide: bool) {
         self.shared.hides_length.store(hide, Ordering::Relaxed);
+    }
+
+    /// Whether the reader is told that it cannot move (so that it takes what comes, and looks for nothing behind it).
+    pub(super) fn hide_seeking(&self, hide: bool) {
+        self.shared.hides_seeking.store(hide, Ordering::Relaxed);
     }
 
     /// The source's own error behind whatever the format reader made of it.
@@ -117,7 +123,7 @@ impl Seek for View {
 
 impl MediaSource for View {
     fn is_seekable(&self) -> bool {
-        self.window.lock().source().is_seekable()
+        !self.state.shared.hides_seeking.load(Ordering::Relaxed) && self.window.lock().source().is_seekable()
     }
 
     fn byte_len(&self) -> Option<u64> {

@@ -300,6 +300,14 @@ impl MediaBuilder {
         if header.playlist_type == Some(PlaylistType::Vod) && !header.end_list {
             cx.warn("a VOD playlist without EXT-X-ENDLIST: it may be cut short");
         }
+        let target = header.target_duration.filter(|target| !target.is_zero());
+        if self.end == 0
+            && !self.table.is_empty()
+            && let Some(target) = target
+        {
+            cx.warn("no segment has a duration: each is taken to last EXT-X-TARGETDURATION");
+            self.end = self.table.spread(u64::try_from(target.as_nanos()).unwrap_or(u64::MAX));
+        }
         self.table.finish(self.end);
         MediaPlaylist {
             target_duration: header.target_duration.unwrap_or(rounded),

@@ -91,6 +91,16 @@ impl Table {
         u32::try_from(self.records.len()).unwrap_or(u32::MAX)
     }
 
+    /// Gives each segment this many nanoseconds. Returns the end of the last one.
+    pub(super) fn spread(&mut self, nanos: u64) -> u64 {
+        let mut start = 0u64;
+        for record in &mut self.records {
+            record.start = start;
+            start = start.saturating_add(nanos);
+        }
+        start
+    }
+
     pub(super) fn finish(&mut self, end: u64) {
         self.end = end;
         self.records.shrink_to_fit();

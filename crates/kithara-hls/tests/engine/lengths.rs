@@ -76,3 +76,17 @@ async fn a_segment_that_is_not_as_long_as_its_extinf_says_is_told_of() {
         assert!(told[0].contains("segment=1"), "{told:?}");
     }
 }
+
+#[tokio::test]
+async fn a_list_without_any_duration_is_played() {
+    let list = text(media::find("ts-aac").unwrap().entry);
+    let without: String = list
+        .lines()
+        .map(|line| if line.starts_with("#EXTINF") { "#EXTINF:0,\n".into() } else { format!("{line}\n") })
+        .collect();
+    let origin = Origin::start().await.unwrap();
+    origin.serve("/hls/ts-aac/other.m3u8", playlist(without));
+    let samples = read_all(&mut open(&origin, "/hls/ts-aac/other.m3u8", options()).await).await;
+    let whole = read_all(&mut open(&origin, "/hls/ts-aac/index.m3u8", options()).await).await;
+    assert_eq!(samples.len(), whole.len());
+}

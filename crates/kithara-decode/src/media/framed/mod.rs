@@ -1,5 +1,6 @@
 //! MP3 and ADTS files: frames one behind the other, with tags around them and perhaps damage between.
 
+mod pieces;
 mod seek;
 
 use std::io;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
 
+use self::pieces::Pieces;
 use self::seek::{Guess, Index};
 use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::Tags;
@@ -22,6 +24,8 @@ use crate::demux::Codec;
 const MAX_FRAME: usize = 8191;
 /// Following headers that must agree before a frame behind damage is believed.
 const CONFIRMATIONS: usize = 3;
+/// Following headers that must agree before the file is taken to go on as something else.
+const CHANGE_CONFIRMATIONS: usize = 8;
 
 pub(super) struct FramedFile {
     kind: Kind,
@@ -44,8 +48,10 @@ pub(super) struct FramedFile {
     guess: Option<Guess>,
     /// Bytes and packets of the beginning of the audio.
     rate: Option<(u64, u64)>,
-    /// Frames that the codec gives before frame 0.
-    delay: i64,
+    /// What the file was found to be made of.
+    pieces: Pieces,
+    /// What the codec was told of last.
+    announced: Header,
     /// Bytes per packet on average, of files of one constant bit rate: as a fraction.
     constant: Option<(u64, u64)>,
     /// A tag says that the bit rate varies.
@@ -119,7 +125,8 @@ impl FramedFile {
             may_estimate,
             guess: Guess::by_tag(&tag, tag_at),
             rate: None,
-            delay: i64::from(start),
+            pieces: Pieces::new(reference, -i64::from(start)),
+            announced: reference,
             constant,
             is_variable,
             is_lost: false,
@@ -176,6 +183,9 @@ impl FramedFile {
     /// Makes the window begin with a frame; `None` at the end.
     fn find(&mut self) -> Result<Option<Header>, DecodeError> {
         self.window.consume(std::mem::take(&mut self.current));
+        if !self.is_estimated {
+            self.reference = self.pieces.at(self.number).header;
+        }
         let data = self.window.peek(HEADER_LEN)?;
         if let Some(mut header) = self.kind.parse(data).filter(|header| header.agrees(&self.reference)) {
             let available = self.window.peek(header.len)?.len();
@@ -187,7 +197,16 @@ impl FramedFile {
             return Ok(Some(header).filter(|_| self.kind == Kind::MpegAudio));
         }
         let Some(header) = self.resync()? else { return Ok(None) };
-        if self.number > 0 {
+        if !header.agrees(&self.reference) {
+            // Another file was joined to it, or a station changed its encoder.
+            self.reference = header;
+            self.constant = None;
+            if !self.is_estimated {
+                self.pieces.begin(self.number, header);
+            }
+            return Ok(Some(header));
+        }
+        if !self.pieces.begins_with(self.number) {
             // The first frame behind damage (or the tag of a file that follows in this one) is given up, as the reference
             // decoder does: what it needs from before is lost.
             self.window.consume(header.len);
@@ -197,7 +216,7 @@ impl FramedFile {
         Ok(Some(header))
     }
 
-    /// Looks for the next frames behind damage or a tag.
+    /// Looks for the next frames behind damage or a tag: such as before, or others that go on for longer.
     fn resync(&mut self) -> Result<Option<Header>, DecodeError> {
         loop {
             let data = self.window.peek(MAX_FRAME)?;
@@ -217,7 +236,8 @@ impl FramedFile {
                 Some(at) => self.window.consume(at),
             }
             if let Some(header) = confirm(&mut self.window, self.kind, CONFIRMATIONS)?
-                && header.agrees(&self.reference)
+                && (header.agrees(&self.reference)
+                    || confirm(&mut self.window, self.kind, CHANGE_CONFIRMATIONS)?.is_some())
             {
                 return Ok(Some(header));
             }
@@ -230,24 +250,34 @@ impl Backend for FramedFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         let Some(header) = self.find()? else { return Ok(Event::End) };
         self.note(&header);
-        let position =
-            i64::try_from(self.number * u64::from(self.reference.frames)).unwrap_or(i64::MAX) - self.delay;
+        let position = self.pieces.position_of(self.number);
+        let change =
+            if header.agrees(&self.announced) { None } else { Some(parameters(self.kind, &header)?) };
+        if change.is_some() {
+            self.announced = header;
+        }
         self.number += 1;
         self.current = header.len;
         let data = &self.window.available()[header.skip..header.len];
         Ok(Event::Packet(Packet {
             data,
             position: Some(position),
-            frames: u64::from(header.frames),
+            frames: self.pieces.in_first(u64::from(header.frames), &header),
             trim_end: 0,
-            change: None,
+            change,
             is_discontinuity: std::mem::take(&mut self.is_lost),
         }))
     }
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
-        let frame = frame.saturating_add(self.delay).max(0).unsigned_abs();
-        self.go_to(frame / u64::from(self.reference.frames))
+        loop {
+            let target = self.pieces.number_of(frame);
+            let found = self.go_to(target)?;
+            // On the way the file may have turned out to go on as something else.
+            if self.pieces.number_of(frame) == target {
+                return Ok(found);
+            }
+        }
     }
 
     fn is_estimated(&self) -> bool {

@@ -126,3 +126,15 @@ fn start_of_the_master_serves_where_the_media_playlist_has_none() {
         Some(std::time::Duration::ZERO)
     );
 }
+
+#[test]
+fn segments_without_any_duration_last_the_target_duration() {
+    let list =
+        media("#EXT-X-TARGETDURATION:4\n#EXTINF:0,\na\n#EXTINF:0,\nb\n#EXTINF:0,\nc\n#EXT-X-ENDLIST\n");
+    assert_eq!(list.duration(), std::time::Duration::from_secs(12));
+    assert_eq!(list.start_of(2), Some(std::time::Duration::from_secs(8)));
+    assert_eq!(list.warnings.len(), 1);
+    // One without is one without.
+    let list = media("#EXT-X-TARGETDURATION:4\n#EXTINF:4,\na\n#EXTINF:0,\nb\n#EXT-X-ENDLIST\n");
+    assert_eq!(list.duration(), std::time::Duration::from_secs(4));
+}

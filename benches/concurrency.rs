@@ -3,10 +3,11 @@
 //!
 //! The listening process has a runtime of one thread, so that the CPU that it takes is that of one core; commits of the
 //! store are synchronised by tokio's blocking threads beside it. The floor is a process that does the same by bare reqwest
-//! (whole segments, no cache) and bare Symphonia, which decodes packet by packet as it is heard. By default 100 streams for 10 s; a thousand for a minute:
+//! (whole segments, no cache) and bare Symphonia, which decodes packet by packet as it is heard. By default 100 streams for
+//! 10 s; a thousand for a minute, where one core is too slow for them (`ulimit -n 20000` first):
 //!
 //! ```sh
-//! KITHARA_BENCH_STREAMS=1000 KITHARA_BENCH_SECONDS=60 cargo bench --bench concurrency
+//! KITHARA_BENCH_STREAMS=1000 KITHARA_BENCH_SECONDS=60 KITHARA_BENCH_THREADS=2 cargo bench --bench concurrency
 //! ```
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -53,6 +54,7 @@ fn main() {
         "folder": folder.path(),
         "streams": streams,
         "seconds": seconds,
+        "threads": number("KITHARA_BENCH_THREADS", 1),
     });
     let (ours, bare) = (child::call("ours", &arguments), child::call("bare", &arguments));
     let figure = |answer: &Value, name: &str| answer[name].as_f64().unwrap();
@@ -136,7 +138,15 @@ where
 {
     let streams = arguments["streams"].as_u64().unwrap();
     let seconds = arguments["seconds"].as_u64().unwrap();
-    support::runtime().block_on(async {
+    let runtime = match arguments["threads"].as_u64().unwrap() {
+        0 | 1 => support::runtime(),
+        threads => tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads as usize)
+            .enable_all()
+            .build()
+            .unwrap(),
+    };
+    runtime.block_on(async {
         let opening = Duration::from_secs_f64((streams - FIRST) as f64 / OPENED_PER_SECOND);
         let until = Instant::now() + ALONE + opening + SETTLING + Duration::from_secs(seconds);
         let mut listeners = JoinSet::new();

@@ -332,6 +332,23 @@ fn seeks_in_matroska_are_exact() {
     }
 }
 
+/// The encoder's padding stands behind the last packet alone.
+#[test]
+fn the_padding_of_the_last_packet_in_matroska_is_not_heard() {
+    let pcm = assert_seeks(include_bytes!("media/mp3.mka"), "MP3 with DiscardPadding");
+    assert_eq!(pcm.frames(), 45_205);
+}
+
+#[test]
+fn matroska_that_was_cut_short_gives_what_is_there() {
+    let bytes = include_bytes!("media/vorbis.mka");
+    let whole = decode(bytes);
+    let pcm = decode(&bytes[..bytes.len() / 2]);
+    let share = pcm.frames() as f64 / whole.frames() as f64;
+    assert!((0.3..0.6).contains(&share), "{share}");
+    pcm.assert_part_of(&whole);
+}
+
 #[test]
 fn a_seek_in_vorbis_in_matroska_does_not_begin_at_the_start() {
     let mut decoder = open(include_bytes!("media/vorbis.mka")).unwrap();

@@ -173,6 +173,11 @@ impl Window {
         &self.buffer[self.start..]
     }
 
+    /// What is left of the bytes before the position.
+    pub(super) fn history(&self) -> &[u8] {
+        &self.buffer[..self.start]
+    }
+
     /// What is at hand, at least `count` bytes of it unless the source ends before.
     pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.available().len() < count && !self.at_end {

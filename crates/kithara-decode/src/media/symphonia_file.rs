@@ -35,6 +35,8 @@ pub(super) struct SymphoniaFile {
     packet: Option<SymphoniaPacket>,
     /// The packet is still to be given.
     is_pending: bool,
+    /// What follows the packet, where it matters whether it is the last one.
+    ahead: Option<Result<SymphoniaPacket, DecodeError>>,
     /// Frame 0 of the presentation, in ticks.
     zero: i64,
     is_ended: bool,
@@ -102,6 +104,7 @@ impl SymphoniaFile {
             rate: if params.codec == CODEC_ID_OPUS { 48_000 } else { params.sample_rate.unwrap_or(0) },
             packet: None,
             is_pending: false,
+            ahead: None,
             zero: 0,
             is_ended: false,
             grid: grid_of(&params),
@@ -171,17 +174,41 @@ impl SymphoniaFile {
         if std::mem::take(&mut self.is_pending) {
             return Ok(true);
         }
+        let next = match self.ahead.take() {
+            Some(next) => Some(next?),
+            None => self.read_packet()?,
+        };
+        let Some(packet) = next else { return Ok(false) };
+        if self.origin.format == Format::Matroska {
+            self.ahead = self.read_packet().transpose();
+        }
+        self.packet = Some(packet);
+        Ok(true)
+    }
+
+    /// The next packet of the track.
+    fn read_packet(&mut self) -> Result<Option<SymphoniaPacket>, DecodeError> {
         while !self.is_ended {
             match self.read()? {
-                Some(packet) if packet.track_id == self.track => {
-                    self.packet = Some(packet);
-                    return Ok(true);
-                }
+                Some(packet) if packet.track_id == self.track => return Ok(Some(packet)),
                 Some(_) => {}
                 None => self.is_ended = true,
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// Frames of the packet's end that are not to be heard, which Symphonia does not tell of the last packet of a Matroska file:
+    /// its `DiscardPadding` stands right behind it.
+    fn padding(&self, packet: &SymphoniaPacket) -> u64 {
+        if self.origin.format != Format::Matroska || self.ahead.is_some() {
+            return 0;
+        }
+        let window = self.origin.window.lock();
+        discard_padding(window.history(), &packet.data).map_or(0, |nanos| {
+            let frames = u128::from(nanos) * u128::from(self.rate);
+            u64::try_from((frames + 500_000_000) / 1_000_000_000).unwrap_or(0)
+        })
     }
 
     /// Time of the packet, in ticks.
@@ -207,6 +234,7 @@ impl SymphoniaFile {
         let reader = &mut self.reader;
         self.is_ended = false;
         self.is_pending = false;
+        self.ahead = None;
         let sought = catch_unwind(AssertUnwindSafe(|| reader.seek(SeekMode::Accurate, to).map(|_| true)));
         match settle(sought, &self.state) {
             Ok(true) => {}
@@ -220,7 +248,7 @@ impl SymphoniaFile {
     fn reopen(&mut self) -> Result<(), DecodeError> {
         let (reader, _) = self.origin.open(&self.state)?;
         self.reader = reader;
-        (self.is_ended, self.is_pending) = (false, false);
+        (self.is_ended, self.is_pending, self.ahead) = (false, false, None);
         Ok(())
     }
 
@@ -250,7 +278,7 @@ impl Backend for SymphoniaFile {
             data: &packet.data,
             position: self.position().map(|position| position - self.lead),
             frames: u64::try_from(self.frame_of(duration)).unwrap_or(0),
-            trim_end: packet.trim_end.get(),
+            trim_end: packet.trim_end.get().max(self.padding(packet)),
             change: None,
             is_discontinuity: false,
         }))
@@ -278,6 +306,22 @@ impl Backend for SymphoniaFile {
     fn resume(&mut self) {
         self.state.resume();
     }
+}
+
+/// The longest padding that is believed, in nanoseconds.
+const MAX_PADDING: u64 = 500_000_000;
+
+/// Nanoseconds of the `DiscardPadding` element that follows `packet` in its block group, within a few bytes.
+fn discard_padding(bytes: &[u8], packet: &[u8]) -> Option<u64> {
+    let tail = &packet[packet.len().saturating_sub(16)..];
+    let end = bytes.len().checked_sub(tail.len())?;
+    let at = (0..=end).rev().find(|&at| !tail.is_empty() && bytes[at..].starts_with(tail))? + tail.len();
+    let behind = &bytes[at..bytes.len().min(at + 24)];
+    let found = behind.windows(2).position(|id| id == [0x75, 0xA2])? + 2;
+    let len = usize::from(*behind.get(found)? & 0x0F);
+    let value = behind.get(found + 1..found + 1 + len).filter(|value| (1..=8).contains(&value.len()))?;
+    let nanos = value.iter().fold(0, |nanos, &byte| nanos << 8 | u64::from(byte));
+    (nanos < MAX_PADDING).then_some(nanos)
 }
 
 /// Makes an error of ours out of what Symphonia did: the source's own error before all else.

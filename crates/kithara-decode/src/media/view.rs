@@ -127,6 +127,8 @@ impl MediaSource for View {
     }
 
     fn byte_len(&self) -> Option<u64> {
-        if self.state.shared.hides_length.load(Ordering::Relaxed) { None } else { self.length() }
+        let hides = [&self.state.shared.hides_length, &self.state.shared.hides_seeking]
+            .map(|hides| hides.load(Ordering::Relaxed));
+        if hides.contains(&true) { None } else { self.length() }
     }
 }

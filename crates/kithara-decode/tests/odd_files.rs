@@ -49,6 +49,51 @@ impl ByteSource for Far {
     }
 }
 
+/// A file of unknown length, as one that is sent in chunks.
+struct Endless(Cursor<Vec<u8>>);
+
+impl Read for Endless {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl Seek for Endless {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match to {
+            SeekFrom::End(_) => Err(io::ErrorKind::Unsupported.into()),
+            to => self.0.seek(to),
+        }
+    }
+}
+
+impl ByteSource for Endless {
+    fn byte_len(&self) -> Option<u64> {
+        None
+    }
+}
+
+#[test]
+fn fragmented_mp4_of_unknown_length_is_played_and_sought_in() {
+    for name in ["aac4/128k", "wild-fmp4-dash"] {
+        let fixture = media::find(name).unwrap();
+        let (_, segments) = joined(name);
+        let init = fixture.folder().files().find(|(name, _)| name.starts_with("init")).unwrap().1;
+        let bytes = [init, &segments].concat();
+        let whole = assert_seeks(&bytes, name);
+        assert_eq!(whole.frames(), fixture.frames, "{name}");
+        let source = Endless(Cursor::new(bytes));
+        let mut decoder = MediaDecoder::open(source, &MediaInfo::default(), options()).unwrap();
+        read_all(&mut decoder).unwrap().assert_part_of(&whole);
+        for target in [whole.end() * 3 / 4, 0, 50_000] {
+            decoder.seek(target).unwrap();
+            let part = read_all(&mut decoder).unwrap();
+            assert_eq!((part.start, part.end()), (target, whole.end()), "{name}");
+            part.assert_part_of(&whole);
+        }
+    }
+}
+
 /// A decoder of a far file, and the bytes it has read.
 fn far(bytes: Vec<u8>) -> (MediaDecoder, Arc<AtomicU64>) {
     let read = Arc::new(AtomicU64::new(0));

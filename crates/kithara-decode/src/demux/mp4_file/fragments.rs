@@ -172,7 +172,8 @@ impl Fragments {
         described: &Described,
         pts: u64,
     ) -> Result<u64, Mp4FileError> {
-        if !self.has_index && self.points.last().is_none_or(|last| last.time <= pts) {
+        // To the start it is never far.
+        if pts > 0 && !self.has_index && self.points.last().is_none_or(|last| last.time <= pts) {
             self.read_back_index(window, described)?;
         }
         let found = self.points.partition_point(|point| point.time <= pts);
@@ -213,7 +214,7 @@ impl Fragments {
         self.next_pts = (point.and_then(|point| i64::try_from(point.time).ok()).unwrap_or(0), false);
     }
 
-    /// Reads the random access index at the end of the file, if there is one.
+    /// Reads the random access index at the end of the file, if there is one, and if it is known where the end is.
     fn read_back_index<R: Read + Seek>(
         &mut self,
         window: &mut Window<R>,
@@ -223,7 +224,15 @@ impl Fragments {
             return Ok(());
         }
         let Some(track) = described.track() else { return Ok(()) };
-        let file_len = window.file_len().map_err(|source| io(self.walk, source))?;
+        let file_len = match window.file_len() {
+            Ok(file_len) => file_len,
+            // Nobody knows where the end is, yet: fragments are walked.
+            Err(error) if error.kind() == std::io::ErrorKind::Unsupported => {
+                self.has_looked = false;
+                return Ok(());
+            }
+            Err(source) => return Err(io(self.walk, source)),
+        };
         // The last box is `mfro`: 16 bytes that end with the size of `mfra`.
         let Some(at) = file_len.checked_sub(16) else { return Ok(()) };
         if window.fill(at, 16).map_err(|source| io(at, source))? < 16 {

@@ -278,7 +278,9 @@ fn seek(runtime: &Runtime) {
             // The first connection brings the beginning and is then busy with nothing.
             let held = Gate::new();
             origin.script(&path, [Reply::ok().stall_at(48 * 1024, &held)]);
-            let options = in_memory();
+            let mut options = in_memory();
+            // To about the place, by one request: the exact one can only be counted from the start in these files.
+            options.exact_seek = false;
             runtime.block_on(async {
                 let mut stream = File::open(url.clone(), options.clone()).await.unwrap();
                 stream.next_chunk().await.unwrap().unwrap();

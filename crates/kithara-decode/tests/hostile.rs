@@ -33,10 +33,12 @@ fn play_file(bytes: Vec<u8>, seeks: &[u64]) {
         }
     }
     for &target in seeks {
-        if decoder.seek(target).is_ok()
+        // A damaged header may say that the file ends before it does: then the seek goes there.
+        if let Ok(at) = decoder.seek(target)
             && let Ok(Some(chunk)) = decoder.next_chunk()
         {
-            assert_eq!(chunk.position(), target);
+            assert!(at <= target);
+            assert_eq!(chunk.position(), at);
         }
     }
     assert!(position < MOST_FRAMES);
@@ -47,7 +49,18 @@ fn files() -> &'static Vec<Vec<u8>> {
     static FILES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
     FILES.get_or_init(|| {
         let files = media::all().iter().filter(|fixture| fixture.kind == Kind::File);
-        files.map(|fixture| fixture.bytes()[..fixture.bytes().len().min(60_000)].to_vec()).collect()
+        let files = files.map(|fixture| fixture.bytes().to_vec());
+        let streams = ["ts-aac", "ts-mp3"].map(|name| {
+            segments(media::find(name).unwrap()).iter().flat_map(|segment| segment.body.to_vec()).collect()
+        });
+        let others = [
+            &include_bytes!("media/vorbis.mka")[..],
+            include_bytes!("media/mp3.mka"),
+            include_bytes!("media/chain.ogg"),
+        ];
+        let others = others.into_iter().map(<[u8]>::to_vec);
+        let all = files.chain(streams).chain(others);
+        all.map(|bytes: Vec<u8>| bytes[..bytes.len().min(60_000)].to_vec()).collect()
     })
 }
 
@@ -81,7 +94,7 @@ proptest! {
 
     #[test]
     fn damaged_files(
-        index in 0usize..8,
+        index in 0usize..13,
         hits in proptest::collection::vec(any::<(u16, u8)>(), 0..40),
         head in proptest::collection::vec((0u16..400, any::<u8>()), 0..4),
         hole: (u16, u16),

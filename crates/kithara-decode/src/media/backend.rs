@@ -8,6 +8,9 @@ use super::details::Tags;
 use crate::DecodeError;
 use crate::codec::CodecDecoder;
 
+/// A hole that positions tell of behind a loss is believed up to this length, in seconds.
+pub(super) const MAX_HOLE_SECONDS: i64 = 3600;
+
 /// One packet of the stream.
 pub(super) struct Packet<'a> {
     pub(super) data: &'a [u8],

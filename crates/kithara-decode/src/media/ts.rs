@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::backend::{Backend, Event, Opened, Packet, Stream};
+use super::backend::{Backend, Event, MAX_HOLE_SECONDS, Opened, Packet, Stream};
 use super::details::Tags;
 use super::source::Window;
 use crate::DecodeError;
@@ -14,8 +14,6 @@ use crate::resample::rescale_signed;
 
 /// Looks at timestamps that one seek may take.
 const MAX_LOOKS: u32 = 12;
-/// A hole that timestamps tell of behind a loss is believed up to this length.
-const MAX_HOLE_SECONDS: i64 = 60;
 /// Bytes that are read through rather than looked for a nearer place in.
 const READ_THROUGH: u64 = 96 * 1024;
 

@@ -6,7 +6,7 @@ mod metadata;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_FLAC;
 
 use self::frame::{HEADER_MAX, Header, Info};
-use super::backend::{Backend, Event, Opened, Packet, Stream};
+use super::backend::{Backend, Event, MAX_HOLE_SECONDS, Opened, Packet, Stream};
 use super::details::Tags;
 use super::source::Window;
 use crate::DecodeError;
@@ -162,7 +162,9 @@ impl Backend for FlacFile {
         self.current = len;
         // Frames were lost: what follows them keeps its place.
         let is_sound = self.info.total.is_none_or(|total| header.sample < total);
-        let is_discontinuity = is_sound && self.expected.is_some_and(|expected| header.sample > expected);
+        let most = u64::from(self.info.sample_rate) * MAX_HOLE_SECONDS.unsigned_abs();
+        let is_hole = |expected: u64| (expected + 1..=expected.saturating_add(most)).contains(&header.sample);
+        let is_discontinuity = is_sound && self.expected.is_some_and(is_hole);
         self.expected = Some(header.sample + u64::from(header.block));
         let position = i64::try_from(header.sample).unwrap_or(i64::MAX).saturating_sub_unsigned(self.first.1);
         let data = &self.window.available()[..len];

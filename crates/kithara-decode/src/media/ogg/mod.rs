@@ -7,7 +7,7 @@ mod page;
 use self::link::{Count, Link};
 use self::mapping::{MAX_HEADER, Mapping};
 use self::page::{MAX_PAGE, Page};
-use super::backend::{Backend, Event, Opened, Packet, Stream};
+use super::backend::{Backend, Event, MAX_HOLE_SECONDS, Opened, Packet, Stream};
 use super::source::Window;
 use crate::DecodeError;
 use crate::codec::{CodecDecoder, preroll_of};
@@ -280,7 +280,11 @@ impl OggFile {
         let mut count = Count::default();
         count.add(&self.page, &mut link.mapping);
         link.mapping.forget_last_packet();
-        self.granule = match self.page.granule {
+        let most = i64::from(link.mapping.sample_rate) * MAX_HOLE_SECONDS;
+        let is_believed = |granule: &i64| {
+            self.granule.is_none_or(|known| granule - count.frames <= known.saturating_add(most))
+        };
+        self.granule = match self.page.granule.filter(is_believed) {
             Some(granule) if !self.page.is_last => Some(granule - count.frames),
             // Its end is cut short, or stands on a later page: nothing was lost but what lies between.
             _ => self.granule,

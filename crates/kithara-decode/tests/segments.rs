@@ -144,6 +144,8 @@ fn the_first_segment_may_lie_in_the_init_section() {
     }
     pcm.assert_part_of(&whole);
     assert_eq!((pcm.start, pcm.end()), (0, whole.end()));
+    // They come again after a seek to the start.
+    decode_from(&mut straight, &segments, 10, 200_000).assert_part_of(&whole);
     // Where decoding begins elsewhere, they do not come again.
     let mut reader = decoder();
     reader.set_anchor(straight.anchor().unwrap());

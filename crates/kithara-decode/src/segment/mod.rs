@@ -37,6 +37,8 @@ pub struct SegmentDecoder {
     feed: Feed,
     segment: Option<Segment>,
     init: Option<Bytes>,
+    /// There are packets in the init section, as some packagers make it.
+    init_holds_media: bool,
     variant: Option<usize>,
     /// What went wrong where it could not be said.
     failure: Option<DecodeError>,
@@ -86,6 +88,7 @@ impl SegmentDecoder {
             feed: Feed::Unknown(BytesMut::new()),
             segment: None,
             init: None,
+            init_holds_media: false,
             variant: None,
             failure: None,
         }
@@ -98,8 +101,13 @@ impl SegmentDecoder {
     pub fn begin_segment(&mut self, start: SegmentStart) -> Result<(), DecodeError> {
         let same_variant = self.variant == Some(start.variant);
         let same_init = same_bytes(self.init.as_ref(), start.init.as_ref());
-        let continues =
-            same_variant && same_init && !start.discontinuity && matches!(self.feed, Feed::Known(..));
+        // The first segment again, after a seek: what lies in the init section is part of it.
+        let repeats_init = start.is_first && self.init_holds_media;
+        let continues = same_variant
+            && same_init
+            && !start.discontinuity
+            && !repeats_init
+            && matches!(self.feed, Feed::Known(..));
         if self.core.sync == Sync::Counting && start.discontinuity {
             self.core.sync = Sync::NewTimeline;
         } else if self.core.sync == Sync::Counting && !continues {
@@ -114,6 +122,7 @@ impl SegmentDecoder {
         if !continues {
             self.feed = Feed::Unknown(BytesMut::new());
             self.init = None;
+            self.init_holds_media = false;
             self.core.expect_new_track();
             if let Some(init) = init {
                 self.read_init(init)?;
@@ -136,6 +145,7 @@ impl SegmentDecoder {
         demuxer.push(init.clone())?;
         // Asking for a packet makes the demuxer read it.
         let holds_media = demuxer.next_packet()?.is_some();
+        self.init_holds_media = holds_media;
         if let Some(track) = demuxer.track() {
             self.core.prepare(track)?;
         }

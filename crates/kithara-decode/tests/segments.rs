@@ -461,3 +461,18 @@ fn the_preroll_is_known_before_and_after_the_track_is() {
     assert_eq!(reader.track().unwrap().sample_rate, 44_100);
     assert!(reader.anchor().is_some());
 }
+
+/// Whole files as segments, the index behind the sound, as some segmenters write them.
+#[test]
+fn segments_that_are_whole_files_with_their_index_at_the_end() {
+    let body = Bytes::from_static(media::file("file/tail.m4a").unwrap());
+    let mut segment =
+        Segment { start: SegmentStart { is_first: true, ..SegmentStart::default() }, body: body.clone() };
+    let once = decode_segments(decoder(), std::slice::from_ref(&segment), usize::MAX);
+    segment.start.duration = once.spec.unwrap().position_of(once.frames());
+    let mut next = segment.clone();
+    next.start.is_first = false;
+    next.start.timeline_start = segment.start.duration;
+    let twice = decode_segments(decoder(), &[segment, next], usize::MAX);
+    assert_eq!(twice.frames(), 2 * once.frames());
+}

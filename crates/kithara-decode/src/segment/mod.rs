@@ -176,10 +176,10 @@ impl SegmentDecoder {
         match &mut self.feed {
             Feed::Known(container, demuxer) => {
                 // Segments may change their container without anything in the playlist to tell: an init section goes on
-                // to apply where what it does not belong to is spliced in behind it.
+                // to apply where what it does not belong to is spliced in behind it. One that is a whole file begins anew.
                 if is_head
                     && let Sniff::Found(other) = sniff(&data)
-                    && other != *container
+                    && (other != *container || self.init.is_none() && data.get(4..8) == Some(b"ftyp"))
                 {
                     self.init = None;
                     return self.choose(other, data);

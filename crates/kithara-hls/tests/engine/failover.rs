@@ -111,6 +111,24 @@ async fn a_segment_that_is_no_media_is_silence_like_one_that_is_missing() {
 }
 
 #[tokio::test]
+async fn a_run_of_segments_that_are_no_media_is_an_error() {
+    let origin = Origin::start().await.unwrap();
+    let page = kithara_testkit::Resource::new(bytes::Bytes::from_static(b"<html>Backend unavailable</html>"));
+    for index in 2..6 {
+        origin.serve(&segment_path("64k", index), page.clone());
+    }
+    let mut stream = open(&origin, "/hls/aac4/64k/index.m3u8", options()).await;
+    let error = loop {
+        match stream.next_chunk().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("ends as if nothing were missing"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, HlsError::Decode { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_segment_that_is_no_media_is_not_kept() {
     let entry = media::find("ts-aac").unwrap().entry;
     let origin = Origin::start().await.unwrap();

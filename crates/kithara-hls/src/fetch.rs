@@ -1,7 +1,8 @@
 //! Getting bytes: from the store if they are there, from the network into the store if not.
 
+use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use kithara_assets::{Assets, AssetsError, KeyPolicy, Processor, ResourceKey};
@@ -116,6 +117,8 @@ pub(crate) struct FetchManager<N, A> {
     net: N,
     assets: A,
     root: Url,
+    /// Tells the live windows of this stream from those of others.
+    session: u128,
     policy: KeyPolicy,
     offline: bool,
     keep_keys: bool,
@@ -134,6 +137,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             net: options.net.clone(),
             assets: options.assets.clone(),
             root,
+            session: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()),
             policy: options.key_policy.clone(),
             offline: options.offline,
             keep_keys: options.store_keys,
@@ -148,11 +152,6 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         self.offline
     }
 
-    /// Whether keys may rest in the store.
-    pub(crate) fn keeps_keys(&self) -> bool {
-        self.keep_keys
-    }
-
     /// Downloads that are under way.
     pub(crate) fn in_flight(&self) -> usize {
         self.running.iter().filter(|(_, _, task)| !task.is_finished()).count()
@@ -161,6 +160,15 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     /// The key under which the store keeps what is at `url`.
     pub(crate) fn key(&self, url: &Url) -> ResourceKey {
         ResourceKey::from_url(&self.root, url, &self.policy)
+    }
+
+    /// What a live list names is stored for this stream alone, and up to the moment when the list begins anew: encoders use
+    /// the same names again after a restart, and what was there before would be heard in place of what is there now.
+    fn root(&self, live: Option<u64>) -> Cow<'_, Url> {
+        let Some(beginnings) = live else { return Cow::Borrowed(&self.root) };
+        let mut root = self.root.clone();
+        root.set_path(&format!("{}/live-{}-{beginnings}", root.path(), self.session));
+        Cow::Owned(root)
     }
 
     /// Opens the resource of a segment and, unless its bytes are there, starts to download them.
@@ -218,9 +226,9 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     pub(crate) fn segment_key(&self, plan: &SegmentPlan) -> ResourceKey {
         match plan.window {
             Some(Window { offset, len }) if is_part(plan) => {
-                ResourceKey::from_url_range(&self.root, &plan.url, offset, len, &self.policy)
+                ResourceKey::from_url_range(&self.root(plan.live), &plan.url, offset, len, &self.policy)
             }
-            _ => self.key(&plan.url),
+            _ => ResourceKey::from_url(&self.root(plan.live), &plan.url, &self.policy),
         }
     }
 
@@ -321,21 +329,28 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         });
     }
 
+    /// The bytes of an init section, as they are on the server.
+    pub(crate) async fn init(&self, map: &Map, live: Option<u64>) -> Result<Bytes, HlsError> {
+        self.small(&self.root(live), Fetching::Init, &map.uri, Window::of(map), true).await
+    }
+
+    /// The bytes of a key. They rest in the store only where the application allows it.
+    pub(crate) async fn key_bytes(&self, url: &Url) -> Result<Bytes, HlsError> {
+        self.small(&self.root, Fetching::Key, url, None, self.keep_keys).await
+    }
+
     /// A small body as a whole: from the store, else from the network and then stored.
-    ///
-    /// `store` is false for what must not rest on disk.
-    pub(crate) async fn small(
+    async fn small(
         &self,
+        root: &Url,
         what: Fetching,
         url: &Url,
         window: Option<Window>,
         store: bool,
     ) -> Result<Bytes, HlsError> {
         let key = match window {
-            None => self.key(url),
-            Some(Window { offset, len }) => {
-                ResourceKey::from_url_range(&self.root, url, offset, len, &self.policy)
-            }
+            None => ResourceKey::from_url(root, url, &self.policy),
+            Some(Window { offset, len }) => ResourceKey::from_url_range(root, url, offset, len, &self.policy),
         };
         let opened = self.assets.open_atomic_resource(&key).await;
         let resource = opened.map_err(|source| assets_error(what, url, source))?;

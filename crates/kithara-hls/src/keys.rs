@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::error::{Fetching, HlsError};
+use crate::error::HlsError;
 use crate::fetch::FetchManager;
 use crate::playlist::KeyInfo;
 
@@ -56,7 +56,7 @@ impl KeyStore {
     ) -> Result<Bytes, HlsError> {
         let cell = self.cell(&key.uri);
         // Whoever comes meanwhile waits for the same request.
-        let fetch = || fetches.small(Fetching::Key, &key.uri, None, fetches.keeps_keys());
+        let fetch = || fetches.key_bytes(&key.uri);
         cell.get_or_try_init(fetch).await.cloned()
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) duration: Duration,
     pub(crate) is_first: bool,
     pub(crate) gap: bool,
+    /// Of a live list: how often it has begun anew.
+    pub(crate) live: Option<u64>,
 }
 
 /// The opened playlist, the ladder, and the media playlists loaded so far.
@@ -54,11 +56,13 @@ struct Entry {
     /// Which of its URLs is used: 0 is the first, `n` the n-th redundant one.
     source: usize,
     loaded: Option<Loaded>,
+    /// Its list was a window that moves on when it was loaded first.
+    is_live: bool,
 }
 
 impl Entry {
     fn new(variant: LadderVariant) -> Self {
-        Self { variant, source: 0, loaded: None }
+        Self { variant, source: 0, loaded: None, is_live: false }
     }
 
     fn url(&self) -> &Url {
@@ -240,6 +244,7 @@ impl PlaylistManager {
         let before = self.timeline.playlist(variant).map(|known| &**known);
         if !media.is_complete() && before.is_none() {
             self.shared.emit(HlsEvent::EndListMissing { url: from.clone() });
+            entry.is_live = media.playlist_type.is_none();
         }
         entry.loaded = Some(Loaded::after(entry.loaded, before, &media));
         self.timeline.insert(variant, Arc::new(media));
@@ -300,6 +305,7 @@ impl PlaylistManager {
             duration: place.duration,
             is_first: place.start.is_zero(),
             gap,
+            live: self.entries[variant].is_live.then(|| self.timeline.beginnings(variant)),
         })
     }
 

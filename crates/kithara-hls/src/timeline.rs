@@ -70,15 +70,23 @@ impl Timeline {
 
     /// Brings in a variant's playlist, or its reloaded successor: segments that both have keep their places.
     pub fn insert(&mut self, variant: usize, playlist: Arc<MediaPlaylist>) {
-        let (base, pins) = match self.tracks.remove(&variant) {
-            Some(old) => (old.base_of_successor(&playlist), old.pins),
-            None if playlist.is_complete() => (0, BTreeMap::new()),
+        let (base, pins, beginnings) = match self.tracks.remove(&variant) {
+            Some(old) => {
+                let begins_anew = matches!(renumbered(&old.playlist, &playlist), Some(Renumbered::Anew));
+                (old.base_of_successor(&playlist), old.pins, old.beginnings + u64::from(begins_anew))
+            }
+            None if playlist.is_complete() => (0, BTreeMap::new(), 0),
             None => {
                 let known = self.tracks.values().next();
-                (known.map_or(0, |known| known.base_of_sibling(&playlist)), BTreeMap::new())
+                (known.map_or(0, |known| known.base_of_sibling(&playlist)), BTreeMap::new(), 0)
             }
         };
-        self.tracks.insert(variant, Track { playlist, base: base.clamp(-LIMIT, LIMIT), pins });
+        self.tracks.insert(variant, Track { playlist, base: base.clamp(-LIMIT, LIMIT), pins, beginnings });
+    }
+
+    /// How often who writes a variant's list has begun anew: names then mean other segments than before.
+    pub(crate) fn beginnings(&self, variant: usize) -> u64 {
+        self.tracks.get(&variant).map_or(0, |track| track.beginnings)
     }
 
     /// The playlist of a variant, if it is known.
@@ -209,6 +217,8 @@ struct Track {
     base: i64,
     /// Nominal place → drift.
     pins: BTreeMap<i64, i64>,
+    /// How often the list has begun anew.
+    beginnings: u64,
 }
 
 impl Track {

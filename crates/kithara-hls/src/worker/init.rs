@@ -10,8 +10,8 @@ use crate::fetch::{FetchManager, Window};
 use crate::keys::KeyStore;
 use crate::playlists::SegmentPlan;
 
-/// Which init section: its URL and window.
-pub(super) type InitId = (url::Url, Option<Window>);
+/// Which init section: its URL and window, and for live lists how often they have begun anew.
+pub(super) type InitId = (url::Url, Option<Window>, Option<u64>);
 
 /// The init section of a planned segment: one that is known, or else from the store or the network, decrypted.
 pub(super) async fn init_section<N: Net, A: Assets>(
@@ -22,11 +22,13 @@ pub(super) async fn init_section<N: Net, A: Assets>(
 ) -> Result<Option<Bytes>, HlsError> {
     let Some(map) = &plan.map else { return Ok(None) };
     let window = Window::of(map);
-    if let Some((_, init)) = known.iter().find(|((url, of), _)| *url == map.uri && *of == window) {
+    if let Some((_, init)) =
+        known.iter().find(|((url, of, live), _)| *url == map.uri && (*of, *live) == (window, plan.live))
+    {
         return Ok(Some(init.clone()));
     }
     let (bytes, processor) = tokio::try_join!(
-        fetches.small(Fetching::Init, &map.uri, window, true),
+        fetches.init(map, plan.live),
         keys.processor(fetches, map.key.as_deref(), plan.media_sequence),
     )?;
     let Some(processor) = processor else { return Ok(Some(bytes)) };

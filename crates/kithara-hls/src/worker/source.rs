@@ -354,7 +354,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             }
         };
         if let (Some(map), Some(init)) = (&plan.map, &init) {
-            let id = (map.uri.clone(), Window::of(map));
+            let id = (map.uri.clone(), Window::of(map), plan.live);
             if !self.init_segments_cache.iter().any(|(known, _)| *known == id) {
                 self.init_segments_cache.push((id, init.clone()));
             }

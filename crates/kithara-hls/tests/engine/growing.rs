@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use kithara_testkit::{Origin, Reply};
+use kithara_assets::{AssetSettings, AssetStore};
+use kithara_hls::HlsOptions;
+use kithara_testkit::{Origin, Received, Reply, Resource, media};
 
-use crate::support::{names, open, options, playlist, read_all, text};
+use crate::support::{difference, names, open, options, playlist, read_all, text};
 
 /// The bundled playlist's first `count` segments, without an end, with short reload times.
 fn growing(count: usize, ended: bool) -> String {
@@ -110,4 +112,68 @@ async fn a_sliding_list_without_numbers_is_played_by_its_names() {
     let samples = tokio::time::timeout(Duration::from_secs(60), read_all(&mut stream)).await.expect("ends");
     let whole = read_all(&mut open(&origin, "/hls/aac4/64k/index.m3u8", options()).await).await;
     assert_eq!(samples.len(), whole.len());
+}
+
+/// Segment `index` of the bundled presentation.
+fn sound(index: usize) -> Resource {
+    let list = names(text("hls/ts-aac/index.m3u8"));
+    Resource::new(media::file(&format!("hls/ts-aac/{}", list[index])).unwrap())
+}
+
+/// A live list of one segment, then of two and the end.
+fn two_names() -> impl Fn(&Received) -> Reply {
+    let loads = AtomicUsize::new(0);
+    move |_| {
+        let head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/live/0.ts\n";
+        match loads.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::ok().resource(playlist(head)),
+            _ => Reply::ok().resource(playlist(format!("{head}#EXTINF:1,\n/live/1.ts\n#EXT-X-ENDLIST\n"))),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_on_air_before_under_the_same_names_is_not_played_again() {
+    let origin = Origin::start().await.unwrap();
+    let assets = AssetStore::memory(AssetSettings::default());
+    let play = async |first: usize, assets: AssetStore| {
+        origin.serve("/live/0.ts", sound(first));
+        origin.serve("/live/1.ts", sound(first + 1));
+        origin.answer("/live.m3u8", two_names());
+        let options = HlsOptions { assets, ..options() };
+        read_all(&mut open(&origin, "/live.m3u8", options).await).await
+    };
+    let before = play(0, assets.clone()).await;
+    // The encoder is started anew: the same names, other sound.
+    let after = play(1, assets).await;
+    let fresh = play(1, AssetStore::memory(AssetSettings::default())).await;
+    assert!(difference(&after, &fresh) < 1e-6);
+    let len = before.len().min(after.len());
+    assert!(difference(&before[..len], &after[..len]) > 0.01, "the media differ");
+}
+
+#[tokio::test]
+async fn an_encoder_that_begins_anew_under_the_same_names_is_heard() {
+    let origin = Origin::start().await.unwrap();
+    let list = |sequence: u64, name: &str, end: &str| {
+        playlist(format!(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{sequence}\n#EXTINF:1,\n/live/{name}.ts\n{end}"
+        ))
+    };
+    // Number 0 comes again, by the same name: other sound.
+    origin.answer("/live/0.ts", |received| {
+        Reply::ok().resource(sound(if received.nth() == 0 { 0 } else { 2 }))
+    });
+    origin.serve("/live/9.ts", sound(1));
+    let loads = AtomicUsize::new(0);
+    origin.answer("/live.m3u8", move |_| match loads.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::ok().resource(list(0, "0", "")),
+        1 => Reply::ok().resource(list(9, "9", "")),
+        2 => Reply::ok().resource(list(0, "0", "")),
+        _ => Reply::ok().resource(list(0, "0", "#EXT-X-ENDLIST\n")),
+    });
+    let mut stream = open(&origin, "/live.m3u8", options()).await;
+    let read = tokio::time::timeout(Duration::from_secs(60), read_all(&mut stream));
+    read.await.expect("ends");
+    assert_eq!(origin.count("/live/0.ts"), 2, "what it names now is fetched: {:?}", origin.requests());
 }

@@ -11,6 +11,10 @@ use crate::{AudioSpec, DecodeError, PcmChunk};
 
 /// Frames that a chunk should hold at least, so that codecs with tiny packets do not give tiny chunks.
 const CHUNK_FRAMES: usize = 1024;
+/// Frames of a chunk, once playback is under way. Four packets of AAC at once, with their tables in the processor's cache, take
+/// three quarters of the time of one by one, where many streams take turns; and a thread that decodes ahead hands over, and
+/// wakes its reader, a quarter as often.
+pub(crate) const LARGE_CHUNK: usize = 4096;
 /// Frames of one chunk of silence.
 const SILENCE_FRAMES: u64 = 4096;
 

@@ -15,7 +15,7 @@ use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
 use super::{flac, mp4, ogg, ts, wav};
 use crate::codec::{CodecDecoder, Debt, PacketError, codec_name, left_before, preroll_of};
-use crate::output::Output;
+use crate::output::{LARGE_CHUNK, Output};
 use crate::resample::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError, PcmChunk};
 
@@ -111,7 +111,8 @@ impl MediaDecoder {
         if codec.may_replicate_bands() {
             input = first_spec(&mut *backend, &mut codec)?.unwrap_or(input);
         }
-        let mut output = Output::new(options.pool, options.sample_rate, options.channels);
+        let mut output =
+            Output::new(options.pool, options.sample_rate, options.channels).growing_to(LARGE_CHUNK);
         let spec = output.learn_spec(input);
         let details = details_of(&stream, &codec, input, spec);
         Ok(Self {

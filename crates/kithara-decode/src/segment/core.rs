@@ -6,7 +6,7 @@ use super::clock::{Clock, Stamp, frame_at};
 use super::{SegmentDecoderSettings, SegmentStart};
 use crate::codec::{CodecDecoder, Debt, PacketError};
 use crate::demux::{DemuxedPacket, TrackInfo};
-use crate::output::Output;
+use crate::output::{LARGE_CHUNK, Output};
 use crate::resample::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError};
 
@@ -45,16 +45,12 @@ pub(super) struct Core {
     early_silence: Duration,
 }
 
-/// Frames of a chunk, once playback is under way. Four packets of AAC at once, with their tables in the processor's cache,
-/// take three quarters of the time of one by one, where many streams take turns.
-const CHUNK_FRAMES: usize = 4096;
-
 impl Core {
     pub(super) fn new(settings: SegmentDecoderSettings) -> Self {
         Self {
             output: Output::new(settings.pool, settings.sample_rate, settings.channels)
                 .native(settings.native)
-                .growing_to(CHUNK_FRAMES),
+                .growing_to(LARGE_CHUNK),
             clock: Clock::default(),
             sync: Sync::ByTime,
             codec: None,

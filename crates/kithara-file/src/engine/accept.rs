@@ -13,6 +13,9 @@ use super::live::station;
 use super::transfer::Transfer;
 use super::{Engine, Trouble};
 
+/// Responses in a row that give another length than the stored one to the same version, until they are believed.
+const MAX_CONTRADICTIONS: u32 = 2;
+
 impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     /// Takes a response into use.
     pub(super) async fn accept(
@@ -31,10 +34,13 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         if asked && head.status == StatusCode::PARTIAL_CONTENT && offset != start {
             return Err(self.passing("another part than asked for"));
         }
-        if self.shared.entity().contradicts(&head) {
+        let contradicts = self.shared.entity().contradicts(&head);
+        self.contradictions = if contradicts { self.contradictions + 1 } else { 0 };
+        if contradicts && self.contradictions < MAX_CONTRADICTIONS {
             return Err(self.passing("two lengths of one version"));
         }
-        self.compare(&head, asked).await?;
+        // Who insists is believed: it was the length known before that was wrong.
+        self.compare(&head, asked, contradicts).await?;
         if asked && head.status == StatusCode::OK && !self.sequential {
             self.sequential = true;
             self.shared.emit(&FileEvent::NoRanges);
@@ -45,10 +51,11 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     }
 
     /// Makes sure that the response is of the version that is stored, or that nothing is stored.
-    async fn compare(&mut self, head: &ResponseHead, asked: bool) -> Result<(), Trouble> {
+    async fn compare(&mut self, head: &ResponseHead, asked: bool, contradicts: bool) -> Result<(), Trouble> {
         let mut entity = self.shared.entity();
         let known = self.checked || !self.shared.resource.available().is_empty();
-        if known && changed(&entity, head, asked) {
+        if known && (contradicts || changed(&entity, head, asked)) {
+            self.contradictions = 0;
             self.replaced().await?;
             self.learn(Entity::of(head));
             // A part of the new version is asked for again, from where it is needed.

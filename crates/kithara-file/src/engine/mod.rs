@@ -61,6 +61,8 @@ pub(crate) struct Engine<N: Net, R: Streaming, T> {
     paused: bool,
     /// The server sends whole files only.
     sequential: bool,
+    /// Responses in a row that give another length to the version that is stored.
+    contradictions: u32,
     /// The entity was compared with the server's by this engine, or is of it.
     checked: bool,
     /// Failures since bytes arrived last.
@@ -106,6 +108,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             pace: Pace::default(),
             paused: false,
             sequential: false,
+            contradictions: 0,
             checked: false,
             tries: 0,
             jumps: Jumps::new(Instant::now()),

@@ -14,7 +14,7 @@ const CHUNK_FRAMES: usize = 1024;
 /// Frames of a chunk, once playback is under way. Four packets of AAC at once, with their tables in the processor's cache, take
 /// three quarters of the time of one by one, where many streams take turns; and a thread that decodes ahead hands over, and
 /// wakes its reader, a quarter as often.
-pub(crate) const LARGE_CHUNK: usize = 4096;
+const LARGE_CHUNK: usize = 4096;
 /// Frames of one chunk of silence.
 const SILENCE_FRAMES: u64 = 4096;
 
@@ -28,9 +28,8 @@ pub(crate) struct Output {
     channels: Option<u16>,
     /// What comes in goes out as it is; positions count frames of the rate that rules.
     is_native: bool,
-    /// Frames of the largest chunk.
-    most: usize,
-    /// Frames of the next chunk, if the packets come out even: grows up to `most`.
+    /// Frames of the next chunk, if the packets come out even: grows from a small one, at the start and after each seek, up to
+    /// `LARGE_CHUNK`.
     target: usize,
     /// Frames that were added last.
     added: usize,
@@ -69,7 +68,6 @@ impl Output {
             rate: rate.filter(|&rate| rate > 0),
             channels: channels.filter(|&channels| channels > 0),
             is_native: false,
-            most: CHUNK_FRAMES,
             target: CHUNK_FRAMES,
             added: 0,
             spec: None,
@@ -86,12 +84,6 @@ impl Output {
     /// Gives out every format as it comes in, where `native`, instead of one format for all.
     pub(crate) fn native(mut self, native: bool) -> Self {
         self.is_native = native;
-        self
-    }
-
-    /// Lets chunks grow, from a small one at the start and after each seek, to `most` frames.
-    pub(crate) fn growing_to(mut self, most: usize) -> Self {
-        self.most = most.max(CHUNK_FRAMES);
         self
     }
 
@@ -208,7 +200,7 @@ impl Output {
     fn seal(&mut self) {
         if let Some(fill) = self.fill.take().filter(|fill| fill.frames() > 0) {
             self.ready.push_back(fill);
-            self.target = (self.target * 2).min(self.most);
+            self.target = (self.target * 2).min(LARGE_CHUNK);
         }
     }
 

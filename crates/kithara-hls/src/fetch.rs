@@ -224,11 +224,13 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
 
     /// The key of a segment's resource: one for each file, and one for each encrypted part of a file.
     pub(crate) fn segment_key(&self, plan: &SegmentPlan) -> ResourceKey {
-        match plan.window {
-            Some(Window { offset, len }) if is_part(plan) => {
-                ResourceKey::from_url_range(&self.root(plan.live), &plan.url, offset, len, &self.policy)
-            }
-            _ => ResourceKey::from_url(&self.root(plan.live), &plan.url, &self.policy),
+        self.key_below(&self.root(plan.live), &plan.url, plan.window.filter(|_| is_part(plan)))
+    }
+
+    fn key_below(&self, root: &Url, url: &Url, window: Option<Window>) -> ResourceKey {
+        match window {
+            None => ResourceKey::from_url(root, url, &self.policy),
+            Some(Window { offset, len }) => ResourceKey::from_url_range(root, url, offset, len, &self.policy),
         }
     }
 
@@ -348,10 +350,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         window: Option<Window>,
         store: bool,
     ) -> Result<Bytes, HlsError> {
-        let key = match window {
-            None => ResourceKey::from_url(root, url, &self.policy),
-            Some(Window { offset, len }) => ResourceKey::from_url_range(root, url, offset, len, &self.policy),
-        };
+        let key = self.key_below(root, url, window);
         let opened = self.assets.open_atomic_resource(&key).await;
         let resource = opened.map_err(|source| assets_error(what, url, source))?;
         if let Ok(Some(bytes)) = resource.read().await {

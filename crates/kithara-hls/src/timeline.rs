@@ -72,8 +72,10 @@ impl Timeline {
     pub fn insert(&mut self, variant: usize, playlist: Arc<MediaPlaylist>) {
         let (base, pins, beginnings) = match self.tracks.remove(&variant) {
             Some(old) => {
-                let begins_anew = matches!(renumbered(&old.playlist, &playlist), Some(Renumbered::Anew));
-                (old.base_of_successor(&playlist), old.pins, old.beginnings + u64::from(begins_anew))
+                let renumbered = renumbered(&old.playlist, &playlist);
+                let begins_anew = matches!(renumbered, Some(Renumbered::Anew));
+                let base = old.base_of_successor(&playlist, renumbered);
+                (base, old.pins, old.beginnings + u64::from(begins_anew))
             }
             None if playlist.is_complete() => (0, BTreeMap::new(), 0),
             None => {
@@ -252,10 +254,10 @@ impl Track {
     }
 
     /// Where the first segment of this playlist's reloaded successor stands.
-    fn base_of_successor(&self, successor: &MediaPlaylist) -> i64 {
+    fn base_of_successor(&self, successor: &MediaPlaylist, renumbered: Option<Renumbered>) -> i64 {
         let old = &self.playlist;
         let since_base = |start: Option<Duration>| nanos(start.unwrap_or_default());
-        match renumbered(old, successor) {
+        match renumbered {
             Some(Renumbered::From(index)) => {
                 return self.base.saturating_add(since_base(old.start_of(index)));
             }

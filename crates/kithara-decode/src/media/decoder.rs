@@ -15,7 +15,7 @@ use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
 use super::{flac, mp4, ogg, ts, wav};
 use crate::codec::{CodecDecoder, Debt, PacketError, codec_name, left_before, preroll_of};
-use crate::output::{LARGE_CHUNK, Output};
+use crate::output::Output;
 use crate::resample::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError, PcmChunk};
 
@@ -61,19 +61,11 @@ impl DecodeOptions {
 /// Decodes one progressive file. Blocking: every call may read the source.
 pub struct MediaDecoder {
     backend: Box<dyn Backend>,
-    codec: CodecDecoder,
-    debt: Debt,
-    output: Output,
+    taker: Taker,
     details: MediaDetails,
     spec: AudioSpec,
     stream: Stream,
-    /// Position of the next frame at the rate that packets decode to. `None`: the next packet says where it stands.
-    next: Option<i64>,
-    /// What packets decoded to last.
-    input: AudioSpec,
     is_ended: bool,
-    bad_packets: u32,
-    max_bad_packets: u32,
     interrupter: Option<Interrupter>,
 }
 
@@ -111,25 +103,20 @@ impl MediaDecoder {
         if codec.may_replicate_bands() {
             input = first_spec(&mut *backend, &mut codec)?.unwrap_or(input);
         }
-        let mut output =
-            Output::new(options.pool, options.sample_rate, options.channels).growing_to(LARGE_CHUNK);
+        let mut output = Output::new(options.pool, options.sample_rate, options.channels);
         let spec = output.learn_spec(input);
         let details = details_of(&stream, &codec, input, spec);
-        Ok(Self {
-            backend,
+        let taker = Taker {
             codec,
             debt: Debt::default(),
             output,
-            details,
-            spec,
-            stream,
             next: None,
             input,
-            is_ended: false,
             bad_packets: 0,
             max_bad_packets: options.max_bad_packets,
-            interrupter,
-        })
+            rate: stream.sample_rate,
+        };
+        Ok(Self { backend, taker, details, spec, stream, is_ended: false, interrupter })
     }
 
     /// Rate and channels of the output.
@@ -163,7 +150,7 @@ impl MediaDecoder {
     /// The source cannot be read, or the media is damaged beyond what can be skipped.
     pub fn next_chunk(&mut self) -> Result<Option<PcmChunk>, DecodeError> {
         loop {
-            if let Some(chunk) = self.output.next_chunk(self.is_ended) {
+            if let Some(chunk) = self.taker.output.next_chunk(self.is_ended) {
                 return Ok(Some(chunk));
             }
             if self.is_ended {
@@ -171,8 +158,8 @@ impl MediaDecoder {
             }
             if !self.decode_packet()? {
                 self.is_ended = true;
-                self.taking().drain_codec()?;
-                self.output.end_run()?;
+                self.taker.drain_codec(self.end())?;
+                self.taker.output.end_run()?;
             }
         }
     }
@@ -182,57 +169,32 @@ impl MediaDecoder {
         self.stream.end.filter(|_| !self.backend.is_estimated())
     }
 
-    fn taking(&mut self) -> Taking<'_> {
-        let end = self.end();
-        Taking {
-            codec: &mut self.codec,
-            debt: &mut self.debt,
-            output: &mut self.output,
-            next: &mut self.next,
-            input: &mut self.input,
-            bad_packets: &mut self.bad_packets,
-            max_bad_packets: self.max_bad_packets,
-            end,
-            rate: self.stream.sample_rate,
-        }
-    }
-
     /// Decodes one packet; `false` at the end.
     fn decode_packet(&mut self) -> Result<bool, DecodeError> {
         let end = self.end();
+        let taker = &mut self.taker;
         match self.backend.next()? {
             Event::End => Ok(false),
             Event::NewStream(params) => {
-                self.taking().drain_codec()?;
-                self.codec = CodecDecoder::for_params(params)?;
-                self.next = None;
+                taker.drain_codec(end)?;
+                taker.codec = CodecDecoder::for_params(params)?;
+                taker.next = None;
                 Ok(true)
             }
             Event::Packet(mut packet) => {
-                let mut taking = Taking {
-                    codec: &mut self.codec,
-                    debt: &mut self.debt,
-                    output: &mut self.output,
-                    next: &mut self.next,
-                    input: &mut self.input,
-                    bad_packets: &mut self.bad_packets,
-                    max_bad_packets: self.max_bad_packets,
-                    end,
-                    rate: self.stream.sample_rate,
-                };
                 if let Some(params) = packet.change.take() {
-                    taking.drain_codec()?;
-                    taking.codec.change(params)?;
+                    taker.drain_codec(end)?;
+                    taker.codec.change(params)?;
                 }
                 if packet.is_discontinuity {
-                    taking.drain_codec()?;
-                    taking.codec.reset();
+                    taker.drain_codec(end)?;
+                    taker.codec.reset();
                     // What follows keeps its place, where the container tells it.
                     if packet.position.is_some() {
-                        *taking.next = None;
+                        taker.next = None;
                     }
                 }
-                taking.take(&packet)?;
+                taker.take(&packet, end)?;
                 Ok(true)
             }
         }
@@ -249,14 +211,11 @@ impl MediaDecoder {
         let rate = self.stream.sample_rate;
         let target = (u128::from(frame) * u128::from(rate) / u128::from(self.spec.sample_rate)) as u64;
         // A codec that lags gives nothing at first for about as many packets as it needs to settle.
-        let settling = if self.codec.is_lagging() { 2 * self.stream.preroll } else { self.stream.preroll };
-        let surplus = settling + self.output.warm_up(rate);
+        let settling =
+            if self.taker.codec.is_lagging() { 2 * self.stream.preroll } else { self.stream.preroll };
+        let surplus = settling + self.taker.output.warm_up(rate);
         let start = i64::try_from(target).unwrap_or(i64::MAX).saturating_sub_unsigned(surplus);
-        self.output.seek(frame);
-        self.codec.reset();
-        self.debt.forget();
-        self.next = None;
-        self.bad_packets = 0;
+        self.taker.seek(frame);
         self.is_ended = true;
         let found = self.backend.seek(start)?;
         self.is_ended = !found;
@@ -264,38 +223,49 @@ impl MediaDecoder {
     }
 }
 
-/// The parts of the decoder that taking a packet needs while the backend is borrowed.
-struct Taking<'a> {
-    codec: &'a mut CodecDecoder,
-    debt: &'a mut Debt,
-    output: &'a mut Output,
-    next: &'a mut Option<i64>,
-    input: &'a mut AudioSpec,
-    bad_packets: &'a mut u32,
+/// What takes packets: all of the decoder but where they come from.
+struct Taker {
+    codec: CodecDecoder,
+    debt: Debt,
+    output: Output,
+    /// Position of the next frame at the rate that packets decode to. `None`: the next packet says where it stands.
+    next: Option<i64>,
+    /// What packets decoded to last.
+    input: AudioSpec,
+    bad_packets: u32,
     max_bad_packets: u32,
-    end: Option<u64>,
     /// The rate that the container counts in.
     rate: u32,
 }
 
-impl Taking<'_> {
-    /// Gets what a lagging codec still owes.
-    fn drain_codec(&mut self) -> Result<(), DecodeError> {
-        let Some(next) = *self.next else { return Ok(()) };
-        let end = self.end.map(|end| rescale(end, self.input.sample_rate, self.rate));
-        self.debt.collect(self.codec, self.output, *self.input, next, end)
+impl Taker {
+    /// The next frame to give out is `frame`, and the next packet says where it stands.
+    fn seek(&mut self, frame: u64) {
+        self.output.seek(frame);
+        self.codec.reset();
+        self.debt.forget();
+        self.next = None;
+        self.bad_packets = 0;
     }
 
-    fn take(self, packet: &Packet<'_>) -> Result<(), DecodeError> {
-        let (next, input) = (*self.next, *self.input);
+    /// Gets what a lagging codec still owes, up to `end`.
+    fn drain_codec(&mut self, end: Option<u64>) -> Result<(), DecodeError> {
+        let Some(next) = self.next else { return Ok(()) };
+        let end = end.map(|end| rescale(end, self.input.sample_rate, self.rate));
+        self.debt.collect(&mut self.codec, &mut self.output, self.input, next, end)
+    }
+
+    /// Decodes a packet, and gives out what of it lies before `end`.
+    fn take(&mut self, packet: &Packet<'_>, end: Option<u64>) -> Result<(), DecodeError> {
+        let (next, input, base) = (self.next, self.input, self.rate);
         // Where the packet begins, counted at `rate`.
         let place = |rate: u32| match next {
             Some(next) => Some(rescale_signed(next, rate, input.sample_rate)),
-            None => packet.position.map(|position| rescale_signed(position, rate, self.rate)),
+            None => packet.position.map(|position| rescale_signed(position, rate, base)),
         };
         match self.codec.decode(packet.data, packet.frames) {
             Ok(decoded) => {
-                *self.bad_packets = 0;
+                self.bad_packets = 0;
                 let frames = decoded.frames();
                 let spec = decoded.spec();
                 if spec.sample_rate == 0 {
@@ -303,12 +273,12 @@ impl Taking<'_> {
                 }
                 // What it cannot tell, and what decodes to nothing, is there to prepare the codec.
                 let position = place(spec.sample_rate).filter(|_| frames > 0);
-                *self.input = spec;
-                *self.next = position;
+                self.input = spec;
+                self.next = position;
                 let Some(position) = position else { return Ok(()) };
-                *self.next = Some(position.saturating_add_unsigned(frames as u64));
+                self.next = Some(position.saturating_add_unsigned(frames as u64));
                 let position = position.saturating_sub_unsigned(decoded.lag());
-                let end = self.end.map(|end| rescale(end, spec.sample_rate, self.rate));
+                let end = end.map(|end| rescale(end, spec.sample_rate, base));
                 let kept = frames.saturating_sub(usize::try_from(packet.trim_end).unwrap_or(usize::MAX));
                 let kept = kept.min(left_before(end, position));
                 self.debt.note(decoded.lag(), packet.data);
@@ -316,17 +286,17 @@ impl Taking<'_> {
                 Ok(())
             }
             Err(PacketError::Bad(what)) => {
-                *self.bad_packets += 1;
+                self.bad_packets += 1;
                 tracing::debug!(%what, "a packet could not be decoded");
-                if *self.bad_packets > self.max_bad_packets {
-                    return Err(DecodeError::too_many(*self.bad_packets, what));
+                if self.bad_packets > self.max_bad_packets {
+                    return Err(DecodeError::too_many(self.bad_packets, what));
                 }
                 let rate = input.sample_rate;
                 let Some(position) = place(rate) else { return Ok(()) };
-                let frames = rescale(packet.frames, rate, self.rate);
-                *self.next = Some(position.saturating_add_unsigned(frames));
+                let frames = rescale(packet.frames, rate, base);
+                self.next = Some(position.saturating_add_unsigned(frames));
                 let position = position.saturating_sub_unsigned(self.debt.frames());
-                let end = self.end.map(|end| rescale(end, rate, self.rate));
+                let end = end.map(|end| rescale(end, rate, base));
                 let kept = frames.min(left_before(end, position) as u64);
                 self.output.write_silence(input, kept, position)?;
                 Ok(())

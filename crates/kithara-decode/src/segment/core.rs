@@ -6,7 +6,7 @@ use super::clock::{Clock, Stamp, frame_at};
 use super::{SegmentDecoderSettings, SegmentStart};
 use crate::codec::{CodecDecoder, Debt, PacketError};
 use crate::demux::{DemuxedPacket, TrackInfo};
-use crate::output::{LARGE_CHUNK, Output};
+use crate::output::Output;
 use crate::resample::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError};
 
@@ -49,8 +49,7 @@ impl Core {
     pub(super) fn new(settings: SegmentDecoderSettings) -> Self {
         Self {
             output: Output::new(settings.pool, settings.sample_rate, settings.channels)
-                .native(settings.native)
-                .growing_to(LARGE_CHUNK),
+                .native(settings.native),
             clock: Clock::default(),
             sync: Sync::ByTime,
             codec: None,

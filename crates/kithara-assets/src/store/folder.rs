@@ -22,8 +22,7 @@ pub(crate) struct Folder {
     pub(crate) storage: StorageSettings,
     session: Session,
     flusher: Option<Flusher>,
-    /// The last field, so that it is dropped last: it covers the writing of the indexes.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Folder {
@@ -50,7 +49,7 @@ impl Folder {
         let files = IndexFiles::new(&path, lru, stale_sessions);
         let flusher = rights.owns_files().then(|| Flusher::start(catalog.clone(), files));
         let session = Session::new(&path);
-        Ok((Self { path, storage: settings.storage, session, flusher, _lock: lock }, catalog))
+        Ok((Self { path, storage: settings.storage, session, flusher, lock }, catalog))
     }
 
     /// Notes that an asset is about to change.
@@ -81,6 +80,15 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         self.settle();
+        // The thread too writes the indexes, which the lock covers.
+        drop(self.flusher.take());
+        // Not by closing alone: a process that is being started at this moment has a copy of every open file until it runs its
+        // own program, and with it the lock.
+        if let Some(lock) = self.lock.take()
+            && let Err(error) = lock.unlock()
+        {
+            tracing::debug!(%error, "the lock goes when its file is closed");
+        }
     }
 }
 
@@ -115,4 +123,22 @@ fn take_lock(path: &Path) -> (Rights, Option<File>, Option<AssetsError>) {
 
 fn read_only(path: &Path, error: io::Error) -> AssetsError {
     AssetsError::folder(path, "write", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_the_lock_in_a_process_that_is_being_started_does_not_keep_it() {
+        let path = tempfile::tempdir().unwrap();
+        let open = || Folder::open(path.path().to_owned(), &AssetSettings::default()).unwrap();
+        fs::create_dir(path.path().join(INDEX_FOLDER)).unwrap();
+        let (folder, catalog) = open();
+        assert_eq!((catalog.rights(), open().1.rights()), (Rights::Owner, Rights::Guest));
+        let copy = folder.lock.as_ref().map(|lock| lock.try_clone().unwrap());
+        drop(folder);
+        assert_eq!(open().1.rights(), Rights::Owner);
+        drop(copy);
+    }
 }

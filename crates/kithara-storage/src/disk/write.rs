@@ -206,5 +206,11 @@ impl Disk {
         if journal.locked && journal.unnoted > 0 {
             self.note(&mut journal, board);
         }
+        // Closing unlocks it too, but not while a process is being started, which has copies of the open files for a moment.
+        if journal.locked
+            && let Some(file) = self.file()
+        {
+            let _ = file.file.unlock();
+        }
     }
 }

@@ -19,7 +19,8 @@ pub struct LookAhead {
     /// Bytes, as declared or seen. Default 6 MiB: three FLAC segments of 2 MB.
     pub bytes: u64,
     /// Segments that are on the way at the same moment. Default 4. Fewer are used while the network gives less than
-    /// that many times the variant's bandwidth, so that the next segment never waits behind a later one.
+    /// that many times the variant's bandwidth, so that the next segment never waits behind a later one; and one where
+    /// segments come within 10 ms, and faster than they are heard.
     pub parallel: usize,
     /// Bytes that are still to come, of all segments on the way: another fetch begins below it. Large segments come one
     /// after the other, because each connection that is full costs buffers. Default 1 MiB.

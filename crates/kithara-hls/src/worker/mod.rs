@@ -3,6 +3,7 @@
 mod adapter;
 mod foresight;
 mod init;
+mod pace;
 mod remedies;
 mod source;
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::foresight::GivenUp;
 use super::init::{InitId, init_section};
+use super::pace::FetchPace;
 use super::remedies::Trouble;
 use crate::abr::{AbrController, SwitchReason, VariantMode};
 use crate::body::SegmentBody;
@@ -58,6 +59,7 @@ pub(crate) struct HlsWorkerSource<N: Net, A: Assets> {
     pub(super) trouble: Trouble,
     /// What was given up for its slowness, until the reader has met its end.
     pub(super) given_up: Option<GivenUp>,
+    pace: FetchPace,
     /// The arriving segment that was looked at last: variant and index.
     pub(super) looked_at: Option<(usize, usize)>,
 }
@@ -123,6 +125,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             pending: None,
             trouble: Trouble::default(),
             given_up: None,
+            pace: FetchPace::default(),
             looked_at: None,
         }
     }
@@ -154,6 +157,9 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let SegmentFetch { variant, segment, .. } = outcome.fetch;
         if let (Some(len), Some((start, end))) = (outcome.len, self.parts.playlists.span(variant, segment)) {
             self.parts.abr.observe_segment(variant, len, end - start);
+        }
+        if outcome.is_ok && outcome.bytes > 0 {
+            self.pace.observe(outcome.elapsed);
         }
         if outcome.is_ok {
             self.trouble.reloads.retain(|(of, _)| *of != variant);
@@ -199,10 +205,13 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         (is_needed || is_within) && bears
     }
 
-    /// Fetches that the network bears at the same moment without making the next segment wait. While less than a segment is
-    /// buffered, each has to come four times as fast as it is heard.
+    /// Fetches that the network bears at the same moment without making the next segment wait; one where that brings
+    /// enough. While less than a segment is buffered, each has to come four times as fast as it is heard.
     fn parallel(&self) -> usize {
         let most = self.parts.look_ahead.parallel.max(1);
+        if self.ahead.front().is_some_and(|next| self.pace.is_prompt(next.duration, self.parts.abr.speed())) {
+            return 1;
+        }
         let bandwidth = self.variant.map_or(0, |variant| self.parts.abr.bandwidth(variant));
         match self.parts.abr.throughput() {
             Some(throughput) if bandwidth > 0 => {

@@ -65,8 +65,9 @@ pub enum FileError {
         /// What it did.
         what: &'static str,
     },
-    /// An endless stream has only what comes next: what was played is not kept.
-    #[error("byte {offset} of an endless stream is no longer kept")]
+    /// An endless stream has only what comes next: what was played is not kept, and a wait for more than is kept ahead of
+    /// the reader would not end.
+    #[error("byte {offset} of an endless stream is not kept")]
     Gone {
         /// The offset that was asked for.
         offset: u64,

@@ -1,6 +1,7 @@
 //! [`Ring`]: the bytes of an endless body between the network and the one who reads on, bounded.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -67,6 +68,25 @@ impl Ring {
         state.chunks.push_back(data);
     }
 
+    /// Up to where the bytes from `range.start` on are at hand. Lets go of nothing.
+    ///
+    /// An error is the first byte of `range` that will not be: it was let go, or lies further ahead than is kept before
+    /// somebody reads.
+    pub(crate) fn reach(&self, range: Range<u64>) -> Result<u64, u64> {
+        let state = self.state.lock();
+        if state.began.is_none() || range.is_empty() {
+            return Ok(range.start);
+        }
+        if range.start < state.start {
+            return Err(range.start);
+        }
+        let most = state.start + self.capacity as u64;
+        if range.end > most {
+            return Err(most.max(range.start));
+        }
+        Ok(range.start.max(state.start + state.len as u64))
+    }
+
     /// Reads at `offset`, and lets go of everything before it.
     pub(crate) fn read(&self, offset: u64, buf: &mut [u8]) -> RingRead {
         let mut state = self.state.lock();
@@ -124,6 +144,8 @@ mod tests {
         ring.push(Bytes::from_static(b"fghij"));
         assert!(!ring.has_room());
         assert_eq!((ring.read(12, &mut buf), &buf), (RingRead::Data(6), b"cdefgh"));
+        assert_eq!((ring.reach(10..18), ring.reach(18..18)), (Ok(20), Ok(18)));
+        assert_eq!((ring.reach(9..12), ring.reach(12..19)), (Err(9), Err(18)), "gone, and too far ahead");
         assert!(!ring.has_room(), "half of the first chunk may be read again");
         assert_eq!((ring.read(18, &mut buf), &buf[..2]), (RingRead::Data(2), b"ij".as_slice()));
         assert!(ring.has_room());

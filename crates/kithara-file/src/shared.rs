@@ -101,6 +101,10 @@ impl ReaderCell {
         self.position.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn set_position(&self, offset: u64) {
+        self.position.store(offset, Ordering::SeqCst);
+    }
+
     pub(crate) fn set_look_ahead(&self, bytes: u64) {
         self.look_ahead.store(bytes, Ordering::SeqCst);
     }
@@ -390,7 +394,7 @@ impl<R: Streaming> Shared<R> {
     /// Announces that `cell` waits for the byte at `offset`, until the guard is dropped.
     pub(crate) fn begin_wait<'a>(&'a self, cell: &'a ReaderCell, offset: u64) -> Wait<'a, R> {
         let since = self.order.fetch_add(1, Ordering::SeqCst) + 1;
-        cell.position.store(offset, Ordering::SeqCst);
+        cell.set_position(offset);
         cell.waits_since.store(since, Ordering::SeqCst);
         cell.emit_stall(cell.meter.lacking(true));
         if self.heading.load(Ordering::SeqCst) != offset {
@@ -426,6 +430,14 @@ pub(crate) struct Wait<'a, R: Streaming> {
 impl<R: Streaming> Wait<'_, R> {
     pub(crate) fn check(&self) -> Result<(), FileError> {
         self.shared.failure_for(self.since).map_or(Ok(()), Err)
+    }
+
+    /// What was waited for so far is there; the byte at `offset` is next.
+    pub(crate) fn go_on_at(&self, offset: u64) {
+        let before = self.cell.position.swap(offset, Ordering::SeqCst);
+        if before != offset && self.shared.heading.load(Ordering::SeqCst) != offset {
+            self.shared.poke();
+        }
     }
 }
 

@@ -148,21 +148,30 @@ impl<R: Streaming> Source for FileSource<R> {
             let changed = shared.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            let end = shared.end().unwrap_or(u64::MAX);
+            let end = shared.end().or_else(|| shared.resource.len()).unwrap_or(u64::MAX);
             if range.start >= end {
                 return Ok(WaitOutcome::Eof);
             }
-            let missing = range.start.saturating_add(shared.resource.available_at(range.start));
-            if missing >= range.end.min(end) {
+            let until = range.end.min(end);
+            let stored = range.start.saturating_add(shared.resource.available_at(range.start));
+            let missing = shared.ring.reach(stored..until).map_err(|offset| FileError::Gone { offset })?;
+            if missing >= until {
+                if wait.is_some() {
+                    // What comes next is read from here: no more is fetched than the look-ahead from here on.
+                    self.cell.set_position(range.start);
+                }
                 return Ok(WaitOutcome::Ready);
             }
             if shared.offline {
                 return Err(FileError::Offline { url: shared.url.clone(), offset: missing });
             }
-            wait.get_or_insert_with(|| shared.begin_wait(&self.cell, missing)).check()?;
+            let wait = wait.get_or_insert_with(|| shared.begin_wait(&self.cell, missing));
+            wait.check()?;
+            // The look-ahead counts from what is waited for: it may be less than the range.
+            wait.go_on_at(missing);
             tokio::select! {
                 () = changed => {}
-                outcome = shared.resource.wait_range(range.start..range.end.min(end)) => { outcome?; }
+                outcome = shared.resource.wait_range(missing..missing.saturating_add(1)) => { outcome?; }
             }
         }
     }

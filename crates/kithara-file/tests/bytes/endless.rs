@@ -1,10 +1,14 @@
 //! Bodies without a length, and bodies without an end.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::HeaderName;
 use kithara_file::{FileError, FileEvent};
 use kithara_net::{MockAnswer, MockStep};
+use kithara_storage::WaitOutcome;
 use kithara_stream::Source;
+use tokio::time::timeout;
 
 use crate::bed::{Bed, Count, KB, MB, check, drain, entity, paced, read, settle};
 
@@ -109,4 +113,20 @@ async fn a_station_that_drops_us_is_joined_again() {
     let source = bed.open().await;
     check(&source, 0, MB).await;
     assert_eq!(bed.starts().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_a_stations_bytes_ends() {
+    let audio = entity(1, 400_000);
+    let bed = Bed::new(move |_| station(&audio, 16_000).then(MockStep::Stall));
+    let source = bed.open().await;
+    let wait = |range| timeout(Duration::from_secs(60), source.wait_range(range));
+    assert_eq!(wait(0..200_000).await.expect("a wait that never ends").unwrap(), WaitOutcome::Ready);
+    check(&source, 0, 200_000).await;
+    assert_eq!(wait(200_000..390_000).await.expect("a wait that never ends").unwrap(), WaitOutcome::Ready);
+    check(&source, 200_000, 100_000).await;
+    let gone = wait(0..10).await.expect("a wait that never ends").unwrap_err();
+    assert!(matches!(gone, FileError::Gone { offset: 0 }), "{gone:?}");
+    let too_far = wait(300_000..300_000 + MB).await.expect("a wait that never ends").unwrap_err();
+    assert!(matches!(too_far, FileError::Gone { offset: 500_000..600_000 }), "{too_far:?}");
 }

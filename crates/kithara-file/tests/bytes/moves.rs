@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kithara_file::{FileEvent, LookAhead};
 use kithara_net::MockAnswer;
+use kithara_storage::WaitOutcome;
 use kithara_stream::Source;
 use tokio::time::{Instant, timeout};
 
@@ -120,6 +121,35 @@ async fn a_short_rest_keeps_the_connection() {
         tokio::time::sleep(Duration::from_secs(8)).await;
     }
     assert_eq!(bed.starts(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_more_than_the_look_ahead_ends() {
+    let body = entity(1, 4 * MB);
+    let bed = Bed::correct(&body);
+    let source = bed.open().await;
+    for (range, outcome) in [
+        (10..2 * MB, WaitOutcome::Ready),
+        (3 * MB..5 * MB, WaitOutcome::Ready),
+        (4 * MB..5 * MB, WaitOutcome::Eof),
+    ] {
+        let waited = timeout(Duration::from_secs(60), source.wait_range(range.clone())).await;
+        assert_eq!(waited.expect("a wait that never ends").unwrap(), outcome, "{range:?}");
+    }
+    assert!(source.available_at(10) >= 2 * MB - 10);
+    assert_eq!(bed.starts(), [0, 3 * MB]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_for_much_fetches_that_and_no_more() {
+    let body = entity(1, 4 * MB);
+    let bed = Bed::correct(&body);
+    let source = bed.open().await;
+    let waited = timeout(Duration::from_secs(60), source.wait_range(0..MB)).await;
+    assert_eq!(waited.expect("a wait that never ends").unwrap(), WaitOutcome::Ready);
+    settle().await;
+    let stored = source.stats().bytes_stored;
+    assert!((MB..MB + 80 * KB).contains(&stored), "{stored}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,14 +13,19 @@ use crate::{ByteChunk, BytePrefetchSource, CancelHandle, PrefetchCommand, Prefet
 /// Bytes from whichever is soonest: what is in hand, what the task has read ahead, what the source has, and, only when there
 /// is none of these, what the task will bring.
 ///
-/// The task begins with the first byte that has to be waited for. Over bytes that are there it would be a second copy of each
-/// and a hand-over for each chunk.
+/// The task begins with the first byte that has to be waited for. Over bytes that are at hand it would be a second copy of each
+/// and a hand-over for each chunk. Where the source has to fetch even what it has (from a cold disk), the task does that up to the
+/// next seek: a read that is begun here and not waited for is begun again there.
 pub(crate) struct Ahead<S: Source> {
     source: Arc<S>,
     runtime: Handle,
     settings: PrefetchSettings,
     task: Option<Task<S>>,
     chunk: Option<ByteChunk>,
+    /// Where the last read ended. Reading anywhere else is a seek.
+    end: u64,
+    /// What the source has was not at hand since the last seek.
+    is_cold: bool,
 }
 
 /// Reads below this are served from a chunk in hand: reading from a file costs half a microsecond beside the copy.
@@ -40,7 +45,7 @@ type Received<S> = Result<Option<Fetch<ByteChunk>>, WorkerError<<S as Source>::E
 
 impl<S: Source> Ahead<S> {
     pub(crate) fn new(source: Arc<S>, runtime: Handle, settings: PrefetchSettings) -> Self {
-        let mut ahead = Self { source, runtime, settings, task: None, chunk: None };
+        let mut ahead = Self { source, runtime, settings, task: None, chunk: None, end: 0, is_cold: false };
         if ahead.source.available_at(0) == 0 {
             // The reader will want it: the sooner it is on its way the better.
             ahead.task_at(0);
@@ -49,6 +54,15 @@ impl<S: Source> Ahead<S> {
     }
 
     pub(crate) fn read(&mut self, offset: u64, buf: &mut [u8], cancel: &CancelHandle) -> io::Result<usize> {
+        if offset != self.end {
+            self.is_cold = false;
+        }
+        let read = self.read_next(offset, buf, cancel)?;
+        self.end = offset + read as u64;
+        Ok(read)
+    }
+
+    fn read_next(&mut self, offset: u64, buf: &mut [u8], cancel: &CancelHandle) -> io::Result<usize> {
         loop {
             cancel.check()?;
             if let Some(rest) = self.chunk.as_ref().and_then(|chunk| chunk.from_offset(offset)) {
@@ -78,16 +92,21 @@ impl<S: Source> Ahead<S> {
     /// Reads what the source has at `offset`, or its end; `None` if that has to be waited for.
     fn read_stored(&mut self, offset: u64, buf: &mut [u8]) -> io::Result<Option<usize>> {
         let available = self.source.available_at(offset);
-        if available == 0 && self.source.len().is_none_or(|len| offset < len) {
+        if self.is_cold || (available == 0 && self.source.len().is_none_or(|len| offset < len)) {
             return Ok(None);
         }
         let _context = self.runtime.enter();
         let read = |buf: &mut [u8]| poll_once(self.source.read_at(offset, buf)).transpose();
         if buf.len() >= SMALL_READ || available <= buf.len() as u64 {
-            return read(buf).map_err(source_error::<S>);
+            let read = read(buf).map_err(source_error::<S>)?;
+            self.is_cold = read.is_none() && available > 0;
+            return Ok(read);
         }
         let mut data = self.settings.pool.get_with(|buffer| buffer.resize(STORED_CHUNK, 0));
-        let Some(filled) = read(&mut data).map_err(source_error::<S>)? else { return Ok(None) };
+        let Some(filled) = read(&mut data).map_err(source_error::<S>)? else {
+            self.is_cold = true;
+            return Ok(None);
+        };
         let len = filled.min(buf.len());
         buf[..len].copy_from_slice(&data[..len]);
         data.truncate(filled);

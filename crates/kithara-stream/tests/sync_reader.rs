@@ -229,6 +229,59 @@ fn stored_bytes_cost_no_task() {
     assert_eq!(*threads.lock().unwrap(), vec![thread::current().id(); 5], "long reads go past the chunks");
 }
 
+/// A source that has everything and has to fetch it each time, as from a cold disk. Counts the reads that are begun.
+struct Cold(Arc<AtomicU64>);
+
+impl Source for Cold {
+    type Error = StorageError;
+
+    async fn wait_range(&self, _: Range<u64>) -> Result<WaitOutcome, StorageError> {
+        Ok(WaitOutcome::Ready)
+    }
+
+    async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+        let len = buf.len().min(usize::try_from(100_000 - offset).unwrap());
+        buf[..len].copy_from_slice(&truth(offset..offset + len as u64));
+        Ok(len)
+    }
+
+    fn len(&self) -> Option<u64> {
+        Some(100_000)
+    }
+
+    fn available_at(&self, offset: u64) -> u64 {
+        100_000_u64.saturating_sub(offset)
+    }
+
+    fn media_info(&self) -> MediaInfo {
+        MediaInfo::default()
+    }
+}
+
+#[test]
+fn what_has_to_be_fetched_is_not_read_twice() {
+    let runtime = runtime();
+    let reads = Arc::new(AtomicU64::new(0));
+    let mut reader = {
+        let _context = runtime.enter();
+        let settings = PrefetchSettings::new(BytePool::new(PoolSettings::default()));
+        SyncReader::prefetching(Cold(Arc::clone(&reads)), settings).unwrap()
+    };
+    for seeks in 1..=3 {
+        reader.rewind().unwrap();
+        let mut all = vec![0; 100_000];
+        for part in all.chunks_mut(10_000) {
+            reader.read_exact(part).unwrap();
+        }
+        assert!(all == truth(0..100_000));
+        assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
+        // 8, 16, 32 and 44 kilobytes, the end, and the one that found the disk cold.
+        assert_eq!(reads.load(Ordering::SeqCst), seeks * 6);
+    }
+}
+
 #[test]
 fn reads_and_seeks_among_bytes_that_arrive_in_any_order_are_true() {
     const LEN: u64 = 60_000;

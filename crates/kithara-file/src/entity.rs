@@ -70,12 +70,12 @@ impl Entity {
         self.validator().map_or(Sameness::Unknown, |validator| validator.compare(&head.headers))
     }
 
-    /// Whether a response gives another length to this very version.
-    pub(crate) fn contradicts(&self, head: &ResponseHead) -> bool {
-        let other_len = matches!((self.total, head.total_len), (Some(ours), Some(theirs)) if ours != theirs);
+    /// The other length that a response gives to this very version.
+    pub(crate) fn contradicted_by(&self, head: &ResponseHead) -> Option<u64> {
+        let other = head.total_len.filter(|&theirs| self.total.is_some_and(|ours| ours != theirs))?;
         let same =
             self.validator().is_some_and(|validator| validator.compare(&head.headers) == Sameness::Same);
-        other_len && same
+        same.then_some(other)
     }
 
     /// The server has confirmed this version.

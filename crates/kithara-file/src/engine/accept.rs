@@ -13,8 +13,17 @@ use super::live::station;
 use super::transfer::Transfer;
 use super::{Engine, Trouble};
 
-/// Responses in a row that give another length than the stored one to the same version, until they are believed.
-const MAX_CONTRADICTIONS: u32 = 2;
+/// Answers in a row that give one and the same other length than the known one to the same version, until they are believed.
+/// Fewer may be one server of many that has not heard of a change yet.
+const INSISTED: u32 = 3;
+
+/// Another length than the known one, which answers give to the same version.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OtherLen {
+    total: u64,
+    /// By so many answers in a row.
+    times: u32,
+}
 
 impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     /// Takes a response into use.
@@ -34,12 +43,20 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         if asked && head.status == StatusCode::PARTIAL_CONTENT && offset != start {
             return Err(self.passing("another part than asked for"));
         }
-        let contradicts = self.shared.entity().contradicts(&head);
-        self.contradictions = if contradicts { self.contradictions + 1 } else { 0 };
-        if contradicts && self.contradictions < MAX_CONTRADICTIONS {
-            return Err(self.passing("two lengths of one version"));
-        }
-        // Who insists is believed: it was the length known before that was wrong.
+        let contradicts = match self.shared.entity().contradicted_by(&head) {
+            Some(total) => {
+                self.weigh(total)?;
+                if self.may_end_at(total) {
+                    self.shorten(total);
+                    return Ok(());
+                }
+                true
+            }
+            None => {
+                self.other_len = None;
+                false
+            }
+        };
         self.compare(&head, asked, contradicts).await?;
         if asked && head.status == StatusCode::OK && !self.sequential {
             self.sequential = true;
@@ -50,12 +67,48 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         Ok(())
     }
 
+    /// An answer says that the file is `total` bytes long, which is not what was known. Who insists is believed (it was the
+    /// length known before that was wrong); until then it is an error that passes, after a pause.
+    fn weigh(&mut self, total: u64) -> Result<(), Trouble> {
+        let before = self.other_len.filter(|other| other.total == total).map_or(0, |other| other.times);
+        self.other_len = Some(OtherLen { total, times: before + 1 });
+        if before + 1 < INSISTED {
+            return Err(Trouble { earned: false, ..self.passing("two lengths of one version") });
+        }
+        self.other_len = None;
+        Ok(())
+    }
+
+    /// Whether a file of `total` bytes may be what the stored bytes are of, although it was said to be longer.
+    fn may_end_at(&self, total: u64) -> bool {
+        let stored = self.shared.resource.available().iter().last().map_or(0, |range| range.end);
+        let is_shorter = self.shared.end().is_some_and(|end| total < end);
+        // Where nothing names the version, that it brought exactly so much and no more.
+        let fits = if self.shared.entity().can_be_continued() { stored <= total } else { stored == total };
+        is_shorter && fits
+    }
+
+    /// Believes that the file ends at `total`, and keeps what is stored of it. It was said to be longer.
+    fn shorten(&mut self, total: u64) {
+        tracing::debug!(total, url = %self.shared.url, "the file is shorter than the server said first");
+        self.disconnect();
+        let mut entity = self.shared.entity();
+        entity.total = Some(total);
+        let proven = entity.can_be_continued();
+        if proven {
+            self.learn(entity);
+        } else {
+            self.shared.set_entity(entity);
+        }
+        self.shared.set_end(total, proven);
+        self.shared.set_ready();
+    }
+
     /// Makes sure that the response is of the version that is stored, or that nothing is stored.
     async fn compare(&mut self, head: &ResponseHead, asked: bool, contradicts: bool) -> Result<(), Trouble> {
         let mut entity = self.shared.entity();
         let known = self.checked || !self.shared.resource.available().is_empty();
         if known && (contradicts || changed(&entity, head, asked)) {
-            self.contradictions = 0;
             self.replaced().await?;
             self.learn(Entity::of(head));
             // A part of the new version is asked for again, from where it is needed.
@@ -69,7 +122,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             entity.total = entity.total.or(head.total_len);
             entity.confirm(head);
         } else {
-            self.shared.forget();
+            self.forget();
             entity = Entity::of(head);
         }
         self.learn(entity);
@@ -100,9 +153,15 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             let error = FileError::EntityChanged { url: self.shared.url.clone() };
             return Err(Trouble { error, permanent: true, earned: false });
         }
-        self.shared.forget();
+        self.forget();
         self.shared.emit(&FileEvent::EntityChanged);
         Ok(())
+    }
+
+    /// Nothing is known of the file any more.
+    pub(super) fn forget(&mut self) {
+        self.other_len = None;
+        self.shared.forget();
     }
 
     /// Something that the next request puts right.
@@ -125,6 +184,11 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 Ok(())
             }
             (Some(total), Some(end)) if total != end => {
+                self.weigh(total)?;
+                if self.may_end_at(total) {
+                    self.shorten(total);
+                    return Ok(());
+                }
                 self.replaced().await?;
                 Err(self.passing("another length of the file"))
             }

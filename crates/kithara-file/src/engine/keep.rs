@@ -39,10 +39,10 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
 
     /// What others noted who wrote to the resource.
     pub(super) fn learn_from_resource(&mut self) {
-        let resource = &self.shared.resource;
+        let resource = self.shared.resource.clone();
         if resource.generation() != self.generation {
             self.generation = resource.generation();
-            self.shared.forget();
+            self.forget();
         }
         if let Some(entity) = resource.tag().and_then(|note| Entity::from_bytes(&note))
             && !resource.available().is_empty()
@@ -115,7 +115,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         }
         self.shared.resource.reset().await?;
         self.generation = self.shared.resource.generation();
-        self.shared.forget();
+        self.forget();
         self.checked = false;
         self.uncommittable = false;
         if delivered {

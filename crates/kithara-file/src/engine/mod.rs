@@ -23,6 +23,7 @@ use crate::shared::Shared;
 use crate::stats::Counters;
 use crate::{FileError, FileEvent, Validation};
 
+use self::accept::OtherLen;
 use self::jumps::Jumps;
 use self::transfer::{Pace, Transfer};
 
@@ -61,8 +62,8 @@ pub(crate) struct Engine<N: Net, R: Streaming, T> {
     paused: bool,
     /// The server sends whole files only.
     sequential: bool,
-    /// Responses in a row that give another length to the version that is stored.
-    contradictions: u32,
+    /// What answers say of the length of the version that is stored, against what is known.
+    other_len: Option<OtherLen>,
     /// The entity was compared with the server's by this engine, or is of it.
     checked: bool,
     /// Failures since bytes arrived last.
@@ -108,7 +109,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             pace: Pace::default(),
             paused: false,
             sequential: false,
-            contradictions: 0,
+            other_len: None,
             checked: false,
             tries: 0,
             jumps: Jumps::new(Instant::now()),
@@ -160,7 +161,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             }
             None => {
                 resource.reset().await?;
-                self.shared.forget();
+                self.forget();
             }
         }
         Ok(())

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header;
 use kithara_file::{FileError, FileEvent};
 use kithara_net::{MockAnswer, MockStep, NetError, Request};
+use kithara_stream::Source;
 use kithara_testkit::pattern;
 use tokio::time::Instant;
 
@@ -134,24 +136,105 @@ async fn a_background_failure_is_nobodys_error() {
     check(&source, 0, 2 * MB).await;
 }
 
+/// A server that declares one byte more than there is, and closes the connection; about ranges it says the truth.
+fn one_byte_too_many(body: Bytes, etag: Option<&'static str>) -> Bed {
+    let long = (body.len() + 1).to_string();
+    Bed::new(move |request| {
+        let answer = paced(MockAnswer::serve(&body, etag, request));
+        if request.range.is_some() { answer } else { answer.with_header(header::CONTENT_LENGTH, &long) }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_ends_where_the_server_insists_that_it_does() {
+    for (etag, kept) in [(Some("\"v1\""), true), (Some("W/\"v1\""), false), (None, false)] {
+        let bed = one_byte_too_many(entity(1, MB), etag);
+        let source = bed.open().await;
+        let mut events = source.events();
+        check(&source, 0, MB).await;
+        assert!(read(&source, MB, 10).await.unwrap().is_empty(), "{etag:?}");
+        assert_eq!((source.len(), bed.starts()), (Some(MB), vec![0, MB, MB, MB]), "{etag:?}");
+        settle().await;
+        let complete = |event: &FileEvent| matches!(event, FileEvent::Complete { len } if *len == MB);
+        assert_eq!(drain(&mut events).iter().any(complete), kept, "{etag:?}");
+        drop(source);
+        check(&bed.open().await, 0, MB).await;
+        assert_eq!(bed.starts().len() == 4, kept, "{etag:?}: {:?}", bed.starts());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_length_found_near_the_end_drops_nothing() {
+    let bed = one_byte_too_many(entity(1, MB), Some("\"v1\""));
+    let source = bed.open().await;
+    check(&source, 0, 10 * KB).await;
+    let tail = read(&source, MB - KB, 2 * KB).await.unwrap();
+    assert_eq!((tail.len() as u64, pattern::mismatch(1, MB - KB, &tail)), (KB, None));
+    check(&source, 0, MB).await;
+    settle().await;
+    check(&bed.open().await, 0, MB).await;
+    let tail = bed.starts().iter().filter(|&&start| start == MB - KB).count();
+    assert_eq!((tail, bed.starts().len()), (4, 6), "{:?}", bed.starts());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_shorter_than_declared_is_never_complete() {
     let body = entity(1, MB);
-    // Declares one byte more than there is.
-    let bed = Bed::new(move |request| {
-        let long = (MB + 1).to_string();
-        match request.range {
-            Some(range) if range.start >= MB => {
-                MockAnswer::status(416).with_header(header::CONTENT_RANGE, &format!("bytes */{MB}"))
-            }
-            _ => serve(&body, request).with_header(header::CONTENT_LENGTH, &long),
-        }
+    // Declares one byte more than there is, whatever it is asked.
+    let long = (MB + 1).to_string();
+    let bed = Bed::new(move |_| {
+        let answer = MockAnswer::ok(body.clone()).with_header(header::CONTENT_LENGTH, &long);
+        paced(answer.with_header(header::ETAG, "\"v1\""))
     });
     let source = bed.open().await;
     let mut events = source.events();
-    let error = read(&source, 0, 2 * MB).await.unwrap_err();
-    assert!(matches!(error, FileError::EntityChanged { .. }), "{error:?}");
+    check(&source, 0, MB).await;
+    let error = read(&source, MB, 1).await.unwrap_err();
+    assert!(matches!(error, FileError::Net(NetError::Interrupted { .. })), "{error:?}");
+    settle().await;
     assert!(!drain(&mut events).iter().any(|event| matches!(event, FileEvent::Complete { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_wrong_lengths_cost_a_pause_and_no_byte() {
+    let part = |total: u64| {
+        let range = move |request: &Request| request.range.map_or(0, |range| range.start);
+        move |request: &Request, answer: MockAnswer| {
+            let value = format!("bytes {}-{}/{total}", range(request), MB - 1);
+            answer.with_header(header::CONTENT_RANGE, &value)
+        }
+    };
+    let refusal = |total: u64| {
+        move |_: &Request, _: MockAnswer| {
+            MockAnswer::status(416).with_header(header::CONTENT_RANGE, &format!("bytes */{total}"))
+        }
+    };
+    type Lie = Box<dyn Fn(&Request, MockAnswer) -> MockAnswer + Send + Sync>;
+    let schedules: [Vec<Lie>; 5] = [
+        vec![Box::new(part(MB + 1)), Box::new(part(MB + 1))],
+        // Whoever says something else each time does not insist.
+        (0..8).map(|lie| Box::new(part(MB + 1 + lie % 2)) as Lie).collect(),
+        vec![Box::new(refusal(5))],
+        vec![Box::new(refusal(300_000)), Box::new(refusal(300_000))],
+        (0..8).map(|lie| Box::new(refusal(5 + lie % 2)) as Lie).collect(),
+    ];
+    for (at, lies) in schedules.into_iter().enumerate() {
+        let told = lies.len();
+        let (body, count) = (entity(1, MB), Count::default());
+        let mut bed = Bed::new(move |request| match usize::try_from(count.next()).unwrap() {
+            0 => serve(&body, request).cut(300_000, MockStep::Break),
+            n if n <= lies.len() => lies[n - 1](request, serve(&body, request)),
+            _ => serve(&body, request),
+        });
+        bed.options.retry.max_retries = 10;
+        let source = bed.open().await;
+        let mut events = source.events();
+        check(&source, 0, MB).await;
+        assert!(read(&source, MB, 1).await.unwrap().is_empty(), "{at}");
+        assert_eq!(bed.starts().len(), 2 + told, "{at}: {:?}", bed.starts());
+        let paused = |event: &FileEvent| matches!(event, FileEvent::Retry { error: FileError::Server { .. }, pause } if !pause.is_zero());
+        assert_eq!(drain(&mut events).into_iter().filter(paused).count(), told, "{at}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

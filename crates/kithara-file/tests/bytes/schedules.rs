@@ -42,6 +42,8 @@ enum Fault {
     NoRange,
     ShortPart(u64),
     OtherTotal,
+    /// A whole body that declares to be much longer than it is.
+    TooLong,
     Unsatisfiable,
     NewVersion,
 }
@@ -98,6 +100,7 @@ fn faults() -> impl Strategy<Value = Fault> {
         1 => Just(Fault::NoRange),
         2 => (1..50_000u64).prop_map(Fault::ShortPart),
         1 => Just(Fault::OtherTotal),
+        1 => Just(Fault::TooLong),
         1 => Just(Fault::Unsatisfiable),
         2 => Just(Fault::NewVersion),
     ]
@@ -189,6 +192,11 @@ impl Server {
             Fault::OtherTotal => {
                 answer.with_header(header::CONTENT_RANGE, "bytes 0-199999/200000").in_chunks(chunk)
             }
+            Fault::TooLong if request.range.is_none() => {
+                let declared = (self.current().len() + 500_000).to_string();
+                answer.with_header(header::CONTENT_LENGTH, &declared).in_chunks(chunk)
+            }
+            Fault::TooLong => answer.in_chunks(chunk),
             Fault::Unsatisfiable => MockAnswer::status(416),
         }
     }

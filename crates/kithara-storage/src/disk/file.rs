@@ -241,6 +241,8 @@ mod os {
 mod os {
     use std::os::windows::fs::FileExt;
 
+    use winapi_util::file::information;
+
     use super::{File, Path, Range, io};
 
     pub(super) fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -259,13 +261,20 @@ mod os {
         false
     }
 
-    /// A file that is open here can be neither renamed nor removed by others without our share mode; so it is.
-    pub(super) fn is_at(_: &File, path: &Path) -> io::Result<bool> {
-        path.try_exists()
+    /// The standard library opens files so that others may rename and remove them.
+    pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+        match File::open(path) {
+            Ok(there) => is_same(file, &there),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
-    pub(super) fn is_same(_: &File, _: &File) -> io::Result<bool> {
-        Ok(false)
+    /// The numbers belong to a file for as long as it is open.
+    pub(super) fn is_same(one: &File, other: &File) -> io::Result<bool> {
+        let (one, other) = (information(one)?, information(other)?);
+        let volumes = (one.volume_serial_number(), other.volume_serial_number());
+        Ok(volumes.0 == volumes.1 && one.file_index() == other.file_index())
     }
 
     pub(super) fn punch(_: &File, _: Range<u64>) {}

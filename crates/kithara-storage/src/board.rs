@@ -188,6 +188,12 @@ impl Board {
         self.update(|state| state.claimed = false);
     }
 
+    /// How many wait.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().waiters.len()
+    }
+
     pub(crate) fn is_committed(&self) -> bool {
         self.state.lock().len().is_some()
     }

@@ -1,7 +1,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -85,6 +85,11 @@ impl StreamingResource {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.inner.board.waiting()
+    }
+
     async fn read_disk(&self, disk: &Disk, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
         let Some(file) = disk.file() else { return Err(StorageError::NotAvailable { offset }) };
         let read = match file.read_cached(buf, offset) {
@@ -148,15 +153,11 @@ impl StreamingResource {
         Ok(claim)
     }
 
-    /// Synchronises beside the download: at most one of these per resource, which ends by itself, and does nothing when
-    /// every handle is gone before it begins.
+    /// Synchronises beside the download: at most one of these per resource, which ends by itself.
     fn sync_beside(&self) {
-        let inner = Arc::downgrade(&self.inner);
+        let beside = SyncBeside(Arc::downgrade(&self.inner));
         let work = move || {
-            if let Some(inner) = inner.upgrade()
-                && let Backend::Disk(disk) = &inner.backend
-                && let Err(error) = disk.sync(&inner.board)
-            {
+            if let Err(error) = beside.run() {
                 tracing::warn!(%error, "cannot synchronise an unfinished resource");
             }
         };
@@ -208,8 +209,9 @@ impl Streaming for StreamingResource {
         }
         self.lock_to_write()?;
         let (generation, expected_len) = self.generation_to_write()?;
+        let mut writing = None;
         match &self.inner.backend {
-            Backend::Disk(disk) => disk.write(offset, data, expected_len)?,
+            Backend::Disk(disk) => writing = Some(disk.write(offset, data, expected_len)?),
             Backend::Memory(memory) => memory.write(offset, data),
             #[cfg(any(test, feature = "random-access"))]
             Backend::Foreign(foreign) => foreign.write(offset, data).await?,
@@ -217,8 +219,8 @@ impl Streaming for StreamingResource {
         if !self.inner.board.announce(range, generation) {
             return Err(StorageError::NotClaimed);
         }
-        if let Backend::Disk(disk) = &self.inner.backend
-            && disk.wrote(&self.inner.board, data.len() as u64)
+        if let (Backend::Disk(disk), Some(writing)) = (&self.inner.backend, writing)
+            && disk.wrote(&self.inner.board, writing, data.len() as u64)
         {
             self.sync_beside();
         }
@@ -367,6 +369,33 @@ impl Drop for Inner {
         if let Backend::Disk(disk) = &self.backend {
             disk.close(&self.board);
         }
+    }
+}
+
+/// A synchronisation beside the download. It holds no handle while it waits for the disk, so that the last one can be
+/// dropped, and the resource opened anew, meanwhile.
+struct SyncBeside(Weak<Inner>);
+
+impl SyncBeside {
+    fn with<T>(&self, work: impl FnOnce(&Disk, &Board) -> T) -> Option<T> {
+        let inner = self.0.upgrade()?;
+        match &inner.backend {
+            Backend::Disk(disk) => Some(work(disk, &inner.board)),
+            _ => None,
+        }
+    }
+
+    fn run(&self) -> std::io::Result<()> {
+        let Some(data) = self.with(Disk::begin_sync).flatten() else { return Ok(()) };
+        data.run()?;
+        self.with(|disk, board| disk.end_sync(board, data)).map_or(Ok(()), |map| map?.run())
+    }
+}
+
+impl Drop for SyncBeside {
+    /// Also of one that never ran, because the runtime was shut down.
+    fn drop(&mut self) {
+        self.with(|disk, _| disk.sync_is_over());
     }
 }
 

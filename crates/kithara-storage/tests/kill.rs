@@ -18,8 +18,9 @@ use kithara_storage::{
 const FOLDER: &str = "KITHARA_KILL_FOLDER";
 const SEED: &str = "KITHARA_KILL_SEED";
 const KILLS: u64 = 220;
-/// Long enough that space is reserved ahead.
-const LEN: u64 = 3 * 1024 * 1024 + 123;
+/// Space is reserved ahead of a download that has come so far.
+const FAR: u64 = 1024 * 1024;
+const LEN: u64 = 3 * FAR + 123;
 const SETTINGS: StorageSettings = StorageSettings { journal_every: 20_000, sync_every: 200_000 };
 
 struct Random(u64);
@@ -65,7 +66,7 @@ async fn download(resource: &StreamingResource, random: &mut Random) {
         resource.set_expected_len(LEN);
     }
     let version = version.unwrap();
-    let mut piece = vec![0; 3_000];
+    let (mut piece, mut is_far) = (vec![0; 3_000], false);
     while resource.available_at(0) < LEN {
         let from = random.below(LEN);
         let known = resource.available();
@@ -78,8 +79,19 @@ async fn download(resource: &StreamingResource, random: &mut Random) {
             resource.write_at(at, &piece[..len]).await.unwrap();
             at += len as u64;
         }
+        // So far that even without the last note there is as much.
+        if !is_far && resource.available().covered() > FAR + SETTINGS.journal_every {
+            is_far = true;
+            say("far");
+        }
     }
     resource.commit(LEN).await.unwrap();
+}
+
+/// Tells the process that is going to kill this one.
+fn say(word: &str) {
+    println!("\n{word}");
+    std::io::stdout().flush().unwrap();
 }
 
 /// Not a test by itself: the other process.
@@ -91,8 +103,7 @@ fn downloader() {
     runtime.block_on(async {
         let resource = open(Path::new(&folder));
         let claim = resource.claim().await.unwrap();
-        println!("\nready");
-        std::io::stdout().flush().unwrap();
+        say("ready");
         if resource.len().is_none() {
             download(&resource, &mut random).await;
         }
@@ -137,7 +148,8 @@ fn check_and_remove_if_complete(folder: &Path, resource: &StreamingResource) -> 
     true
 }
 
-fn kill_once(folder: &Path, seed: u64, delay: Duration) {
+/// Kills it `delay` after it began, or after it came `far`, or when it is done.
+fn kill_once(folder: &Path, seed: u64, far: bool, delay: Duration) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["downloader", "--exact", "--nocapture", "--test-threads=1"])
         .env(FOLDER, folder)
@@ -150,6 +162,9 @@ fn kill_once(folder: &Path, seed: u64, delay: Duration) {
         lines.any(|line| line.unwrap() == "ready"),
         "the downloader did not begin: stale lock, bricked resource?"
     );
+    if far {
+        lines.any(|line| line.unwrap() == "far");
+    }
     let begin = Instant::now();
     while begin.elapsed() < delay {
         std::hint::spin_loop();
@@ -166,9 +181,10 @@ fn killed_at_random_moments() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let mut random = Random::new(20_260_101);
-    let (mut partial, mut empty, mut complete, mut resumed) = (0, 0, 0, 0);
+    let (mut partial, mut far, mut empty, mut complete, mut resumed) = (0, 0, 0, 0, 0);
     for round in 0..KILLS {
-        kill_once(folder, round, Duration::from_micros(random.below(16_000)));
+        let delay = Duration::from_micros(random.below(if round % 2 == 0 { 16_000 } else { 2_000 }));
+        kill_once(folder, round, round % 2 == 1, delay);
         let resource = open(folder);
         if check_and_remove_if_complete(folder, &resource) {
             complete += 1;
@@ -176,7 +192,7 @@ fn killed_at_random_moments() {
         }
         match check(&resource, version_of(&resource)) {
             0 => empty += 1,
-            _ => partial += 1,
+            stored => (partial, far) = (partial + 1, far + usize::from(stored > FAR)),
         }
         if round % 10 == 9 {
             // It can always be finished, from what is there.
@@ -188,7 +204,7 @@ fn killed_at_random_moments() {
         }
     }
     println!(
-        "{KILLS} kills: {partial} found a part, {empty} nothing, {complete} the whole; {resumed} parts finished"
+        "{KILLS} kills: {partial} found a part, {far} a large one, {empty} nothing, {complete} the whole; {resumed} parts finished"
     );
-    assert!(partial > 0, "the kills came too early or too late to show anything");
+    assert!(far > 0 && resumed > 0, "the kills came too early or too late to show anything");
 }

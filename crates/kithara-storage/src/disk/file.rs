@@ -6,21 +6,63 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::RangeSet;
+use crate::board::Board;
 
 /// An open file and what is known about reading it without waiting.
 #[derive(Debug)]
 pub(crate) struct DataFile {
     pub(crate) file: File,
     reads: AtomicU8,
-    /// Where the space ends that was reserved last.
-    reserved: AtomicU64,
+    ahead: Arc<Mutex<Ahead>>,
 }
 
 /// Space is reserved in steps of this, once a file is that long: writing to it then costs a quarter less, and what is left of
-/// a download that is given up wastes no more than this.
-const RESERVE: u64 = 1 << 20;
+/// a download that is given up wastes no more than this for each time that it was opened.
+pub(crate) const RESERVE: u64 = 1 << 20;
+
+/// Space that is reserved ahead of what is written.
+#[derive(Debug, Default)]
+struct Ahead {
+    /// What was reserved last.
+    reserved: Range<u64>,
+    /// What was reserved before. Where nothing was written to it, it is given back.
+    left: RangeSet,
+    /// Writes that are not announced yet.
+    writes: usize,
+}
+
+/// A write, until it is announced.
+#[derive(Debug)]
+#[must_use = "to be kept until the bytes are announced"]
+pub(crate) struct Writing(Arc<DataFile>);
+
+impl Writing {
+    /// The bytes are announced: gives back space that was reserved where the download has passed by. Not before, because a
+    /// file system may take nothing back behind the end of a file.
+    pub(crate) fn end(self, board: &Board) {
+        let mut ahead = self.0.ahead.lock();
+        // Otherwise somebody may have written to it, and not said so yet: next time.
+        if ahead.writes == 1 && !ahead.left.is_empty() {
+            let left = std::mem::take(&mut ahead.left);
+            for range in left.iter() {
+                let gaps: Vec<_> = board.look().ranges.gaps(range).collect();
+                gaps.into_iter().for_each(|gap| self.0.punch(gap));
+            }
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.ahead.lock().writes -= 1;
+    }
+}
 
 const READS_UNKNOWN: u8 = 0;
 /// The file lives in memory (tmpfs): a plain read never waits for a disk.
@@ -30,7 +72,7 @@ const READS_ELSEWHERE: u8 = 2;
 
 impl DataFile {
     pub(crate) fn new(file: File) -> Self {
-        Self { file, reads: AtomicU8::new(READS_UNKNOWN), reserved: AtomicU64::new(0) }
+        Self { file, reads: AtomicU8::new(READS_UNKNOWN), ahead: Arc::default() }
     }
 
     /// Reads what is in the page cache. `WouldBlock` when that is nothing; `Ok(0)` at the end of the file.
@@ -60,25 +102,31 @@ impl DataFile {
         }
     }
 
-    /// Reserves space for what will be written after `write`, up to `expected_len`, without changing the file's length. A
-    /// file system that cannot do it, or has no room, says so when the bytes are written.
-    pub(crate) fn reserve(&self, write: Range<u64>, expected_len: u64) {
-        let reserved = self.reserved.load(Ordering::Relaxed);
-        if write.start < RESERVE || write.end <= reserved {
-            return;
-        }
-        let start = write.start.max(reserved);
-        let end = write.end.max(start.saturating_add(RESERVE)).min(expected_len);
-        if start < end {
-            let done = os::reserve(&self.file, start..end);
-            self.reserved.store(if done { end } else { u64::MAX }, Ordering::Relaxed);
-        }
+    /// This is `earlier`, opened anew: it goes on with what was reserved.
+    pub(crate) fn continues(&mut self, earlier: &Self) {
+        self.ahead = Arc::clone(&earlier.ahead);
     }
 
-    /// Makes the file end at `len`, without space that was reserved beyond.
+    /// A write begins: reserves space for what will be written after it, up to `expected_len`, without changing the file's
+    /// length. A file system that cannot do it, or has no room, says so when the bytes are written.
+    pub(crate) fn begin_write(self: Arc<Self>, write: Range<u64>, expected_len: u64) -> Writing {
+        let mut ahead = self.ahead.lock();
+        ahead.writes += 1;
+        let last = ahead.reserved.clone();
+        if write.start >= RESERVE && write.end > last.end {
+            ahead.left.insert(last.start..last.end.min(write.start));
+            let start = write.start.max(last.end);
+            let end = write.end.max(start.saturating_add(RESERVE)).min(expected_len).max(start);
+            let done = start == end || os::reserve(&self.file, start..end);
+            ahead.reserved = start..if done { end } else { u64::MAX };
+        }
+        drop(ahead);
+        Writing(self)
+    }
+
+    /// Makes the file end at `len`, without space that was reserved beyond, by whomever.
     pub(crate) fn end_at(&self, len: u64) -> io::Result<()> {
-        let reserved = self.reserved.load(Ordering::Relaxed);
-        if self.len()? != len || reserved > len {
+        if len > RESERVE || self.len()? != len {
             self.file.set_len(len)?;
         }
         Ok(())
@@ -106,6 +154,12 @@ impl DataFile {
     /// Whether the two are one file.
     pub(crate) fn is_same(&self, other: &Self) -> io::Result<bool> {
         os::is_same(&self.file, &other.file)
+    }
+
+    /// Lets others lock it. Not by closing alone: a process that is being started at this moment has a copy of every open file
+    /// until it runs its own program, and with it the lock. True: done.
+    pub(crate) fn unlock(&self) -> bool {
+        self.file.unlock().is_ok()
     }
 
     /// Gives the blocks of `range` back to the file system, where that is possible.

@@ -71,7 +71,10 @@ impl Journal {
                 Some(map) => map,
                 None => OpenOptions::new().append(true).create(true).open(&paths.map)?,
             };
-            map.write_all(&self.buffer)?;
+            if let Err(error) = map.write_all(&self.buffer) {
+                self.untear(&map);
+                return Err(error);
+            }
             self.map_len += self.buffer.len() as u64;
             self.map = Some(map);
         }
@@ -79,9 +82,19 @@ impl Journal {
         Ok(())
     }
 
+    /// A part of a note may have been written, behind which no note would be found.
+    fn untear(&mut self, map: &File) {
+        if map.set_len(self.map_len).is_err() {
+            // The next note replaces the map.
+            self.map_len = u64::MAX;
+        }
+    }
+
     fn encode(&mut self, board: &Board) {
         self.buffer.clear();
         let state = board.look();
+        // What was lost or given back is not durable any more.
+        state.ranges.gaps(0..self.durable.end()).for_each(|gap| self.durable.remove(gap));
         let record = RecordRef {
             durable: &self.durable,
             written: &state.ranges,
@@ -141,6 +154,18 @@ impl Journal {
     }
 }
 
+/// The map as it stands, for [`sync_map`].
+pub(crate) fn open_map(paths: &Paths) -> io::Result<File> {
+    // Windows synchronises no file that is open for reading alone.
+    OpenOptions::new().write(true).open(&paths.map)
+}
+
+/// Makes durable what a map says, and that it is the one with the name: it may have been made or replaced since.
+pub(crate) fn sync_map(map: &File, paths: &Paths) -> io::Result<()> {
+    map.sync_data()?;
+    sync_parent(&paths.map)
+}
+
 /// What an unfinished file has, for one who only reads it.
 pub(crate) fn inspect(paths: &Paths, part: &File, part_len: u64) -> io::Result<Found> {
     let (record, ..) = read_map(&paths.map)?;
@@ -170,4 +195,33 @@ fn read_map(map: &Path) -> io::Result<(Option<Record>, u64, u64)> {
     }
     let (record, valid) = decode_last(&bytes);
     Ok((record, len, valid as u64))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_behind_a_torn_one_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = Paths::new(&folder.path().join("song"));
+        let part = File::create(&paths.part).unwrap();
+        let (mut journal, board) = (Journal::default(), Board::new());
+        journal.load(&paths, &part, 0).unwrap();
+        let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path).unwrap();
+        assert!(board.announce(0..10, 0));
+        journal.note(&paths, &board).unwrap();
+        // The disk is full in the middle of a note, which cannot be taken back either.
+        open(&paths.map).write_all(b"KMAP, and no more").unwrap();
+        journal.map = Some(open(Path::new("/dev/full")));
+        assert!(board.announce(10..20, 0));
+        assert_eq!(journal.note(&paths, &board).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(read_map(&paths.map).unwrap().0.unwrap().written, RangeSet::from(0..10));
+        for end in [30, 40] {
+            assert!(board.announce(20..end, 0));
+            journal.note(&paths, &board).unwrap();
+            let (record, found, valid) = read_map(&paths.map).unwrap();
+            assert_eq!((record.unwrap().written, found), (RangeSet::from(0..end), valid));
+        }
+    }
 }

@@ -80,16 +80,36 @@ impl Disk {
         if journal.locked || board.is_committed() {
             return Ok(());
         }
-        let part = self.lock_part()?;
-        if let Some(committed) = open_if_present(&self.paths.committed).map_err(|e| self.error("open", e))? {
-            return self.adopt_committed(&mut journal, committed, board);
+        let mut part = DataFile::new(self.lock_part()?);
+        match self.take_over(&mut journal, &mut part, board) {
+            Ok(Some(found)) => {
+                *self.file.lock() = Some(Arc::new(part));
+                board.adopt(found);
+                journal.locked = true;
+                Ok(())
+            }
+            otherwise => {
+                part.unlock();
+                otherwise.map(drop)
+            }
         }
-        let part = DataFile::new(part);
-        let found = self.load(&mut journal, &part).map_err(|e| self.error("open", e))?;
-        *self.file.lock() = Some(Arc::new(part));
-        board.adopt(found);
-        journal.locked = true;
-        Ok(())
+    }
+
+    /// What is in the unfinished file, which we have locked. `None`: it was finished meanwhile.
+    fn take_over(
+        &self,
+        journal: &mut Journal,
+        part: &mut DataFile,
+        board: &Board,
+    ) -> Result<Option<Found>, StorageError> {
+        if let Some(committed) = open_if_present(&self.paths.committed).map_err(|e| self.error("open", e))? {
+            return self.adopt_committed(journal, committed, board).map(|()| None);
+        }
+        let found = self.load(journal, part).map_err(|e| self.error("open", e))?;
+        if let Some(earlier) = self.file().filter(|_| !found.is_another_file) {
+            part.continues(&earlier);
+        }
+        Ok(Some(found))
     }
 
     fn load(&self, journal: &mut Journal, part: &DataFile) -> io::Result<Found> {

@@ -8,11 +8,38 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::Disk;
-use super::file::{DataFile, is_at};
-use super::journal::Journal;
-use super::paths::{remove_if_present, sync_parent, with_suffix};
-use crate::StorageError;
+use super::file::{DataFile, Writing, is_at};
+use super::journal::{Journal, open_map, sync_map};
+use super::paths::{Paths, remove_if_present, sync_parent, with_suffix};
 use crate::board::Board;
+use crate::{RangeSet, StorageError};
+
+/// The bytes of a synchronisation. Keeps nothing locked.
+#[derive(Debug)]
+pub(crate) struct SyncData {
+    file: Arc<DataFile>,
+    ranges: RangeSet,
+    generation: u64,
+}
+
+impl SyncData {
+    /// Blocks for as long as the disk takes.
+    pub(crate) fn run(&self) -> io::Result<()> {
+        self.file.file.sync_data()
+    }
+}
+
+/// The note that ends a synchronisation.
+#[derive(Debug)]
+#[must_use = "the note is not durable yet"]
+pub(crate) struct SyncMap(Option<(File, Paths)>);
+
+impl SyncMap {
+    /// Blocks for as long as the disk takes.
+    pub(crate) fn run(&self) -> io::Result<()> {
+        self.0.as_ref().map_or(Ok(()), |(map, paths)| sync_map(map, paths))
+    }
+}
 
 impl Disk {
     /// Writes to the page cache. `expected_len`: where the file will probably end.
@@ -21,15 +48,18 @@ impl Disk {
         offset: u64,
         data: &[u8],
         expected_len: Option<u64>,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Writing, StorageError> {
         let file = self.file().ok_or(StorageError::NotClaimed)?;
-        file.reserve(offset..offset + data.len() as u64, expected_len.unwrap_or(0));
-        file.write_all(data, offset).map_err(|e| self.error("write", e))
+        let range = offset..offset + data.len() as u64;
+        let writing = Arc::clone(&file).begin_write(range, expected_len.unwrap_or(0));
+        file.write_all(data, offset).map_err(|e| self.error("write", e))?;
+        Ok(writing)
     }
 
     /// Counts `n` announced bytes, and notes from time to time what is stored. True: it is time to synchronise, and the
     /// caller has been entrusted with it.
-    pub(crate) fn wrote(&self, board: &Board, n: u64) -> bool {
+    pub(crate) fn wrote(&self, board: &Board, writing: Writing, n: u64) -> bool {
+        writing.end(board);
         let mut journal = self.journal.lock();
         journal.unnoted += n;
         journal.unsynced += n;
@@ -51,37 +81,37 @@ impl Disk {
 
     /// Makes durable what is announced, then notes that it is. Blocks for as long as the disk takes.
     pub(crate) fn sync(&self, board: &Board) -> Result<(), StorageError> {
-        let result = self.sync_inner(board).map_err(|e| self.error("sync", e));
-        self.journal.lock().syncing = false;
-        result
+        let _exclusive = self.exclusive.lock();
+        let sync = || match self.begin_sync(board) {
+            Some(synced) => synced.run().and_then(|()| self.end_sync(board, synced)?.run()),
+            None => Ok(()),
+        };
+        sync().map_err(|e| self.error("sync", e))
     }
 
-    fn sync_inner(&self, board: &Board) -> io::Result<()> {
-        let _exclusive = self.exclusive.lock();
-        let (file, mut synced, generation) = {
-            let mut journal = self.journal.lock();
-            let (true, Some(file)) = (journal.locked, self.file()) else { return Ok(()) };
-            journal.sync_begins();
-            let state = board.look();
-            (file, state.ranges.clone(), state.generation)
-        };
-        file.file.sync_data()?;
-        let map = {
-            let mut journal = self.journal.lock();
-            {
-                let state = board.look();
-                if !journal.locked || state.generation != generation {
-                    return Ok(());
-                }
-                // Without what was given back meanwhile.
-                state.ranges.gaps(0..synced.end()).for_each(|gap| synced.remove(gap));
-            }
-            journal.durable = synced;
-            journal.note(&self.paths, board)?;
-            File::open(&self.paths.map)?
-        };
-        map.sync_data()?;
-        sync_parent(&self.paths.map)
+    /// What a synchronisation is to make durable.
+    pub(crate) fn begin_sync(&self, board: &Board) -> Option<SyncData> {
+        let mut journal = self.journal.lock();
+        let (true, Some(file)) = (journal.locked, self.file()) else { return None };
+        journal.sync_begins();
+        let state = board.look();
+        Some(SyncData { file, ranges: state.ranges.clone(), generation: state.generation })
+    }
+
+    /// Notes that it is durable, as far as that still matters.
+    pub(crate) fn end_sync(&self, board: &Board, synced: SyncData) -> io::Result<SyncMap> {
+        let mut journal = self.journal.lock();
+        if !journal.locked || board.look().generation != synced.generation {
+            return Ok(SyncMap(None));
+        }
+        journal.durable = synced.ranges;
+        journal.note(&self.paths, board)?;
+        Ok(SyncMap(Some((open_map(&self.paths)?, self.paths.clone()))))
+    }
+
+    /// The synchronisation is over that [`wrote`](Self::wrote) asked for, or will not be.
+    pub(crate) fn sync_is_over(&self) {
+        self.journal.lock().syncing = false;
     }
 
     /// Whether `len` bytes are in the file, before anybody is told that they are all.
@@ -136,9 +166,13 @@ impl Disk {
         let _exclusive = self.exclusive.lock();
         let mut journal = self.journal.lock();
         // The lock on the file at `NAME.part` is the right to put another one in its place.
-        let _part = if journal.locked { None } else { Some(self.lock_part()?) };
+        let part = if journal.locked { None } else { Some(DataFile::new(self.lock_part()?)) };
         board.reset();
-        self.replace(&mut journal).map_err(|e| self.error("replace", e))
+        let replaced = self.replace(&mut journal).map_err(|e| self.error("replace", e));
+        if let Some(part) = part {
+            part.unlock();
+        }
+        replaced
     }
 
     fn replace(&self, journal: &mut Journal) -> io::Result<()> {
@@ -169,9 +203,9 @@ impl Disk {
         if journal.has_map() {
             // Before the bytes go, the disk must have ceased to claim them.
             journal.note(&self.paths, board)?;
-            let map = File::open(&self.paths.map)?;
+            let map = open_map(&self.paths)?;
             drop(journal);
-            map.sync_data()?;
+            sync_map(&map, &self.paths)?;
         }
         let end = range.end.min(file.len()?);
         if range.start < end {
@@ -194,7 +228,7 @@ impl Disk {
             return;
         }
         if let Some(file) = self.file()
-            && file.file.unlock().is_ok()
+            && file.unlock()
         {
             journal.unlocked();
         }
@@ -206,11 +240,8 @@ impl Disk {
         if journal.locked && journal.unnoted > 0 {
             self.note(&mut journal, board);
         }
-        // Closing unlocks it too, but not while a process is being started, which has copies of the open files for a moment.
-        if journal.locked
-            && let Some(file) = self.file()
-        {
-            let _ = file.file.unlock();
+        if let Some(file) = self.file().filter(|_| journal.locked) {
+            file.unlock();
         }
     }
 }

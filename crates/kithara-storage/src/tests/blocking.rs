@@ -1,6 +1,6 @@
 //! Blocking faces on threads of both kinds.
 
-use std::sync::mpsc;
+use std::thread;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -37,13 +37,11 @@ fn a_blocking_call_that_would_block_a_runtime_is_an_error() {
 fn a_blocking_thread_of_a_runtime_may_wait() {
     for runtime in runtimes() {
         let resource = StreamingResource::memory();
-        let (begun, begins) = mpsc::channel();
         let waiter = resource.clone();
-        let waiting = runtime.spawn_blocking(move || {
-            begun.send(()).unwrap();
-            waiter.wait_range_blocking(0..10)
-        });
-        begins.recv().unwrap();
+        let waiting = runtime.spawn_blocking(move || waiter.wait_range_blocking(0..10));
+        while resource.waiting() == 0 {
+            thread::yield_now();
+        }
         runtime.block_on(async {
             let _claim = resource.claim().await;
             resource.write_at(0, &[1; 10]).await.unwrap();

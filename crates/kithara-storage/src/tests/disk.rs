@@ -14,32 +14,32 @@ use crate::{
     block_on,
 };
 
-struct Place {
-    folder: TempDir,
+pub(super) struct Place {
+    pub(super) folder: TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join("deep/er/song")
     }
 
-    fn part(&self) -> PathBuf {
+    pub(super) fn part(&self) -> PathBuf {
         with_suffix(&self.path(), PART_SUFFIX)
     }
 
-    fn map(&self) -> PathBuf {
+    pub(super) fn map(&self) -> PathBuf {
         with_suffix(&self.path(), MAP_SUFFIX)
     }
 
-    fn open_with(&self, settings: StorageSettings) -> StreamingResource {
+    pub(super) fn open_with(&self, settings: StorageSettings) -> StreamingResource {
         StreamingResource::disk(self.path(), settings).unwrap()
     }
 
-    fn open(&self) -> StreamingResource {
+    pub(super) fn open(&self) -> StreamingResource {
         self.open_with(StorageSettings::default())
     }
 
@@ -52,11 +52,11 @@ impl Place {
     }
 }
 
-fn write(resource: &StreamingResource, offset: u64, data: &[u8]) {
+pub(super) fn write(resource: &StreamingResource, offset: u64, data: &[u8]) {
     block_on(resource.write_at(offset, data)).unwrap();
 }
 
-fn read(resource: &StreamingResource, offset: u64, len: usize) -> Result<Vec<u8>, StorageError> {
+pub(super) fn read(resource: &StreamingResource, offset: u64, len: usize) -> Result<Vec<u8>, StorageError> {
     let mut buf = vec![0; len];
     let n = resource.read_at_blocking(offset, &mut buf)?;
     buf.truncate(n);
@@ -296,6 +296,20 @@ fn an_unfinished_file_that_shrinks_is_an_error_and_can_be_mended() {
 }
 
 #[test]
+fn what_a_shrunken_file_lost_is_not_claimed_again() {
+    let place = Place::new();
+    let resource = place.open();
+    write(&resource, 0, &[1; 1000]);
+    block_on(resource.flush()).unwrap();
+    fs::OpenOptions::new().write(true).open(place.part()).unwrap().set_len(400).unwrap();
+    assert!(read(&resource, 500, 10).is_err());
+    // The file is as long as before, with a hole in it.
+    write(&resource, 900, &[1; 100]);
+    drop(resource);
+    assert_eq!(place.open().available(), RangeSet::from_iter([0..400, 900..1000]));
+}
+
+#[test]
 fn a_finished_file_that_shrinks_or_vanishes_is_an_error() {
     let place = Place::new();
     let resource = place.open();
@@ -389,36 +403,6 @@ fn nothing_of_the_old_entity_is_claimed_after_a_reset() {
     block_on(resource.discard(0..960)).unwrap();
     assert_eq!(place.open().available(), RangeSet::from(960..1000));
     drop(claim);
-}
-
-/// What is reserved ahead of a fast download is neither length nor content, and gone at its end.
-#[cfg(target_os = "linux")]
-#[test]
-fn reserved_space_is_bounded_and_given_back() {
-    use std::os::unix::fs::MetadataExt;
-
-    const MIB: u64 = 1 << 20;
-    let place = Place::new();
-    let resource = place.open();
-    let claim = resource.try_claim().unwrap().unwrap();
-    resource.set_expected_len(10 * MIB);
-    let step = vec![7; 100_000];
-    let written = 30 * step.len() as u64;
-    for at in (0..written).step_by(step.len()) {
-        write(&resource, at, &step);
-        let meta = fs::metadata(place.part()).unwrap();
-        assert_eq!(meta.len(), at + step.len() as u64, "reserved, not written");
-        assert!(meta.blocks() * 512 <= meta.len() + MIB + 4096, "at {at}");
-    }
-    assert_eq!(resource.available(), RangeSet::from(0..written));
-    assert!(matches!(read(&resource, written, 1), Err(StorageError::NotAvailable { .. })));
-    // It was shorter than expected.
-    block_on(resource.commit(written)).unwrap();
-    drop((claim, resource));
-    let meta = fs::metadata(place.path()).unwrap();
-    assert_eq!(meta.len(), written);
-    assert!(meta.blocks() * 512 <= written + 4096, "{} blocks", meta.blocks());
-    assert!(fs::read(place.path()).unwrap().iter().all(|byte| *byte == 7));
 }
 
 /// Bytes that are not in the page cache are read on a blocking thread, from either runtime and from none.

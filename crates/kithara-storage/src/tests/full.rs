@@ -13,11 +13,11 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// 256 KiB.
+    /// 2 MiB: as much again as is written before space is reserved ahead.
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let disk = Self { folder };
-        if disk.run("mount", &["-t", "tmpfs", "-o", "size=256k", "kithara-test"]) {
+        if disk.run("mount", &["-t", "tmpfs", "-o", "size=2m", "kithara-test"]) {
             return Some(disk);
         }
         eprintln!("SKIPPED: this machine lets nobody mount a small tmpfs");
@@ -50,6 +50,8 @@ fn a_full_disk_is_a_typed_error_and_keeps_what_was_stored() {
     let resource =
         StreamingResource::disk(disk.song(), StorageSettings { journal_every: 1, sync_every: 1 }).unwrap();
     let claim = resource.try_claim().unwrap().unwrap();
+    // More than there is: space is reserved until there is none.
+    resource.set_expected_len(8 << 20);
     let chunk = [7; 16 * 1024];
     let mut at = 0;
     let error = loop {
@@ -59,7 +61,7 @@ fn a_full_disk_is_a_typed_error_and_keeps_what_was_stored() {
         }
     };
     assert!(error.is_storage_full() && !error.is_retryable(), "{error:?}");
-    assert!(at > 100_000);
+    assert!(at > 3 << 19, "full at {at}");
     assert_eq!(resource.available(), RangeSet::from(0..at), "nothing more is announced");
     let mut buf = [0; 100];
     assert_eq!(resource.read_at_blocking(at - 100, &mut buf).unwrap(), 100);
@@ -73,11 +75,35 @@ fn a_full_disk_is_a_typed_error_and_keeps_what_was_stored() {
     // What was stored is known again, and the download goes on once there is room.
     let resource = StreamingResource::disk(disk.song(), StorageSettings::default()).unwrap();
     let known = resource.available().covered();
-    assert!(known > 100_000 && known <= at);
+    assert!(known > 3 << 19 && known <= at);
     let claim = resource.try_claim().unwrap().unwrap();
     block_on(resource.reset()).unwrap();
     block_on(resource.write_at(0, &chunk)).unwrap();
     block_on(resource.commit(chunk.len() as u64)).unwrap();
+    drop(claim);
+}
+
+/// A note that the disk takes only a part of.
+#[test]
+fn what_is_noted_after_a_full_disk_was_freed_is_known() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let settings = StorageSettings { journal_every: 1, sync_every: u64::MAX };
+    let resource = StreamingResource::disk(disk.song(), settings).unwrap();
+    let claim = resource.try_claim().unwrap().unwrap();
+    // All in one page of the file, so that the file needs nothing more, and the map does.
+    block_on(resource.write_at(0, &[7])).unwrap();
+    let ballast = disk.path().join("ballast");
+    assert!(std::fs::write(&ballast, vec![1; 4 << 20]).is_err());
+    let write = |numbers: std::ops::Range<u64>| {
+        numbers.for_each(|number| block_on(resource.write_at(2 * number, &[7])).unwrap());
+    };
+    write(1..500);
+    std::fs::remove_file(ballast).unwrap();
+    write(500..505);
+    // As if this process had been killed now.
+    let known = StreamingResource::disk(disk.song(), settings).unwrap().available();
+    assert_eq!(known.range_count(), 505);
+    assert!(known == resource.available());
     drop(claim);
 }
 

@@ -3,3 +3,6 @@ mod blocking;
 mod disk;
 #[cfg(target_os = "linux")]
 mod full;
+#[cfg(target_os = "linux")]
+mod space;
+mod syncs;

@@ -1,0 +1,52 @@
+//! Synchronisations beside a download, and runtimes and handles that end meanwhile.
+
+use std::fs;
+
+use tokio::runtime::Builder;
+
+use super::disk::{Place, write};
+use crate::board::Board;
+use crate::disk::Disk;
+use crate::disk::record::decode_last;
+use crate::{RangeSet, StorageSettings, Streaming};
+
+const SETTINGS: StorageSettings = StorageSettings { journal_every: 1, sync_every: 1 };
+
+fn durable(place: &Place) -> RangeSet {
+    decode_last(&fs::read(place.map()).unwrap()).0.unwrap().durable
+}
+
+#[test]
+fn a_runtime_that_has_ended_stops_no_later_synchronisation() {
+    let place = Place::new();
+    let resource = place.open_with(SETTINGS);
+    let claim = resource.try_claim().unwrap().unwrap();
+    let ended = Builder::new_current_thread().build().unwrap().handle().clone();
+    let entered = ended.enter();
+    write(&resource, 0, &[1; 100]);
+    drop(entered);
+    assert!(durable(&place).is_empty(), "it never ran");
+    // Without a runtime, a synchronisation is over when the write is.
+    write(&resource, 100, &[1; 100]);
+    assert_eq!(durable(&place), RangeSet::from(0..200));
+    drop(claim);
+}
+
+#[test]
+fn a_synchronisation_keeps_nobody_from_opening_the_resource_anew() {
+    let place = Place::new();
+    let path = place.path();
+    let open = || Disk::open(&path, SETTINGS).unwrap().0;
+    let (disk, board) = (open(), Board::new());
+    disk.acquire(&board).unwrap();
+    let writing = disk.write(0, &[1; 100], None).unwrap();
+    assert!(board.announce(0..100, 0));
+    assert!(disk.wrote(&board, writing, 100), "due");
+    let synced = disk.begin_sync(&board).unwrap();
+    assert!(open().acquire(&Board::new()).is_err(), "locked");
+    // The last handle goes while the disk is at work.
+    disk.close(&board);
+    drop(disk);
+    open().acquire(&Board::new()).unwrap();
+    synced.run().unwrap();
+}

@@ -17,6 +17,12 @@ pub enum DecodeError {
     /// Nothing in the first bytes looks like any container or codec we know.
     #[error("not audio in any known format ({0})")]
     NotMedia(String),
+    /// A transport stream without a packet of audio as far as one is looked for.
+    #[error("no audio in the first {budget} bytes of a transport stream")]
+    NoAudioFound {
+        /// Bytes that are searched: see [`DecodeOptions::probe_budget`](crate::DecodeOptions::probe_budget).
+        budget: u64,
+    },
     /// A demuxer gave up.
     #[error("cannot read the container")]
     Demux(#[source] DemuxError),

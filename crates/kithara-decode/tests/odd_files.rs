@@ -4,50 +4,18 @@
 mod common;
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 #[cfg(feature = "fdk-aac")]
 use common::Pcm;
-use common::file::{assert_seeks, decode, open, options, read_all};
+use common::file::{assert_seeks, decode, joined, open, options, read_all};
 #[cfg(feature = "fdk-aac")]
 use kithara_decode::demux::{Demuxer, Fmp4Demuxer};
 use kithara_decode::{ByteSource, MediaDecoder};
 use kithara_stream::MediaInfo;
-use kithara_testkit::media::{self, Fixture};
+use kithara_testkit::media;
+#[cfg(feature = "fdk-aac")]
+use kithara_testkit::media::Fixture;
 use kithara_testkit::signal;
-
-/// The segments of an HLS fixture as one file.
-fn joined(name: &str) -> (&'static Fixture, Vec<u8>) {
-    let fixture = media::find(name).unwrap();
-    let folder = fixture.folder();
-    let text = std::str::from_utf8(fixture.bytes()).unwrap();
-    let names = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
-    (fixture, names.flat_map(|name| folder.get(name).unwrap()).copied().collect())
-}
-
-/// A file whose reads are counted, and whose end is far away.
-struct Far(Cursor<Vec<u8>>, Arc<AtomicU64>);
-
-impl Read for Far {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let read = self.0.read(buf)?;
-        self.1.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-}
-
-impl Seek for Far {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.0.seek(to)
-    }
-}
-
-impl ByteSource for Far {
-    fn byte_len(&self) -> Option<u64> {
-        Some(self.0.get_ref().len() as u64)
-    }
-}
 
 /// A file of unknown length, as one that is sent in chunks.
 struct Endless(Cursor<Vec<u8>>);
@@ -92,57 +60,6 @@ fn fragmented_mp4_of_unknown_length_is_played_and_sought_in() {
             part.assert_part_of(&whole);
         }
     }
-}
-
-/// A decoder of a far file, and the bytes it has read.
-fn far(bytes: Vec<u8>) -> (MediaDecoder, Arc<AtomicU64>) {
-    let read = Arc::new(AtomicU64::new(0));
-    let source = Far(Cursor::new(bytes), Arc::clone(&read));
-    (MediaDecoder::open(source, &MediaInfo::default(), options()).unwrap(), read)
-}
-
-#[test]
-fn a_transport_stream_is_a_file_too() {
-    for name in ["ts-aac", "ts-mp3", "wild-m2ts", "wild-ts-wrap"] {
-        let (fixture, bytes) = joined(name);
-        let details = open(&bytes).unwrap().details().clone();
-        assert_eq!((details.container, details.sample_rate), ("mpegts", fixture.sample_rate), "{name}");
-        let seconds = fixture.frames as f64 / f64::from(fixture.sample_rate);
-        let estimate = details.duration.unwrap().as_secs_f64();
-        assert!((estimate - seconds).abs() < 0.1, "{name}: {estimate} of {seconds}");
-        let pcm = assert_seeks(&bytes, name);
-        assert_eq!((pcm.start, pcm.frames()), (0, fixture.frames), "{name}");
-        fixture.reference.check(&pcm.samples).unwrap();
-    }
-}
-
-#[test]
-fn a_seek_in_a_long_transport_stream_reads_little() {
-    let (fixture, bytes) = joined("ts-mp3");
-    let whole = decode(&bytes);
-    // Null packets in between, as in a multiplex of constant rate.
-    let mut null = [0xFF; 188];
-    null[..4].copy_from_slice(&[0x47, 0x1F, 0xFF, 0x10]);
-    let padded: Vec<u8> = bytes.chunks(188).flat_map(|packet| [packet, &null.repeat(19)].concat()).collect();
-    let (mut decoder, read) = far(padded.clone());
-    assert!(decoder.details().duration.is_some());
-    let before = read.load(Ordering::Relaxed);
-    let target = fixture.frames * 3 / 4;
-    decoder.seek(target).unwrap();
-    let chunk = decoder.next_chunk().unwrap().unwrap();
-    let mut part = common::Pcm { start: target, ..common::Pcm::default() };
-    part.add(&chunk);
-    part.assert_part_of(&whole);
-    let read = read.load(Ordering::Relaxed) - before;
-    assert!(read < padded.len() as u64 / 3, "{read} of {}", padded.len());
-}
-
-#[test]
-fn transport_streams_that_were_joined_play_to_the_end() {
-    let (fixture, once) = joined("ts-mp3");
-    let bytes = [once.clone(), once].concat();
-    let pcm = assert_seeks(&bytes, "timestamps that begin anew");
-    assert_eq!(pcm.frames(), 2 * fixture.frames);
 }
 
 #[test]

@@ -36,7 +36,8 @@ pub struct DecodeOptions {
     /// that are not [at hand](super::ByteSource::at_hand) goes to *about* the frame. See
     /// [`position_is_estimated`](MediaDecoder::position_is_estimated).
     pub exact_seek: bool,
-    /// Bytes of leading garbage that are searched for the start of the media. Default 1 MiB.
+    /// Bytes of leading garbage that are searched for the start of the media. Default 1 MiB. In a transport stream 16 times as
+    /// many are searched for the first packet of audio.
     pub probe_budget: u64,
     /// Packets in a row that may fail to decode (each is replaced by silence) before it is an error. Default 64.
     pub max_bad_packets: u32,
@@ -319,7 +320,7 @@ fn open_backend(
         Format::Flac => flac::open(window, tags),
         Format::Wav => wav::open(window, !options.exact_seek),
         Format::Ogg => ogg::open(window),
-        Format::MpegTs => ts::open(window, tags),
+        Format::MpegTs => ts::open(window, tags, options.probe_budget),
         Format::Aiff | Format::Caf | Format::Matroska => {
             let tail = window.offset();
             // A CAF file says the length of its audio only by its own.

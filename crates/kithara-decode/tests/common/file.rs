@@ -1,10 +1,13 @@
 //! Whole decodes of files, and seeks in them.
 
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use kithara_bufpool::SamplePool;
-use kithara_decode::{DecodeError, DecodeOptions, MediaDecoder};
+use kithara_decode::{ByteSource, DecodeError, DecodeOptions, MediaDecoder};
 use kithara_stream::MediaInfo;
+use kithara_testkit::media::{self, Fixture};
 
 use super::{Pcm, numbers};
 
@@ -45,4 +48,43 @@ pub fn assert_seeks(bytes: &[u8], name: &str) -> Pcm {
         part.assert_part_of(&whole);
     }
     whole
+}
+
+/// The segments of an HLS fixture as one file.
+pub fn joined(name: &str) -> (&'static Fixture, Vec<u8>) {
+    let fixture = media::find(name).unwrap();
+    let folder = fixture.folder();
+    let text = std::str::from_utf8(fixture.bytes()).unwrap();
+    let names = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    (fixture, names.flat_map(|name| folder.get(name).unwrap()).copied().collect())
+}
+
+/// A file whose reads are counted, and whose end is far away.
+pub struct Far(pub Cursor<Vec<u8>>, pub Arc<AtomicU64>);
+
+impl Read for Far {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buf)?;
+        self.1.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+impl Seek for Far {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
+impl ByteSource for Far {
+    fn byte_len(&self) -> Option<u64> {
+        Some(self.0.get_ref().len() as u64)
+    }
+}
+
+/// A decoder of a far file, and the bytes it has read.
+pub fn far(bytes: Vec<u8>) -> (MediaDecoder, Arc<AtomicU64>) {
+    let read = Arc::new(AtomicU64::new(0));
+    let source = Far(Cursor::new(bytes), Arc::clone(&read));
+    (MediaDecoder::open(source, &MediaInfo::default(), options()).unwrap(), read)
 }

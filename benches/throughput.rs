@@ -4,7 +4,8 @@
 //! CPU is that of all threads of this process (the origin is another one). Ours includes the requests, the store with its
 //! fsyncs, and interleaving; the floor stops at Symphonia's planar buffers. A wall time of less than the floor's means
 //! that a second core decoded ahead. The targets are for streams of ten minutes; half a minute, or five seconds of a file,
-//! show what opening costs: a client, a folder, a codec.
+//! show what opening costs: a client, a folder, a codec. Caches are below the folder for temporary files, so that `TMPDIR`
+//! chooses the file system.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod support;
@@ -98,8 +99,8 @@ fn compare(criterion: &mut Criterion, id: &str, bytes: &'static [u8], ours: impl
     [cpu, wall]
 }
 
-/// Ten minutes, cold, warm, and by the same GETs with bare reqwest and then bare Symphonia, in turns with bare Symphonia on
-/// the same bytes.
+/// Ten minutes, cold, warm, and by the same GETs with bare reqwest (which keeps nothing, or writes a file of each body) and
+/// then bare Symphonia, in turns with bare Symphonia on the same bytes.
 fn ten_minutes(report: &mut Report, server: &Server, variant: &str, name: &str) {
     let (init, fragments) = long::fragments(variant);
     let bytes: &'static [u8] =
@@ -124,21 +125,37 @@ fn ten_minutes(report: &mut Report, server: &Server, variant: &str, name: &str) 
             assert!(floor::decode(bytes) > 0);
         })
     };
-    // Kept to the end: a file system looks long for a place for new files where many were just removed.
-    let folders: Vec<tempfile::TempDir> = (0..LONG_RUNS).map(|_| tempfile::tempdir().unwrap()).collect();
-    let pairs: [Pairs; 6] = std::array::from_fn(|_| Pairs::default());
-    for folder in &folders {
+    let bare_to_files = |folder: &Path| {
+        let client = floor::client();
+        cost(|| {
+            runtime().block_on(async {
+                for (n, url) in urls.iter().enumerate() {
+                    floor::get_to_file(&client, url, &folder.join(n.to_string())).await;
+                }
+            });
+            assert!(floor::decode(bytes) > 0);
+        })
+    };
+    // Kept to the end: ext4 without a journal looks long for a place for new files where many were just removed.
+    let temporary =
+        || -> Vec<tempfile::TempDir> { (0..LONG_RUNS).map(|_| tempfile::tempdir().unwrap()).collect() };
+    let (folders, bare_folders) = (temporary(), temporary());
+    let pairs: [Pairs; 8] = std::array::from_fn(|_| Pairs::default());
+    for (folder, bare_folder) in folders.iter().zip(&bare_folders) {
         let floor = cost(|| assert!(floor::decode(bytes) > 0));
-        for (n, ours) in [play(folder.path()), play(folder.path()), bare()].into_iter().enumerate() {
+        let runs = [play(folder.path()), play(folder.path()), bare(), bare_to_files(bare_folder.path())];
+        for (n, ours) in runs.into_iter().enumerate() {
             pairs[2 * n].push(millis(ours.cpu), millis(floor.cpu));
             pairs[2 * n + 1].push(millis(ours.wall), millis(floor.wall));
         }
     }
-    for (n, (state, target)) in
-        [("cold", COLD), ("warm", WARM), ("bare reqwest, then Symphonia", Target::None)]
-            .into_iter()
-            .enumerate()
-    {
+    let states = [
+        ("cold", COLD),
+        ("warm", WARM),
+        ("bare reqwest, then Symphonia", Target::None),
+        ("bare reqwest to files, then Symphonia", Target::None),
+    ];
+    for (n, (state, target)) in states.into_iter().enumerate() {
         report.pairs(format!("{name}, {state}: CPU"), "ms", &pairs[2 * n], target);
         report.pairs(format!("{name}, {state}: wall"), "ms", &pairs[2 * n + 1], Target::None);
     }

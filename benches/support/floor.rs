@@ -82,6 +82,18 @@ pub async fn get(client: &reqwest::Client, url: &str) -> u64 {
     len
 }
 
+/// A whole body into a file that survives a power failure: written beside its place, synchronised, renamed.
+pub async fn get_to_file(client: &reqwest::Client, url: &str, path: &std::path::Path) {
+    let new = path.with_extension("new");
+    let mut file = std::fs::File::create(&new).unwrap();
+    let mut response = client.get(url).send().await.unwrap().error_for_status().unwrap();
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        std::io::Write::write_all(&mut file, &chunk).unwrap();
+    }
+    file.sync_all().unwrap();
+    std::fs::rename(&new, path).unwrap();
+}
+
 /// A whole body.
 pub async fn get_bytes(client: &reqwest::Client, url: &str) -> Vec<u8> {
     let mut body = Vec::new();

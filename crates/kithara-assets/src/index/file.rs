@@ -235,7 +235,31 @@ impl Session {
             noted.roots.clear();
             noted.file.take()
         };
-        if file.is_none() { Ok(()) } else { remove_if_present(&self.path) }
+        let Some(file) = file else { return Ok(()) };
+        let removed = remove_if_present(&self.path);
+        let _ = file.unlock();
+        removed
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Not by closing alone: see the lock of the folder.
+        if let Some(file) = self.noted.get_mut().file.take() {
+            let _ = file.unlock();
+        }
+    }
+}
+
+/// Whether nobody has a file locked. Leaves it so, also while a process is being started, which has copies of open files.
+fn is_unlocked(file: &File) -> bool {
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => false,
+        Err(TryLockError::Error(_)) => true,
+        Ok(()) => {
+            let _ = file.unlock();
+            true
+        }
     }
 }
 
@@ -253,8 +277,7 @@ pub(crate) fn stale_sessions(store: &Path) -> io::Result<(BTreeSet<String>, Vec<
         }
         let path = entry.path();
         // A process that runs keeps its file; what it noted until now is looked at all the same.
-        let stale =
-            File::open(&path).is_ok_and(|file| !matches!(file.try_lock(), Err(TryLockError::WouldBlock)));
+        let stale = File::open(&path).is_ok_and(|file| is_unlocked(&file));
         let Some(bytes) = read(&path)? else { continue };
         let names = Frames::new(&bytes).map_while(Result::ok).filter(|(kind, _)| *kind == Kind::Session);
         let names = names.filter_map(|(_, payload)| record::decode::<&str>(payload).ok());
@@ -264,4 +287,29 @@ pub(crate) fn stale_sessions(store: &Path) -> io::Result<(BTreeSet<String>, Vec<
         }
     }
     Ok((roots, files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{Rights, State};
+
+    #[test]
+    fn a_copy_in_a_process_that_is_being_started_does_not_keep_notes_from_being_stale() {
+        let store = tempfile::tempdir().unwrap();
+        let catalog = Catalog::new(State::default(), Rights::Owner);
+        let session = Session::new(store.path());
+        session.note(&catalog, &Arc::from("album")).unwrap();
+        let copy = session.noted.lock().file.as_ref().map(|file| file.try_clone().unwrap());
+        let stale = || stale_sessions(store.path()).unwrap().1.len();
+        assert_eq!(stale(), 0, "it runs");
+        drop(session);
+        assert_eq!(stale(), 1);
+        drop(copy);
+        let file = File::open(&stale_sessions(store.path()).unwrap().1[0]).unwrap();
+        assert!(is_unlocked(&file));
+        let other = File::open(&stale_sessions(store.path()).unwrap().1[0]).unwrap();
+        other.try_lock().unwrap();
+        assert!(!is_unlocked(&file));
+    }
 }

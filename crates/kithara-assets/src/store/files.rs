@@ -7,6 +7,22 @@ use std::path::{Path, PathBuf};
 
 use kithara_storage::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
 
+/// A file that is locked, and unlocked again. Not by closing alone: a process that is being started at this moment has a copy
+/// of every open file until it runs its own program, and with it the lock.
+struct Held(File);
+
+impl Held {
+    fn lock(file: File) -> Result<Self, TryLockError> {
+        file.try_lock().map(|()| Self(file))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
@@ -19,11 +35,12 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn remove(path: &Path, is_locked: bool) -> io::Result<bool> {
     let part = with_suffix(path, PART_SUFFIX);
     let held = if is_locked { None } else { open_if_present(&part)? };
-    if let Some(file) = &held
-        && matches!(file.try_lock(), Err(TryLockError::WouldBlock))
-    {
-        return Ok(false);
-    }
+    let _held = match held.map(Held::lock) {
+        // A file system without locks: nobody can tell.
+        None | Some(Err(TryLockError::Error(_))) => None,
+        Some(Err(TryLockError::WouldBlock)) => return Ok(false),
+        Some(Ok(held)) => Some(held),
+    };
     // The complete file last: what a crash leaves in between is found again.
     for suffix in [MAP_SUFFIX].iter().chain(&NEW_SUFFIXES) {
         remove_if_present(&with_suffix(path, suffix))?;
@@ -43,7 +60,8 @@ pub(super) fn is_begun(path: &Path) -> bool {
 pub(super) fn remove_empty(path: &Path, is_worthless: bool) -> io::Result<()> {
     let part = with_suffix(path, PART_SUFFIX);
     let Some(file) = open_if_present(&part)? else { return Ok(()) };
-    if file.try_lock().is_err() || !(is_worthless || file.metadata()?.len() == 0) {
+    let Ok(held) = Held::lock(file) else { return Err(io::ErrorKind::ResourceBusy.into()) };
+    if !is_worthless && held.0.metadata()?.len() > 0 {
         return Err(io::ErrorKind::ResourceBusy.into());
     }
     remove_if_present(&with_suffix(path, MAP_SUFFIX))?;
@@ -80,4 +98,26 @@ pub(super) fn remove_if_present(path: &Path) -> io::Result<bool> {
 /// There is no such file; nor can there be one, where a folder on the way is none.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_in_a_process_that_is_being_started_does_not_keep_a_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("song.part");
+        fs::write(&path, b"content").unwrap();
+        let open = || File::open(&path).unwrap();
+        let held = Held::lock(open()).unwrap();
+        let copy = held.0.try_clone().unwrap();
+        assert!(matches!(open().try_lock(), Err(TryLockError::WouldBlock)));
+        drop(held);
+        open().try_lock().unwrap();
+        drop(copy);
+        // What is not empty stays, and can be written.
+        assert!(remove_empty(&folder.path().join("song"), false).is_err());
+        open().try_lock().unwrap();
+    }
 }

@@ -323,6 +323,8 @@ async fn latency_bandwidth_and_pauses_take_virtual_time() {
         assert_eq!(get(&origin, "/a", "").await.body.len(), 10_000);
         start.elapsed()
     };
+    // The only timers are those of the bodies that are measured. What the machine delivers late, while they run, they do not
+    // wait for; and before and after them there is none to which the clock could jump.
     let near = |elapsed: Duration, millis: u64| {
         let millis = Duration::from_millis(millis);
         assert!(

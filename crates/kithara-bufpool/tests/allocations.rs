@@ -8,6 +8,10 @@ use kithara_bufpool::{BytePool, PoolSettings};
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
 fn main() {
+    if cfg!(miri) {
+        // The profiler takes a backtrace for each block, which takes miri minutes.
+        return;
+    }
     let _profiler = dhat::Profiler::builder().testing().build();
     let pool = BytePool::new(PoolSettings::default());
     let round = || {

@@ -3,6 +3,8 @@
 //!
 //! The files are compiled here a second time, with shuttle's primitives in the place of the real ones.
 
+// Shuttle's stacks are beyond miri.
+#![cfg(not(miri))]
 #![allow(clippy::unwrap_used, dead_code, unused_imports, unreachable_pub, reason = "a model")]
 
 /// What `src/sync.rs` is in the crate.

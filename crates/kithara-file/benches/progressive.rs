@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kithara_assets::{AssetSettings, AssetStore};
@@ -20,6 +21,8 @@ use tokio::runtime::Runtime;
 
 const LEN: u64 = 64 << 20;
 const ROUNDS: usize = 15;
+/// Bytes that a reader asks for at a time.
+const STEP: usize = 64 * 1024;
 /// Set in the process that serves.
 const ROLE: &str = "KITHARA_BENCH_ROLE";
 
@@ -188,9 +191,10 @@ fn loopback(runtime: &Runtime) {
     for (line, path, rounds) in [("loopback", "/b.bin", ROUNDS), ("1 Gbit/s", "/gigabit.bin", 3)] {
         let url = server.url(path);
         let client = reqwest::Client::new();
-        let [mut bare, mut file, mut disk, mut memory] = [const { Rounds::NEW }; 4];
+        let [mut bare, mut file, mut kept, mut disk, mut memory] = [const { Rounds::NEW }; 5];
         for _ in 0..rounds {
-            bare.time(|| runtime.block_on(bare_body(&client, &url)));
+            bare.time(|| runtime.block_on(bare_body(&client, &url, drop)));
+            kept.time(|| bare_through_memory(runtime, &client, &url));
             let folder = tempfile::tempdir().unwrap();
             file.time(|| bare_through_file(runtime, &client, &url, &folder.path().join("bare")));
             let store = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
@@ -200,43 +204,60 @@ fn loopback(runtime: &Runtime) {
         report(&format!("{line}, store on disk / reqwest"), &bare, &disk, 0.9);
         report(&format!("{line}, store on disk / reqwest through a file"), &file, &disk, 0.9);
         report(&format!("{line}, store in memory / reqwest"), &bare, &memory, 0.9);
+        report(&format!("{line}, store in memory / reqwest through memory"), &kept, &memory, 0.9);
     }
 }
 
-async fn bare_body(client: &reqwest::Client, url: &Url) -> u64 {
+async fn bare_body(client: &reqwest::Client, url: &Url, mut take: impl FnMut(bytes::Bytes)) -> u64 {
     let mut body = client.get(url.clone()).send().await.unwrap();
     let mut total = 0;
     while let Some(chunk) = body.chunk().await.unwrap() {
         total += chunk.len() as u64;
+        take(chunk);
     }
     total
 }
 
 /// What a store on disk cannot do without: each chunk is written to a file, and read from there on another thread.
 fn bare_through_file(runtime: &Runtime, client: &reqwest::Client, url: &Url, path: &Path) -> u64 {
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = mpsc::channel();
     let mut writing = std::fs::File::create(path).unwrap();
     let mut reading = std::fs::File::open(path).unwrap();
     let reader = std::thread::spawn(move || {
-        let (mut buf, mut total) = (vec![0; 64 * 1024], 0);
+        let mut buf = vec![0; STEP];
         for mut more in told {
             while more > 0 {
-                let read = buf.len().min(more);
+                let read = STEP.min(more);
                 reading.read_exact(&mut buf[..read]).unwrap();
-                (more, total) = (more - read, total + read as u64);
+                more -= read;
             }
         }
-        total
     });
-    runtime.block_on(async {
-        let mut body = client.get(url.clone()).send().await.unwrap();
-        while let Some(chunk) = body.chunk().await.unwrap() {
-            writing.write_all(&chunk).unwrap();
-            tell.send(chunk.len()).unwrap();
+    let total = runtime.block_on(bare_body(client, url, |chunk| {
+        writing.write_all(&chunk).unwrap();
+        tell.send(chunk.len()).unwrap();
+    }));
+    drop(tell);
+    reader.join().unwrap();
+    total
+}
+
+/// What a store in memory cannot do without: each chunk is kept, and copied to a reader on another thread.
+fn bare_through_memory(runtime: &Runtime, client: &reqwest::Client, url: &Url) -> u64 {
+    let (tell, told) = mpsc::channel::<bytes::Bytes>();
+    let reader = std::thread::spawn(move || {
+        let (mut buf, mut kept) = (vec![0; STEP], Vec::new());
+        for chunk in told {
+            for piece in chunk.chunks(STEP) {
+                buf[..piece.len()].copy_from_slice(piece);
+            }
+            kept.push(chunk);
         }
     });
+    let total = runtime.block_on(bare_body(client, url, |chunk| tell.send(chunk).unwrap()));
     drop(tell);
-    reader.join().unwrap()
+    reader.join().unwrap();
+    total
 }
 
 fn through(runtime: &Runtime, url: &Url, store: AssetStore) -> u64 {
@@ -244,7 +265,7 @@ fn through(runtime: &Runtime, url: &Url, store: AssetStore) -> u64 {
     options.look_ahead = LookAhead::unbounded();
     let source = runtime.block_on(File::open_source(url.clone(), &options)).unwrap();
     let _context = runtime.enter();
-    drain(SyncReader::direct(source), 64 * 1024)
+    drain(SyncReader::direct(source), STEP)
 }
 
 fn files() -> impl Iterator<Item = &'static Fixture> {

@@ -241,6 +241,60 @@ fn what_follows_a_lost_page_of_ogg_keeps_its_place() {
     assert_eq!(pcm.samples[after..], whole.samples[after..]);
 }
 
+/// Pieces of one recording, joined without headers between them: granule positions go back.
+#[test]
+fn what_was_cut_out_of_an_earlier_part_of_ogg_follows_at_once() {
+    let fixture = media::find("vorbis.ogg").unwrap();
+    let pages = pages(fixture.bytes());
+    let first = pages.iter().position(|page| granule(page) > 0).unwrap();
+    let half = (first + pages.len()) / 2;
+    let late = &pages[half..pages.len() - 1];
+    let wanted = granule(late.last().unwrap()) - granule(&pages[half]);
+    let early = &pages[first + 2..half - 1];
+    let wanted = wanted + granule(early.last().unwrap()) - granule(&early[0]);
+    let page_frames = granule(&early[1]) - granule(&early[0]);
+    let bytes = [&pages[..first], late, early].concat().concat();
+    let pcm = assert_seeks(&bytes, "joined pieces of Ogg");
+    let missing = wanted - pcm.frames() as i64;
+    assert!(missing.abs() < 3 * page_frames, "{missing} of {wanted}");
+    // And by a decoder that has not come by.
+    for target in [pcm.end() / 3, pcm.end() * 3 / 4, pcm.end() - 2000] {
+        let mut decoder = open(&bytes).unwrap();
+        decoder.seek(target).unwrap();
+        let part = read_all(&mut decoder).unwrap();
+        assert_eq!((part.start, part.end()), (target, pcm.end()));
+        part.assert_part_of(&pcm);
+    }
+}
+
+#[test]
+fn granule_positions_at_the_end_of_their_range_are_survived() {
+    let pages = pages(media::find("vorbis.ogg").unwrap().bytes());
+    let first = pages.iter().position(|page| granule(page) > 0).unwrap();
+    for at in [first, first + 1, pages.len() / 2, pages.len() - 1] {
+        for value in [i64::MAX, i64::MAX - 70_000, 0, 1] {
+            let mut pages = pages.clone();
+            pages[at][6..14].copy_from_slice(&value.to_le_bytes());
+            if at > first {
+                // Its packets begin before 0, as far as the first page tells.
+                pages[first][6..14].copy_from_slice(&1_i64.to_le_bytes());
+                seal(&mut pages[first]);
+                pages.remove(at - 1);
+            }
+            seal(&mut pages[at.saturating_sub(usize::from(at > first))]);
+            let mut decoder = open(&pages.concat()).unwrap();
+            for target in [0, 100_000, u64::MAX] {
+                decoder.seek(target).unwrap();
+                for _ in 0..300 {
+                    if decoder.next_chunk().unwrap().is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn pages_of_another_stream_between_are_no_loss() {
     let fixture = media::find("vorbis.ogg").unwrap();

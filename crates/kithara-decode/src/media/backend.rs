@@ -18,9 +18,9 @@ pub(super) struct Packet<'a> {
     /// Looked at after an open, a seek and a stream's start; behind that, frames are counted. `None`: nobody can tell, and
     /// the packet is only there to prepare the codec.
     pub(super) position: Option<i64>,
-    /// Frames it should decode to (at least 1), in case that it does not decode.
+    /// Frames it should decode to (at least 1), in case that it does not decode: at the rate of the media, as positions are.
     pub(super) frames: u64,
-    /// Frames of its end that are not to be heard.
+    /// Frames of its end that are not to be heard, at the rate that it decodes to.
     pub(super) trim_end: u64,
     /// Set when the packet needs a codec of other parameters than the one before.
     pub(super) change: Option<AudioCodecParameters>,

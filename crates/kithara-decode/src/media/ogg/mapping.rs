@@ -155,8 +155,10 @@ impl Mapping {
     pub(super) fn padding(&self, after: i64, end: i64, frames: u64, is_single: bool) -> u64 {
         let surplus = match &self.kind {
             Kind::Flac => 0,
-            Kind::Vorbis { .. } if is_single => after - end + i64::from(self.first_block / 2),
-            Kind::Vorbis { .. } | Kind::Opus => after - end,
+            Kind::Vorbis { .. } if is_single => {
+                after.saturating_sub(end).saturating_add(i64::from(self.first_block / 2))
+            }
+            Kind::Vorbis { .. } | Kind::Opus => after.saturating_sub(end),
         };
         u64::try_from(surplus).ok().filter(|&surplus| surplus <= frames).unwrap_or(0)
     }

@@ -170,7 +170,7 @@ impl OggFile {
         mapping.forget_last_packet();
         self.window.move_to(start)?;
         let rate = self.links.first().map_or(mapping.sample_rate, |link| link.rate);
-        self.links.push(Link { serial, mapping, head, start, origin, base, rate });
+        self.links.push(Link { serial, mapping, head, start, origin, base, rate, is_unordered: false });
         self.current = self.links.len() - 1;
         self.restart(Some(origin));
         self.announce = true;
@@ -207,7 +207,7 @@ impl OggFile {
         }
         self.window.move_to(back).ok()?;
         // On a file of one page nothing is trimmed, and so the end is not what it says.
-        let (last_number, end) = (self.page.number, last? - link.origin - i64::from(link.mapping.pre_skip));
+        let (last_number, end) = (self.page.number, link.presented_before(last?));
         let is_plain = !self.is_single_page(&link) && self.numbers_ascend(&link, len, last_number);
         let _ = self.window.move_to(back);
         u64::try_from(end).ok().filter(|_| is_plain)
@@ -281,14 +281,15 @@ impl OggFile {
         count.add(&self.page, &mut link.mapping);
         link.mapping.forget_last_packet();
         let most = i64::from(link.mapping.sample_rate) * MAX_HOLE_SECONDS;
-        let is_believed = |granule: &i64| {
-            self.granule.is_none_or(|known| granule - count.frames <= known.saturating_add(most))
-        };
-        self.granule = match self.page.granule.filter(is_believed) {
-            Some(granule) if !self.page.is_last => Some(granule - count.frames),
-            // Its end is cut short, or stands on a later page: nothing was lost but what lies between.
-            _ => self.granule,
-        };
+        // Where its end is cut short, or stands on a later page, nothing was lost but what lies between.
+        let Some(end) = self.page.granule.filter(|_| !self.page.is_last) else { return };
+        let place = end.saturating_sub(count.frames);
+        match self.granule {
+            // What was cut out of an earlier or a much later part of the stream follows at once.
+            Some(known) if place < known => link.is_unordered = true,
+            Some(known) if place > known.saturating_add(most) => {}
+            _ => self.granule = Some(place),
+        }
     }
 
     /// Gathers the next whole packet into `packet`. `false` at the end of the link.
@@ -315,27 +316,38 @@ impl OggFile {
         }
     }
 
-    /// The last page of the link that ends at or before granule position `target`, or its first one.
-    fn find_page(&mut self, link: &Link, target: i64, len: u64) -> Result<Option<u64>, DecodeError> {
-        let (mut low, mut high) = (link.start, len);
+    /// The last page of the current link that ends at or before granule position `target`: the link ends at `len`. `None`:
+    /// its first one.
+    fn find_page(&mut self, target: i64, len: u64) -> Result<Option<u64>, DecodeError> {
+        let Some(link) = self.links.get(self.current) else { return Ok(None) };
+        let (serial, mut low, mut high) = (link.serial, link.start, len);
+        let (mut low_granule, mut high_granule) = (0, i64::MAX);
         let mut best = None;
         while low < high {
             let middle = if high - low > 2 * MAX_PAGE as u64 { low + (high - low) / 2 } else { low };
             self.window.move_to(middle)?;
             let mut found = None;
             while self.next_page(high)? && !self.page.is_first {
-                if self.page.serial == link.serial && self.page.granule.is_some() {
-                    found = Some((self.page.offset, self.page.end, self.page.granule.unwrap_or(0)));
+                if self.page.serial == serial
+                    && let Some(granule) = self.page.granule
+                {
+                    found = Some(granule);
                     break;
                 }
             }
+            if found.is_some_and(|granule| !(low_granule..=high_granule).contains(&granule)) {
+                if let Some(link) = self.links.get_mut(self.current) {
+                    link.is_unordered = true;
+                }
+                return Ok(None);
+            }
             match found {
-                Some((offset, end, granule)) if granule <= target => {
-                    best = Some(offset);
-                    low = end;
+                Some(granule) if granule <= target => {
+                    best = Some(self.page.offset);
+                    (low, low_granule) = (self.page.end, granule);
                 }
                 _ if middle == low => break,
-                _ => high = middle,
+                found => (high, high_granule) = (middle, found.unwrap_or(high_granule)),
             }
         }
         Ok(best)
@@ -357,6 +369,7 @@ impl Backend for OggFile {
         let is_page_end = !self.pieces.iter().any(|&(_, is_end)| is_end);
         let Some(link) = self.links.get_mut(self.current) else { return Ok(Event::End) };
         let frames = link.mapping.frames_of(&self.packet);
+        let link = &*link;
         let position = self.granule.map(|granule| link.frame_of(granule));
         let after = self.granule.map(|granule| granule.saturating_add_unsigned(frames));
         let trim_end = match (after, self.page.granule) {
@@ -375,7 +388,7 @@ impl Backend for OggFile {
         Ok(Event::Packet(Packet {
             data: &self.packet,
             position,
-            frames,
+            frames: link.in_first(i64::try_from(frames).unwrap_or(i64::MAX)).unsigned_abs(),
             trim_end,
             change: None,
             is_discontinuity,
@@ -391,7 +404,7 @@ impl Backend for OggFile {
         let len = self.window.source().byte_len().filter(|_| self.window.source().is_seekable());
         let len = self.links.get(index + 1).map(|next| next.head).or(len);
         let page = match len {
-            Some(len) if target > link.origin => self.find_page(&link, target, len)?,
+            Some(len) if target > link.origin && !link.is_unordered => self.find_page(target, len)?,
             _ => None,
         };
         self.is_first_page = page.is_none();

@@ -17,6 +17,7 @@ pub(super) struct Piece {
 #[derive(Debug)]
 pub(super) struct Pieces {
     first: Piece,
+    /// The others, in order.
     more: Vec<Piece>,
 }
 
@@ -26,17 +27,29 @@ impl Pieces {
         Self { first: Piece { number: 0, frame, header }, more: Vec::new() }
     }
 
-    /// From packet `number` on the packets are such as `header`, unless that is known.
+    /// From packet `number` on the packets are such as `header`, unless that is known. What was found behind it, after a jump,
+    /// was numbered by what came before it then, and is forgotten.
     pub(super) fn begin(&mut self, number: u64, header: Header) {
         if self.at(number).number < number {
             let frame = self.position_of(number);
+            self.more.truncate(self.count_to(number));
             self.more.push(Piece { number, frame, header });
         }
     }
 
+    /// How many pieces behind the first one begin with packet `number` or before it.
+    fn count_to(&self, number: u64) -> usize {
+        self.more.partition_point(|piece| piece.number <= number)
+    }
+
+    /// The piece that follows `count` others.
+    fn behind(&self, count: usize) -> &Piece {
+        count.checked_sub(1).and_then(|index| self.more.get(index)).unwrap_or(&self.first)
+    }
+
     /// The piece that holds packet `number`.
     pub(super) fn at(&self, number: u64) -> &Piece {
-        self.more.iter().rfind(|piece| piece.number <= number).unwrap_or(&self.first)
+        self.behind(self.count_to(number))
     }
 
     /// Whether a piece begins with packet `number`.
@@ -60,7 +73,7 @@ impl Pieces {
 
     /// The packet that holds `frame`, by what is known.
     pub(super) fn number_of(&self, frame: i64) -> u64 {
-        let piece = self.more.iter().rfind(|piece| piece.frame <= frame).unwrap_or(&self.first);
+        let piece = self.behind(self.more.partition_point(|piece| piece.frame <= frame));
         let frames = u128::from(frame.saturating_sub(piece.frame).max(0).unsigned_abs());
         let rate = u128::from(self.first.header.sample_rate.max(1));
         let packets =
@@ -74,11 +87,48 @@ mod tests {
     use super::super::Kind;
     use super::*;
 
+    fn headers() -> (Header, Header) {
+        // 44.1 kHz, 1152 frames; 22.05 kHz, 576 frames: as long in time.
+        let one = Kind::MpegAudio.parse(&[0xFF, 0xFB, 0x90, 0x00, 0, 0, 0]).unwrap();
+        (one, Kind::MpegAudio.parse(&[0xFF, 0xF3, 0x80, 0x00, 0, 0, 0]).unwrap())
+    }
+
+    #[test]
+    fn a_piece_that_is_found_late_stands_where_it_belongs() {
+        let (one, other) = headers();
+        let mut pieces = Pieces::new(one, 0);
+        pieces.begin(5000, other);
+        pieces.begin(9000, one);
+        // On the way there after all.
+        pieces.begin(300, other);
+        assert_eq!((pieces.at(299).header, pieces.at(300).header), (one, other));
+        assert!(pieces.begins_with(300) && !pieces.begins_with(5000));
+        pieces.begin(600, one);
+        for number in [0, 299, 300, 599, 600, 6000, 10_000] {
+            let position = pieces.position_of(number);
+            assert_eq!((position, pieces.number_of(position)), (number as i64 * 1152, number));
+        }
+        assert_eq!((pieces.at(300).number, pieces.at(9999).number), (300, 600));
+    }
+
+    #[test]
+    fn many_pieces_are_found_again() {
+        let (one, other) = headers();
+        let mut pieces = Pieces::new(one, 0);
+        for piece in 1..100_000 {
+            pieces.begin(piece * 9, if piece % 2 == 0 { one } else { other });
+        }
+        for number in (0..900_000).step_by(7) {
+            let wanted = if number / 9 % 2 == 0 { one } else { other };
+            let piece = pieces.at(number);
+            assert_eq!((piece.number, piece.header), (number / 9 * 9, wanted));
+            assert_eq!(pieces.number_of(number as i64 * 1152 + 1151), number);
+        }
+    }
+
     #[test]
     fn positions_go_on_over_a_change() {
-        // 44.1 kHz, 1152 frames; then 22.05 kHz, 576 frames: as long in time.
-        let one = Kind::MpegAudio.parse(&[0xFF, 0xFB, 0x90, 0x00, 0, 0, 0]).unwrap();
-        let other = Kind::MpegAudio.parse(&[0xFF, 0xF3, 0x80, 0x00, 0, 0, 0]).unwrap();
+        let (one, other) = headers();
         assert_eq!(
             (one.sample_rate, one.frames, other.sample_rate, other.frames),
             (44_100, 1152, 22_050, 576)

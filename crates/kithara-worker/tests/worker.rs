@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use kithara_worker::{
     AsyncWorkerSource, BlockingWorkerSource, CommandOutcome, Fetch, TryRecv, WorkerError, WorkerHandle,
@@ -33,6 +33,8 @@ struct Numbers {
     fails_at: Option<u64>,
     panics_at: Option<u64>,
     counted: Arc<AtomicUsize>,
+    /// The number that it was paused before.
+    paused_at: Arc<AtomicU64>,
     yields: bool,
     /// Tells on drop.
     _dropped: Option<OnDrop>,
@@ -75,7 +77,10 @@ impl Numbers {
                 self.counted.fetch_add(1, Ordering::SeqCst);
                 CommandOutcome::Continue
             }
-            Command::Pause => CommandOutcome::Pause,
+            Command::Pause => {
+                self.paused_at.store(self.next, Ordering::SeqCst);
+                CommandOutcome::Pause
+            }
             Command::Resume => CommandOutcome::Resume,
             Command::Stop => CommandOutcome::Stop,
             Command::Panic => panic!("bad command"),
@@ -275,20 +280,30 @@ fn a_cancelled_recv_loses_nothing() {
 #[test]
 fn a_paused_worker_fetches_nothing() {
     everywhere(|spawn| async move {
-        let mut handle = spawn(Numbers::up_to(u64::MAX), 2);
+        let paused_at = Arc::new(AtomicU64::new(0));
+        let mut handle = spawn(Numbers { paused_at: paused_at.clone(), ..Numbers::up_to(u64::MAX) }, 2);
         next(&mut handle).await;
         handle.send_command(Command::Pause).unwrap();
+        while paused_at.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
         // What had been fetched before comes; then nothing, until it is told to go on.
-        let mut last = 0;
+        let (end, mut expected) = (paused_at.load(Ordering::SeqCst), 1);
         for _ in 0..10_000 {
             match handle.try_recv().unwrap() {
-                TryRecv::Item(item) => last = item.data,
+                TryRecv::Item(item) => {
+                    assert_eq!(item.data, expected);
+                    assert!(expected < end, "{expected} was fetched after the pause before {end}");
+                    expected += 1;
+                }
                 TryRecv::Pending => tokio::task::yield_now().await,
                 TryRecv::End => panic!("a pause is no end"),
             }
         }
         handle.send_command(Command::Resume).unwrap();
-        assert_eq!(next(&mut handle).await, last + 1);
+        for number in expected..end + 3 {
+            assert_eq!(next(&mut handle).await, number);
+        }
     });
 }
 
@@ -331,11 +346,18 @@ fn a_panic_in_the_source_is_an_error_at_the_reader() {
 #[test]
 fn stop_is_a_clean_end_after_what_was_queued() {
     everywhere(|spawn| async move {
-        let mut handle = spawn(Numbers::up_to(2), 8);
+        let mut handle = spawn(Numbers::up_to(u64::MAX), 8);
         assert_eq!((next(&mut handle).await, next(&mut handle).await), (0, 1));
-        assert_eq!(handle.recv().await.unwrap(), None);
         handle.send_command(Command::Stop).unwrap();
+        // It looks at commands between two numbers: these are what was queued.
+        for number in 2..1000 {
+            match handle.recv().await.unwrap() {
+                Some(item) => assert_eq!(item.data, number),
+                None => break,
+            }
+        }
         assert_eq!(handle.recv().await.unwrap(), None);
+        assert!(handle.is_finished());
         handle.shutdown().await;
     });
 }
@@ -378,64 +400,6 @@ fn a_plain_thread_receives_from_either_kind() {
             received.push_back(item.data);
         }
         assert!(received.into_iter().eq(0..1000));
-    }
-}
-
-/// A source that blocks until it is let go, or for ever.
-struct Stuck {
-    gate: Arc<(Mutex<bool>, Condvar)>,
-    entered: std::sync::mpsc::Sender<()>,
-    interruptible: bool,
-    dropped: Arc<AtomicBool>,
-}
-
-impl Drop for Stuck {
-    fn drop(&mut self) {
-        self.dropped.store(true, Ordering::SeqCst);
-    }
-}
-
-impl BlockingWorkerSource for Stuck {
-    type Item = ();
-    type Command = ();
-    type Error = ();
-
-    fn fetch_next(&mut self) -> Result<Option<()>, ()> {
-        self.entered.send(()).unwrap();
-        let open = self.gate.0.lock().unwrap();
-        drop(self.gate.1.wait_while(open, |open| !*open).unwrap());
-        Ok(None)
-    }
-
-    fn handle_command(&mut self, (): ()) -> CommandOutcome {
-        CommandOutcome::Continue
-    }
-
-    fn interrupter(&self) -> Option<Box<dyn Fn() + Send + Sync>> {
-        let gate = self.gate.clone();
-        let open = move || {
-            *gate.0.lock().unwrap() = true;
-            gate.1.notify_all();
-        };
-        self.interruptible.then(|| Box::new(open) as _)
-    }
-}
-
-#[test]
-fn dropping_joins_a_thread_that_can_be_interrupted_and_never_waits_for_one_that_cannot() {
-    for interruptible in [true, false] {
-        let gate = Arc::new((Mutex::new(false), Condvar::new()));
-        let dropped = Arc::new(AtomicBool::new(false));
-        let (entered, inside) = std::sync::mpsc::channel();
-        let source = Stuck { gate: gate.clone(), entered, interruptible, dropped: dropped.clone() };
-        let handle = spawn_blocking(source, 1);
-        inside.recv().unwrap();
-        drop(handle);
-        assert_eq!(dropped.load(Ordering::SeqCst), interruptible);
-        *gate.0.lock().unwrap() = true;
-        gate.1.notify_all();
-        // The sender goes with the source: the thread ends by itself.
-        assert!(inside.recv().is_err());
     }
 }
 

@@ -137,34 +137,6 @@ fn what_follows_a_hole_in_flac_keeps_its_place() {
     assert_eq!(pcm.samples[300_000 * channels..], whole.samples[300_000 * channels..]);
 }
 
-/// 16-bit stereo AIFF; its length as `frames` says, and a chunk behind the sound.
-fn aiff(samples: &[u8], frames: u32) -> Vec<u8> {
-    let sound = frames * 4 + 8;
-    let mut out = b"FORM".to_vec();
-    out.extend_from_slice(&(4 + 26 + 8 + sound + 12).to_be_bytes());
-    out.extend_from_slice(b"AIFFCOMM\0\0\0\x12\0\x02");
-    out.extend_from_slice(&frames.to_be_bytes());
-    // 44,100 as an extended float.
-    out.extend_from_slice(&[0, 16, 0x40, 0x0E, 0xAC, 0x44, 0, 0, 0, 0, 0, 0]);
-    out.extend_from_slice(b"SSND");
-    out.extend_from_slice(&sound.to_be_bytes());
-    out.extend_from_slice(&[0; 8]);
-    out.extend_from_slice(samples);
-    out.extend_from_slice(b"ANNO\0\0\0\x04note");
-    out
-}
-
-#[test]
-fn aiff_that_was_cut_short_gives_what_is_there() {
-    let samples: Vec<u8> = (0..40_000 * 4u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as u8).collect();
-    let whole = decode(&aiff(&samples, 40_000));
-    assert_eq!(whole.frames(), 40_000);
-    let cut = &aiff(&samples, 40_000)[..80_000];
-    let pcm = assert_seeks(cut, "cut AIFF");
-    assert!((19_900..20_000).contains(&pcm.frames()), "{}", pcm.frames());
-    pcm.assert_part_of(&whole);
-}
-
 /// A station that changes its encoder, or files that were joined.
 #[test]
 fn frames_of_another_rate_behind_those_of_a_file_are_played_too() {

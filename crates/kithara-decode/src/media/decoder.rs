@@ -13,8 +13,8 @@ use super::format::{self, Format};
 use super::framed::FramedFile;
 use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
-use super::{flac, mp4, ogg, ts, wav};
-use crate::codec::{CodecDecoder, Debt, PacketError, codec_name, left_before, preroll_of};
+use super::{caf, flac, mp4, ogg, ts, wav};
+use crate::codec::{CodecDecoder, Debt, PacketError, left_before, preroll_of};
 use crate::output::Output;
 use crate::resample::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError, PcmChunk};
@@ -321,20 +321,11 @@ fn open_backend(
         Format::Wav => wav::open(window, !options.exact_seek),
         Format::Ogg => ogg::open(window),
         Format::MpegTs => ts::open(window, tags, options.probe_budget),
-        Format::Aiff | Format::Caf | Format::Matroska => {
+        Format::Caf => caf::open(window),
+        Format::Aiff | Format::Matroska => {
             let tail = window.offset();
-            // A CAF file says the length of its audio only by its own.
-            let (file, mut track) =
-                SymphoniaFile::open(format, window, Vec::new(), tail, format == Format::Caf)?;
-            if format == Format::Caf && codec_name(track.params.codec) != "pcm" {
-                // Its packet table counts the padding of the last packet.
-                track.frames = None;
-            }
-            let container = match format {
-                Format::Aiff => "aiff",
-                Format::Caf => "caf",
-                _ => "matroska",
-            };
+            let (file, track) = SymphoniaFile::open(format, window, Vec::new(), tail, false)?;
+            let container = if format == Format::Aiff { "aiff" } else { "matroska" };
             opened_by_symphonia(container, file, track)
         }
     }

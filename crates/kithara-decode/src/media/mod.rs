@@ -1,6 +1,7 @@
 //! Progressive media (`Read + Seek`) to PCM.
 
 mod backend;
+mod caf;
 mod decoder;
 mod details;
 mod flac;

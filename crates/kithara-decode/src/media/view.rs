@@ -80,7 +80,7 @@ impl View {
     }
 
     fn length(&self) -> Option<u64> {
-        Some(self.window.lock().source().byte_len()?.saturating_sub(self.tail) + self.head.len() as u64)
+        Some(self.window.lock().byte_len()?.saturating_sub(self.tail) + self.head.len() as u64)
     }
 }
 

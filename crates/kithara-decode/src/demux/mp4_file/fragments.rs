@@ -108,7 +108,15 @@ impl Fragments {
     ) -> Result<bool, Mp4FileError> {
         for _ in 0..MAX_BOXES {
             let at = self.walk;
-            let Some((header, end)) = read_header(window, at)? else { return Ok(false) };
+            let header = match read_header(window, at) {
+                // What stands behind the boxes is none of them: the file goes as far as they do.
+                Err(Mp4FileError::Demux(error)) if at > self.first => {
+                    tracing::debug!(%error, "something else behind the fragments");
+                    None
+                }
+                header => header?,
+            };
+            let Some((header, end)) = header else { return Ok(false) };
             // A box that reaches to the end of the file is the last.
             let Some(end) = end else { return Ok(false) };
             self.walk = end;

@@ -91,17 +91,22 @@ impl StreamingResource {
     }
 
     async fn read_disk(&self, disk: &Disk, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
-        let Some(file) = disk.file() else { return Err(StorageError::NotAvailable { offset }) };
-        let read = match file.read_cached(buf, offset) {
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                read_cold(Arc::clone(&file), offset, buf).await?
+        let Some(mut file) = disk.file() else { return Err(StorageError::NotAvailable { offset }) };
+        loop {
+            let read = match file.read_cached(buf, offset) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    read_cold(Arc::clone(&file), offset, buf).await?
+                }
+                other => other,
+            };
+            match read {
+                Ok(0) => return Err(self.inner.lost(offset + buf.len() as u64, file.len().unwrap_or(0))),
+                Ok(read) => return Ok(read),
+                Err(error) => {
+                    let newer = disk.newer_file(&file);
+                    file = newer.ok_or_else(|| StorageError::io("read", disk.path(), error))?;
+                }
             }
-            other => other,
-        };
-        match read {
-            Ok(0) => Err(self.inner.lost(offset + buf.len() as u64, file.len().unwrap_or(0))),
-            Ok(read) => Ok(read),
-            Err(error) => Err(StorageError::io("read", disk.path(), error)),
         }
     }
 

@@ -70,6 +70,13 @@ impl Disk {
         self.file.lock().clone()
     }
 
+    /// The file to read from after a read of `file` failed, if it is another one by now. On Windows a lock lets nobody read
+    /// through an earlier handle, and such a read may begin while [`acquire`](Self::acquire) is at work: this waits for it.
+    pub(crate) fn newer_file(&self, file: &Arc<DataFile>) -> Option<Arc<DataFile>> {
+        let _acquired = self.journal.lock();
+        self.file().filter(|newer| !Arc::ptr_eq(newer, file))
+    }
+
     fn error(&self, action: &'static str, source: io::Error) -> StorageError {
         StorageError::io(action, &self.paths.part, source)
     }

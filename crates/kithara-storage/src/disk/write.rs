@@ -158,7 +158,9 @@ impl Disk {
         {
             warn!(path = %self.paths.map.display(), %error, "cannot remove the map of a finished resource");
         }
-        file.file.unlock()
+        // It is finished all the same; at the latest, closing the file unlocks it.
+        file.unlock();
+        Ok(())
     }
 
     /// Begins anew with an empty file. Those who read the old one keep it.

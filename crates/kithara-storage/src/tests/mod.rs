@@ -1,8 +1,8 @@
 mod backends;
+mod beside;
 mod blocking;
 mod disk;
 #[cfg(target_os = "linux")]
 mod full;
 #[cfg(target_os = "linux")]
 mod space;
-mod syncs;

@@ -1,4 +1,4 @@
-//! Synchronisations beside a download, and runtimes and handles that end meanwhile.
+//! What goes on beside a download: synchronisations, runtimes and handles that end, files that are opened anew.
 
 use std::fs;
 
@@ -49,4 +49,22 @@ fn a_synchronisation_keeps_nobody_from_opening_the_resource_anew() {
     drop(disk);
     open().acquire(&Board::new()).unwrap();
     synced.run().unwrap();
+}
+
+/// A handle that cannot be read through any more, because the file was locked through another one (on Windows).
+#[test]
+fn a_read_that_fails_goes_on_with_the_file_that_was_opened_since() {
+    let place = Place::new();
+    let (disk, board) = (Disk::open(&place.path(), SETTINGS).unwrap().0, Board::new());
+    assert!(disk.file().is_none());
+    disk.acquire(&board).unwrap();
+    let first = disk.file().unwrap();
+    assert!(disk.newer_file(&first).is_none(), "the error is one");
+    disk.release(&board);
+    disk.acquire(&board).unwrap();
+    let second = disk.newer_file(&first).unwrap();
+    assert!(disk.newer_file(&second).is_none());
+    assert!(board.announce(0..100, 0));
+    drop(disk.write(0, &[7; 100], None).unwrap());
+    assert_eq!(second.read(&mut [0; 200], 0).unwrap(), 100);
 }

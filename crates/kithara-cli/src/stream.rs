@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kithara::assets::{AssetSettings, AssetStore, Assets};
-use kithara::decode::{AudioSpec, PcmChunk};
+use kithara::decode::{AudioSpec, DecodeError, PcmChunk};
 use kithara::file::{File, FileError, FileOptions, FileStream};
 use kithara::hls::playlist::{PlaylistError, PlaylistErrorKind};
 use kithara::hls::{Hls, HlsError, HlsEvent, HlsOptions, HlsStream, VariantMode};
@@ -77,10 +77,14 @@ impl Session {
             Source::Unknown(url) => match File::open(url.clone(), self.file_options(args)).await {
                 Ok(file) => Ok(AudioStream::file(file)),
                 // No media by its first bytes: perhaps a playlist whose URL does not say so.
-                Err(error @ FileError::Decode(_)) => match self.hls(url.clone(), args).await {
-                    Err(HlsError::Playlist { source, .. }) if is_no_playlist(&source) => Err(error.into()),
-                    other => Ok(other?),
-                },
+                Err(FileError::Decode(error)) if !names_media(&error) => {
+                    match self.hls(url.clone(), args).await {
+                        Err(HlsError::Playlist { source, .. }) if is_no_playlist(&source) => {
+                            Err(FileError::Decode(error).into())
+                        }
+                        other => Ok(other?),
+                    }
+                }
                 Err(error) => Err(error.into()),
             },
         }
@@ -173,6 +177,11 @@ async fn serve(origin: &mut Option<Origin>, folder: Option<&Path>, path: &str) -
 }
 
 /// Whether it is something else altogether, not a playlist with a fault.
+/// Whether it was known for media.
+fn names_media(error: &DecodeError) -> bool {
+    matches!(error, DecodeError::Unsupported(_) | DecodeError::NoAudioFound { .. })
+}
+
 fn is_no_playlist(error: &PlaylistError) -> bool {
     matches!(error.kind, PlaylistErrorKind::NotAPlaylist { .. })
 }

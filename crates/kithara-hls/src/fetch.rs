@@ -17,7 +17,7 @@ use url::Url;
 use crate::body::{Ending, Fate};
 use crate::error::{Fetching, HlsError};
 use crate::options::HlsOptions;
-use crate::playlist::Map;
+use crate::playlist::{self, Map};
 use crate::playlists::SegmentPlan;
 use crate::shared::{Counters, Shared};
 
@@ -289,7 +289,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         }
         Counters::add(&self.shared.counters.requests, 1);
         let request = Request::new(url.clone()).with_tag(what.tag());
-        let answer = Box::pin(self.net.get_bytes(request, PLAYLIST_LIMIT)).await;
+        let answer = Box::pin(self.net.get_bytes_if(request, PLAYLIST_LIMIT, playlist::may_begin)).await;
         let (head, body) = answer.map_err(|source| HlsError::Net { what, url: url.clone(), source })?;
         Counters::add(&self.shared.counters.bytes, body.len() as u64);
         Ok(PlaylistText { url: head.url, body, is_stored: false })

@@ -55,6 +55,11 @@ pub fn parse(text: &[u8], base: &Url) -> Result<Playlist, PlaylistError> {
     parse_with(text, base, &ParseOptions::default())
 }
 
+/// Whether a body that begins with `text` may be a playlist.
+pub(crate) fn may_begin(text: &[u8]) -> bool {
+    parser::may_begin(text)
+}
+
 /// [`parse`] with limits of one's own and the variables of a multivariant playlist (for `EXT-X-DEFINE:IMPORT`).
 ///
 /// # Errors

@@ -65,6 +65,12 @@ pub(super) fn parse(text: &[u8], base: &Url, options: &ParseOptions<'_>) -> Resu
     parser.finish()
 }
 
+/// Whether a text that begins like this may be a playlist: its first line that is not blank is a tag or a comment.
+pub(super) fn may_begin(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    Lines::new(text).find(|line| !line.text.is_empty()).is_none_or(|line| line.text.starts_with('#'))
+}
+
 /// `#EXTM3U` must be the first line; blank lines, comments and other tags before it are tolerated.
 fn find_header(cx: &mut Context<'_>, text: &[u8]) -> Result<(), PlaylistError> {
     for line in Lines::new(text) {
@@ -187,6 +193,21 @@ impl Parser<'_> {
             Some(Scope::Master) => Ok(Playlist::Master(self.master.finish(self.cx, self.common))),
             Some(_) => Ok(Playlist::Media(self.media.finish(self.cx, self.common))),
             None => Err(self.cx.error(PlaylistErrorKind::Empty)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_begin;
+
+    #[test]
+    fn what_may_become_a_playlist() {
+        for begin in ["", "\n \r\n", "#EXTM3U", "\u{feff}#EXTM3U\n", "\n\n# a comment", "#"] {
+            assert!(may_begin(begin.as_bytes()), "{begin:?}");
+        }
+        for begin in ["<html>", "OggS\0", "\n[{", "\u{feff}x", "ID3"] {
+            assert!(!may_begin(begin.as_bytes()), "{begin:?}");
         }
     }
 }

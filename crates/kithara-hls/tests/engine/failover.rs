@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use kithara_hls::{HlsError, VariantMode};
-use kithara_testkit::{Origin, Reply, media};
+use kithara_hls::playlist::PlaylistErrorKind;
+use kithara_hls::{Hls, HlsError, VariantMode};
+use kithara_testkit::{Gate, Origin, Reply, Resource, media};
 
 use crate::support::{
     MASTER, difference, locked, names, open, options, playlist, read, read_all, segment_path, text,
@@ -232,4 +233,16 @@ async fn what_fails_ahead_of_the_reader_is_fetched_elsewhere_before_it_gets_ther
     let stats = stream.stats();
     assert_eq!((stats.gaps, stats.switches), (0, 1), "{stats:?}");
     assert_eq!(origin.count(&segment_path("flac", 3)), 1, "refused once is enough");
+}
+
+#[tokio::test]
+async fn an_endless_body_that_is_no_playlist_is_told_by_its_beginning() {
+    let origin = Origin::start().await.unwrap();
+    let never = Gate::new();
+    origin.serve("/station", Resource::new(vec![0xff; 1 << 20]));
+    origin.always("/station", Reply::ok().close_delimited().stall_at(4096, &never));
+    let error = Hls::open(origin.url("/station").parse().unwrap(), options()).await.err().unwrap();
+    assert!(error.to_string().contains("/station"), "{error}");
+    let HlsError::Playlist { source, .. } = error else { panic!("{error}") };
+    assert!(matches!(source.kind, PlaylistErrorKind::NotAPlaylist { found: "binary data" }), "{source}");
 }

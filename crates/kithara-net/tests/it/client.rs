@@ -211,6 +211,28 @@ async fn bytes_are_limited_before_and_while_they_come() {
 }
 
 #[tokio::test]
+async fn a_body_whose_beginning_is_not_wanted_is_not_read_on() {
+    let server = Server::start(|seen, _| match seen.path() {
+        "/declared" => {
+            vec![answer("200 OK", &["content-length: 1000000000000"], &entity(600, 0)), Act::Stall]
+        }
+        "/short" => vec![ok(&[], &entity(100, 0))],
+        _ => vec![answer("200 OK", &["connection: close"], &entity(600, 0)), Act::Stall],
+    })
+    .await;
+    let net = DefaultNet::default();
+    for path in ["/declared", "/endless"] {
+        let unwanted = net.get_bytes_if(Request::new(server.url(path)), 4096, |_| false).await;
+        let (head, bytes) = unwanted.unwrap();
+        assert_eq!((bytes, head.body_len), (entity(600, 0), Some(600)), "{path}");
+    }
+    let wanted = net.get_bytes_if(Request::new(server.url("/declared")), 4096, |_| true).await;
+    assert!(matches!(wanted, Err(NetError::TooLarge { limit: 4096, .. })));
+    let (_, short) = net.get_bytes_if(Request::new(server.url("/short")), 4096, |_| false).await.unwrap();
+    assert_eq!(short, entity(100, 0), "it ended before it was judged");
+}
+
+#[tokio::test]
 async fn get_bytes_is_exact_about_ranges() {
     let data = entity(1000, 0);
     let whole = data.clone();

@@ -218,6 +218,19 @@ fn a_seek_behind_the_end_of_a_far_file_does_not_read_it_all() {
     assert!(read < bytes.len() as u64 / 2, "{read} of {}", bytes.len());
 }
 
+#[test]
+fn a_far_file_that_begins_with_pictures_has_a_length() {
+    let part = Part::aac(0);
+    let mut out = ts::Writer::new();
+    for _ in 0..1200 {
+        out.null();
+    }
+    part.write(&mut out, 0);
+    let (mut decoder, _) = far(out.finish());
+    assert!(decoder.details().duration.is_some());
+    assert_eq!(read_all(&mut decoder).unwrap().start, 0);
+}
+
 /// What a file that is downloaded plays, it plays when it lies there in full.
 #[test]
 fn a_file_whose_end_cannot_be_read_opens() {

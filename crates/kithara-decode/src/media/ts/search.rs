@@ -90,7 +90,8 @@ impl TsFile {
             self.look(self.first, 0)?;
         }
         let bytes = self.window.offset() - self.first;
-        if frames.is_none() && bytes <= self.window.history().len() as u64 {
+        let can_return = self.window.source().is_seekable() || bytes <= self.window.history().len() as u64;
+        if frames.is_none() && can_return {
             // The packets of the bytes that were read, and no others.
             self.limit = self.window.offset();
             let (end, _) = self.last_frame()?;

@@ -1,9 +1,10 @@
 //! Counters of a stream, and when waiting is a stall.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// What a stream has done so far. Counts of the download are shared by the streams that share it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use kithara_assets::{AssetSettings, AssetStore};
 use kithara_file::{File, FileError, FileEvent, FileOptions, FileStream};
-use kithara_net::{DefaultNet, NetSettings, Url};
+use kithara_net::{DefaultNet, Url};
 use kithara_testkit::media::{self, Fixture, Kind};
-use kithara_testkit::{Content, Cut, Gate, Origin, Reply, Resource};
+use kithara_testkit::{Content, Cut, Gate, HeldClock, Origin, Reply, Resource};
 use tokio::time::timeout;
 
 mod common;
 
-use common::{LONG, some};
+use common::{LONG, play_until_stalled, some};
 
 fn options() -> FileOptions {
     FileOptions::new(DefaultNet::default(), AssetStore::memory(AssetSettings::default()))
@@ -90,22 +90,26 @@ async fn the_tail_of_an_mp4_is_asked_for_at_once() {
     assert!(sent < fixture.bytes().len() as u64, "{sent}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_seek_plays_from_the_exact_frame_by_one_request() {
+    // No answer is so late that another one is asked for.
+    let _clock = HeldClock::new();
     let origin = Origin::start().await.unwrap();
-    // A decoder that has to read on exactly where the line stands still waits for this.
-    let mut net = NetSettings::default();
-    net.timeouts.idle = Duration::from_millis(300);
-    let options = FileOptions::new(net.build(), AssetStore::memory(AssetSettings::default()));
+    let options = options();
     for fixture in files() {
         let path = format!("/{}", fixture.entry);
         origin.forget();
         let gate = Gate::new();
         // The first connection brings only the beginning.
-        let held = Reply::ok().stall_at(80 * 1024, &gate);
+        let held = Reply::ok().stall_at(40 * 1024, &gate);
         origin.script(&path, [held]);
         let mut stream = File::open(url(&origin, fixture), options.clone()).await.unwrap();
         some(&mut stream, 1000).await;
+        if ["vbr.mp3", "adts.aac", "vorbis.ogg"].contains(&fixture.name) {
+            // Only the frames before it tell where the exact one is; and what is looked at in the middle of an Ogg file
+            // is about to come.
+            gate.open();
+        }
         let before = origin.count(&path);
         let to = Duration::from_secs_f64(fixture.frames as f64 / f64::from(fixture.sample_rate) * 0.8);
         let frame = timeout(LONG, stream.seek(to)).await.expect("stuck").unwrap();
@@ -117,10 +121,11 @@ async fn a_seek_plays_from_the_exact_frame_by_one_request() {
             .unwrap_or_else(|error| panic!("{}: {error}", fixture.name));
         let requests = origin.requests_for(&path);
         let asked: Vec<_> = requests.iter().map(|request| request.range_start()).collect();
-        assert!(requests.len() <= before + 2, "{}: {asked:?}", fixture.name);
+        assert!(requests.len() <= before + 1, "{}: {asked:?}", fixture.name);
     }
 }
 
+/// What the burst costs is counted in virtual time, in the tests of the bytes.
 #[tokio::test]
 async fn a_burst_of_seeks_lands_on_the_last() {
     let origin = Origin::start().await.unwrap();
@@ -129,7 +134,6 @@ async fn a_burst_of_seeks_lands_on_the_last() {
     origin.always(&path, Reply::ok().latency(Duration::from_millis(20)).bandwidth(200_000));
     let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
     some(&mut stream, 1000).await;
-    let before = origin.count(&path);
     let mut frame = 0;
     for tenth in [9, 1, 8, 2, 7, 3, 6, 4, 8, 9] {
         frame = stream.seek(Duration::from_secs(tenth)).await.unwrap();
@@ -137,7 +141,6 @@ async fn a_burst_of_seeks_lands_on_the_last() {
     let (first, samples) = some(&mut stream, 4000).await;
     assert_eq!(first, frame);
     fixture.reference.check_from(frame, &samples).unwrap();
-    assert!(origin.count(&path) <= before + 3, "{}", origin.count(&path));
 }
 
 #[tokio::test]
@@ -229,32 +232,35 @@ async fn dropping_a_stream_that_waits_hangs_nobody() {
     let origin = Origin::start().await.unwrap();
     let fixture = media::find("cbr.mp3").unwrap();
     let path = format!("/{}", fixture.entry);
-    let gate = Gate::new();
-    origin.always(&path, Reply::ok().stall_at(40_000, &gate));
+    origin.always(&path, Reply::ok().stall_at(40_000, &Gate::new()));
     let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
-    while timeout(Duration::from_millis(300), stream.next_chunk()).await.is_ok() {}
+    let mut events = stream.events();
+    play_until_stalled(&mut stream, &mut events, 40_000).await;
     drop(stream);
     // While it is being opened, too.
-    origin.always(&path, Reply::ok().stall_at(100, &gate));
-    assert!(timeout(Duration::from_millis(100), File::open(url(&origin, fixture), options())).await.is_err());
-    origin.always(&path, Reply::ok().gate(&gate));
-    assert!(timeout(Duration::from_millis(100), File::open(url(&origin, fixture), options())).await.is_err());
+    for in_body in [true, false] {
+        let gate = Gate::new();
+        let held = if in_body { Reply::ok().stall_at(100, &gate) } else { Reply::ok().gate(&gate) };
+        origin.always(&path, held);
+        tokio::select! {
+            _ = File::open(url(&origin, fixture), options()) => panic!("opened without bytes"),
+            () = gate.wait_for_arrivals(1) => {}
+        }
+    }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_seek_back_does_not_wait_for_bytes_that_nobody_wants_any_more() {
+    // Nothing else ends the stall.
+    let _clock = HeldClock::new();
     let origin = Origin::start().await.unwrap();
     for name in ["cbr.mp3", "lossless.flac", "pcm16.wav", "faststart.m4a", "vorbis.ogg"] {
         let fixture = media::find(name).unwrap();
         let path = format!("/{}", fixture.entry);
-        let gate = Gate::new();
-        origin.always(&path, Reply::ok().stall_at(70_000, &gate));
-        // Nothing else ends the stall.
-        let mut net = NetSettings::default();
-        net.timeouts.idle = Duration::from_secs(3600);
-        let options = FileOptions::new(net.build(), AssetStore::memory(AssetSettings::default()));
-        let mut stream = File::open(url(&origin, fixture), options).await.unwrap();
-        while timeout(Duration::from_millis(300), stream.next_chunk()).await.is_ok() {}
+        origin.always(&path, Reply::ok().stall_at(70_000, &Gate::new()));
+        let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
+        let mut events = stream.events();
+        play_until_stalled(&mut stream, &mut events, 70_000).await;
         let frame = timeout(LONG, stream.seek(Duration::from_millis(100))).await.expect("stuck").unwrap();
         let (first, samples) = some(&mut stream, 4000).await;
         assert_eq!(first, frame);
@@ -262,22 +268,36 @@ async fn a_seek_back_does_not_wait_for_bytes_that_nobody_wants_any_more() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn stalls_are_counted_when_they_are_heard() {
+    let _clock = HeldClock::new();
     let origin = Origin::start().await.unwrap();
     let fixture = media::find("pcm16.wav").unwrap();
     let path = format!("/{}", fixture.entry);
-    origin.always(&path, Reply::ok().pause_at(200_000, Duration::from_millis(300)));
+    let gate = Gate::new();
+    origin.always(&path, Reply::ok().stall_at(200_000, &gate));
     let mut stream = File::open(url(&origin, fixture), options()).await.unwrap();
     let mut events = stream.events();
-    fixture.reference.check(&rest(&mut stream).await).unwrap();
-    let stats = stream.stats();
-    assert!(stats.stalls >= 1 && stats.stall_time >= Duration::from_millis(200), "{stats:?}");
-    let mut stalled = 0;
+    let (mut stalled, lasts) = (0, Duration::from_millis(1234));
+    let stall = async {
+        loop {
+            if let FileEvent::Stalled { offset } = events.recv().await.unwrap() {
+                stalled += 1;
+                if offset >= 200_000 {
+                    break;
+                }
+            }
+        }
+        tokio::time::advance(lasts).await;
+        gate.open();
+    };
+    let (samples, ()) = tokio::join!(rest(&mut stream), stall);
+    fixture.reference.check(&samples).unwrap();
     while let Ok(event) = events.try_recv() {
         stalled += u64::from(matches!(event, FileEvent::Stalled { .. }));
     }
-    assert_eq!(stalled, stats.stalls);
+    let stats = stream.stats();
+    assert_eq!((stats.stalls, stats.stall_time), (stalled, lasts));
 }
 
 #[tokio::test]

@@ -12,5 +12,6 @@ mod proxy;
 pub mod signal;
 pub mod wav;
 
+pub use clock::HeldClock;
 pub use origin::{Content, Control, Counters, Cut, Gate, Gone, Origin, Received, Reply, Resource};
 pub use proxy::DelayProxy;

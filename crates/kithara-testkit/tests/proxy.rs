@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use kithara_testkit::{Content, Cut, DelayProxy, Origin, Reply, pattern};
+use kithara_testkit::{Content, Cut, DelayProxy, HeldClock, Origin, Reply, pattern};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::Instant,
 };
 
@@ -59,10 +59,33 @@ async fn bandwidth_and_ends_come_across() {
         assert_eq!(start.elapsed().as_secs(), seconds);
     }
     // A server that is not there: the connection ends.
-    let nowhere = DelayProxy::start(([127, 0, 0, 1], 1).into(), ONE_WAY).await.unwrap();
+    let taken = TcpSocket::new_v4().unwrap();
+    taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let nowhere = DelayProxy::start(taken.local_addr().unwrap(), ONE_WAY).await.unwrap();
     let mut stream = TcpStream::connect(nowhere.address()).await.unwrap();
     assert_eq!(stream.read(&mut [0]).await.unwrap_or(0), 0);
     drop(proxy);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_held_clock_moves_by_hand_alone() {
+    let clock = HeldClock::new();
+    let start = Instant::now();
+    let late = tokio::time::sleep(Duration::from_secs(1));
+    tokio::pin!(late);
+    let origin = Origin::start_blocking().unwrap();
+    origin.always("/a", Reply::status(204));
+    let mut stream = TcpStream::connect(origin.address()).await.unwrap();
+    tokio::select! {
+        biased;
+        () = &mut late => panic!("the clock went on while a socket was waited for"),
+        _ = answered(&mut stream) => {}
+    }
+    tokio::time::advance(Duration::from_secs(1)).await;
+    late.await;
+    drop(clock);
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(start.elapsed().as_secs(), 10);
 }
 
 #[test]

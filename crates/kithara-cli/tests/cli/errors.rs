@@ -67,10 +67,10 @@ fn what_a_server_answers() {
 
 #[test]
 fn nobody_answers() {
-    let address = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
+    // Taken, so that no other test gets it, and not listened to.
+    let taken = tokio::net::TcpSocket::new_v4().unwrap();
+    taken.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = taken.local_addr().unwrap();
     for path in ["x.mp3", "x.m3u8", "x"] {
         fails(&format!("http://user:secret@{address}/{path}?token=secret"), &["refused", path]);
     }

@@ -7,9 +7,10 @@ use kithara_net::{
     Body, DefaultNet, HeaderValue, HttpClient, HttpSettings, Net, NetError, NetExt, NetSettings,
     ProxySetting, Request, RetryNet, RetryPolicy, TransferSource, Url, Validator,
 };
+use kithara_testkit::HeldClock;
 
 use crate::server::{Act, Server, answer, cut, ok, part};
-use crate::{entity, read_all};
+use crate::{entity, read_all, settle};
 
 #[tokio::test]
 async fn a_response_is_read_as_it_is() {
@@ -104,13 +105,16 @@ async fn connections_are_reused_or_not_as_set() {
         let net = NetSettings { http: settings, ..NetSettings::default() }.build();
         for _ in 0..4 {
             net.get_bytes(Request::new(server.url("/")), 100).await.unwrap();
+            settle().await;
         }
         assert_eq!(server.connections(), connections, "max_idle_per_host {max_idle_per_host}");
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_small_refusal_does_not_cost_the_connection() {
+    // Reading what nobody wants is given up by the clock.
+    let _clock = HeldClock::new();
     let server = Server::start(|_, number| match number {
         0 => vec![answer("404 Not Found", &["content-length: 9"], b"not found")],
         _ => vec![ok(&[], b"abc")],
@@ -120,6 +124,7 @@ async fn a_small_refusal_does_not_cost_the_connection() {
     let error = client.open(Request::new(server.url("/"))).await.err().unwrap();
     assert_eq!(error.status().map(|s| s.as_u16()), Some(404));
     assert!(!error.is_retryable());
+    settle().await;
     client.open(Request::new(server.url("/"))).await.unwrap();
     assert_eq!(server.connections(), 1);
 }

@@ -263,6 +263,7 @@ async fn a_stack_can_get_one_observer_more() {
     let more = net.observed_by(second.clone());
     for net in [&net, &more] {
         net.get_bytes(Request::new(server.url("/")), 10).await.unwrap();
+        crate::settle().await;
     }
     assert_eq!((first.bytes(), second.bytes()), (6, 3));
     assert_eq!(server.connections(), 1, "connections are shared");

@@ -41,3 +41,10 @@ async fn read_all(body: &mut impl Body) -> (Vec<u8>, Result<(), NetError>) {
         }
     }
 }
+
+/// Lets the tasks of the client come to rest: a connection whose response was read goes back to the pool by one of them.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}

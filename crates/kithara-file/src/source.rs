@@ -75,6 +75,10 @@ impl<R: Streaming> FileSource<R> {
             RingRead::NotYet => Found::NotYet,
             RingRead::Elsewhere => match shared.resource.read_at(offset, buf).await {
                 Ok(len) => Found::Bytes(len),
+                // The store gets no more: what was passed over is gone.
+                Err(StorageError::NotAvailable { .. }) if shared.is_live() => {
+                    return Err(FileError::Gone { offset });
+                }
                 Err(StorageError::NotAvailable { .. } | StorageError::Truncated { committed: false, .. }) => {
                     Found::NotYet
                 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::HeaderName;
+use http::{HeaderName, header};
 use kithara_file::{FileError, FileEvent};
 use kithara_net::{MockAnswer, MockStep};
 use kithara_storage::WaitOutcome;
@@ -51,6 +51,28 @@ async fn a_body_that_outgrows_its_bound_plays_on_without_being_kept() {
     assert!(source.stats().bytes_stored <= MB + 64 * KB);
     check(&source, 10, 100).await;
     assert!(matches!(read(&source, 2 * MB, 1).await.unwrap_err(), FileError::Gone { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_passed_over_before_a_body_outgrew_its_bound_is_gone() {
+    let body = entity(1, 4 * MB);
+    let mut bed = Bed::new(move |request| {
+        let answer = paced(MockAnswer::serve(&body, Some("\"v1\""), request)).chunked();
+        match request.range {
+            Some(range) => {
+                answer.with_header(header::CONTENT_RANGE, &format!("bytes {}-{}/*", range.start, 4 * MB - 1))
+            }
+            None => answer,
+        }
+    });
+    bed.options.max_unknown_len = MB;
+    let source = bed.open().await;
+    check(&source, 0, 10 * KB).await;
+    check(&source, 2 * MB, 300 * KB).await;
+    let passed = timeout(Duration::from_secs(60), read(&source, 900 * KB, 10));
+    let passed = passed.await.expect("a read that never ends").unwrap_err();
+    assert!(matches!(passed, FileError::Gone { offset } if offset == 900 * KB), "{passed:?}");
+    check(&source, 10, KB).await;
 }
 
 fn station(audio: &Bytes, interval: usize) -> MockAnswer {

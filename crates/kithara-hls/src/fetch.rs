@@ -16,6 +16,7 @@ use url::Url;
 
 use crate::body::{Ending, Fate};
 use crate::error::{Fetching, HlsError};
+use crate::message::SegmentPlace;
 use crate::options::HlsOptions;
 use crate::playlist::{self, Map};
 use crate::playlists::SegmentPlan;
@@ -53,7 +54,8 @@ pub(crate) struct PlaylistText {
 /// A media segment to be downloaded.
 #[derive(Debug, Clone)]
 pub(crate) struct SegmentFetch {
-    pub(crate) variant: usize,
+    pub(crate) place: SegmentPlace,
+    /// Index in the list as it is now, for people.
     pub(crate) segment: usize,
     pub(crate) url: Url,
     /// What is asked for.
@@ -68,7 +70,7 @@ impl SegmentFetch {
     /// The fetch of a planned segment.
     pub(crate) fn of(plan: &SegmentPlan) -> Self {
         Self {
-            variant: plan.variant,
+            place: plan.place(),
             segment: plan.index,
             url: plan.url.clone(),
             window: plan.window,
@@ -125,7 +127,7 @@ pub(crate) struct FetchManager<N, A> {
     shared: Arc<Shared>,
     tasks: JoinSet<FetchOutcome>,
     /// The tasks by what they fetch, so that those which a seek made useless can be stopped.
-    running: Vec<(usize, usize, AbortHandle)>,
+    running: Vec<(SegmentPlace, AbortHandle)>,
     /// Small things on their way to the disk.
     stores: Mutex<JoinSet<()>>,
 }
@@ -154,7 +156,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
 
     /// Downloads that are under way.
     pub(crate) fn in_flight(&self) -> usize {
-        self.running.iter().filter(|(_, _, task)| !task.is_finished()).count()
+        self.running.iter().filter(|(_, task)| !task.is_finished()).count()
     }
 
     /// The key under which the store keeps what is at `url`.
@@ -189,12 +191,12 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         if self.offline {
             return Err(HlsError::Offline { what, url: fetch.url });
         }
-        let (variant, segment) = (fetch.variant, fetch.segment);
+        let place = fetch.place;
         let (teller, fate) = watch::channel(None);
         let teller = Teller(Some(teller));
         let download = download(self.net.clone(), resource.clone(), fetch, Arc::clone(&self.shared), teller);
-        self.running.retain(|(_, _, task)| !task.is_finished());
-        self.running.push((variant, segment, self.tasks.spawn(download)));
+        self.running.retain(|(_, task)| !task.is_finished());
+        self.running.push((place, self.tasks.spawn(download)));
         Ok(Started { resource, cached: false, fate: Some(fate) })
     }
 
@@ -262,10 +264,10 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         }
     }
 
-    /// Stops the downloads that `keep` (variant, segment) says no to: what they have stored stays.
-    pub(crate) fn cancel_unless(&mut self, keep: impl Fn(usize, usize) -> bool) {
-        self.running.retain(|(variant, segment, task)| {
-            let stays = keep(*variant, *segment);
+    /// Stops the downloads that `keep` says no to: what they have stored stays.
+    pub(crate) fn cancel_unless(&mut self, keep: impl Fn(&SegmentPlace) -> bool) {
+        self.running.retain(|(place, task)| {
+            let stays = keep(place);
             if !stays {
                 task.abort();
             }
@@ -447,7 +449,7 @@ async fn download<N: Net, R: Streaming>(
     let mut bytes = 0;
     let result = transfer(&net, &resource, &fetch, &shared, &mut bytes).await;
     if let Err(error) = &result {
-        tracing::debug!(segment = fetch.segment, variant = fetch.variant, %error, "a segment failed");
+        tracing::debug!(segment = fetch.segment, variant = fetch.place.variant, %error, "a segment failed");
     }
     teller.tell(&result);
     let is_ok = result.is_ok();

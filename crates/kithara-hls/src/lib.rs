@@ -25,7 +25,7 @@ pub use body::SegmentBody;
 pub use error::{Fetching, HlsError};
 pub use events::HlsEvent;
 pub use hls::{Hls, HlsStream};
-pub use message::{Content, Failure, HlsCommand, HlsMessage};
+pub use message::{Content, Failure, HlsCommand, HlsMessage, SegmentPlace};
 pub use options::{HlsOptions, LookAhead, VariantInfo};
 pub use pcm::HlsPcm;
 pub use playlist::AudioPreference;

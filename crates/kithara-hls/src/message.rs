@@ -20,7 +20,7 @@ pub struct HlsMessage<R> {
     pub variant: usize,
     /// Why this variant was chosen.
     pub reason: SwitchReason,
-    /// Index in the media playlist.
+    /// Index in the media playlist, as it was when the segment was planned: live lists slide.
     pub segment: usize,
     /// Whether it is the first of the presentation.
     pub is_first: bool,
@@ -36,6 +36,15 @@ pub struct HlsMessage<R> {
     pub init: Option<Bytes>,
     /// Its content.
     pub content: Content<R>,
+}
+
+impl<R> HlsMessage<R> {
+    /// The segment, whatever becomes of the list.
+    #[must_use]
+    pub fn place(&self) -> SegmentPlace {
+        let Self { variant, start, duration, .. } = *self;
+        SegmentPlace { variant, start, duration }
+    }
 }
 
 impl<R: Streaming> HlsMessage<R> {
@@ -65,6 +74,25 @@ pub enum Content<R> {
     },
 }
 
+/// A segment by what stays when a live list slides: its variant, and its place on the timeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentPlace {
+    /// Index in the ladder.
+    pub variant: usize,
+    /// Where it begins.
+    pub start: Duration,
+    /// Its duration by the playlist.
+    pub duration: Duration,
+}
+
+impl SegmentPlace {
+    /// Where it ends.
+    #[must_use]
+    pub fn end(&self) -> Duration {
+        self.start.saturating_add(self.duration)
+    }
+}
+
 /// What the reader tells the worker.
 #[derive(Debug, Clone)]
 pub enum HlsCommand {
@@ -73,12 +101,10 @@ pub enum HlsCommand {
         /// Place on the timeline.
         to: Duration,
     },
-    /// This segment of this variant could not be delivered or decoded: bring it from elsewhere.
+    /// This segment could not be delivered or decoded: bring it from elsewhere.
     Failed {
-        /// Index in the media playlist.
-        segment: usize,
-        /// Index in the ladder.
-        variant: usize,
+        /// Which one.
+        segment: SegmentPlace,
         /// Where to go on: the reader's place, less what the codec needs to get going.
         resume_at: Duration,
         /// What was wrong.

@@ -288,17 +288,17 @@ impl<R: Streaming> HlsPcm<R> {
         let (State::Reading { message, .. } | State::Draining(message)) = &self.state else {
             return Err(error);
         };
-        let (segment, variant, start) = (message.segment, message.variant, message.start);
+        let segment = message.place();
         self.recoveries += 1;
         if self.recoveries > MAX_RECOVERIES {
             return Err(error);
         }
         let failure = Failure::new(error);
         self.rewind_decoder();
-        let resume_at = self.spec_position().saturating_sub(self.decoder.preroll()).min(start);
+        let resume_at = self.spec_position().saturating_sub(self.decoder.preroll()).min(segment.start);
         // The body first: a store does not remove what is held.
         self.jump();
-        self.adapter.failed(segment, variant, resume_at, failure);
+        self.adapter.failed(segment, resume_at, failure);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use crate::error::{Fetching, HlsError};
 use crate::events::HlsEvent;
 use crate::fetch::{FetchManager, Window};
 use crate::growth::Loaded;
+use crate::message::SegmentPlace;
 use crate::options::{HlsOptions, VariantInfo};
 use crate::playlist::{
     self, CodecKind, KeyInfo, LadderVariant, Map, MasterPlaylist, MediaPlaylist, ParseOptions, Playlist,
@@ -38,6 +39,13 @@ pub(crate) struct SegmentPlan {
     pub(crate) gap: bool,
     /// Of a live list: how often it has begun anew.
     pub(crate) live: Option<u64>,
+}
+
+impl SegmentPlan {
+    /// The segment, whatever becomes of the list.
+    pub(crate) fn place(&self) -> SegmentPlace {
+        SegmentPlace { variant: self.variant, start: self.start, duration: self.duration }
+    }
 }
 
 /// The opened playlist, the ladder, and the media playlists loaded so far.
@@ -309,9 +317,11 @@ impl PlaylistManager {
         })
     }
 
-    /// Where a segment stands on the timeline: from, to.
-    pub(crate) fn span(&self, variant: usize, index: usize) -> Option<(Duration, Duration)> {
-        self.timeline.segment(variant, index).map(|place| (place.start, place.end()))
+    /// The plan of a segment that was planned before, wherever it stands in the list by now; `None` if it left the list.
+    pub(crate) fn planned_before(&self, place: SegmentPlace) -> Option<SegmentPlan> {
+        let found = self.timeline.segment_at(place.variant, place.start)?;
+        (found.start == place.start && found.duration == place.duration)
+            .then(|| self.segment(place.variant, found.segment))?
     }
 
     /// Length of the presentation; `None` while the list may still grow.

@@ -8,7 +8,7 @@ use kithara_worker::{WorkerError, WorkerHandle};
 
 use crate::abr::VariantMode;
 use crate::error::HlsError;
-use crate::message::{Failure, HlsCommand, HlsMessage};
+use crate::message::{Failure, HlsCommand, HlsMessage, SegmentPlace};
 
 /// Messages that the adapter keeps: the segment being read and those read before it.
 pub const MAX_BUFFERED_CHUNKS: usize = 5;
@@ -82,8 +82,8 @@ impl<R: Streaming> HlsSourceAdapter<R> {
     }
 
     /// Asks the worker for another source of a segment that failed.
-    pub(crate) fn failed(&mut self, segment: usize, variant: usize, resume_at: Duration, failure: Failure) {
-        self.restart(HlsCommand::Failed { segment, variant, resume_at, failure });
+    pub(crate) fn failed(&mut self, segment: SegmentPlace, resume_at: Duration, failure: Failure) {
+        self.restart(HlsCommand::Failed { segment, resume_at, failure });
     }
 
     /// Changes the variant mode from the segment at `from` on.

@@ -12,18 +12,10 @@ use crate::body::SegmentBody;
 use crate::error::{Fetching, HlsError};
 use crate::events::HlsEvent;
 use crate::fetch::SegmentFetch;
-use crate::message::Failure;
+use crate::message::{Failure, SegmentPlace};
 
 /// A transfer that brought nothing at all is looked at after this long.
 const FIRST_LOOK: Duration = Duration::from_millis(600);
-
-/// A variant from this segment on, given up. Nothing more is planned until the reader has everything planned anew: when it
-/// comes to its next segment, or when it meets the end of this one's bytes, if it is in it already.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct GivenUp {
-    pub(super) variant: usize,
-    pub(super) segment: usize,
-}
 
 impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// The first planned segment that is still arriving, and its place in the plan.
@@ -48,13 +40,14 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     async fn replace_what_failed(&mut self) {
         let is_missing = |planned: &Planned<_>| planned.body.as_ref().is_some_and(|body| !body.is_complete());
         let Some(place) = self.ahead.iter().position(is_missing) else { return };
-        let Planned { variant, segment, body, .. } = &self.ahead[place];
-        let (variant, segment) = (*variant, *segment);
+        let Planned { segment, body, .. } = &self.ahead[place];
         let Some(error) = body.as_ref().and_then(SegmentBody::failure) else { return };
-        let Some(plan) = self.parts.playlists.segment(variant, segment) else { return };
-        let error = HlsError::from_storage(Fetching::Segment(segment), plan.url, error);
-        self.on_failed(segment, variant, Failure::new(error));
-        self.give_up(place, variant, segment);
+        // One that left a live list in the meantime is the reader's to find: nothing can be asked for in its place.
+        let Some(plan) = self.parts.playlists.planned_before(*segment) else { return };
+        let segment = *segment;
+        let error = HlsError::from_storage(Fetching::Segment(plan.index), plan.url, error);
+        self.on_failed(segment, Failure::new(error));
+        self.give_up(place, segment);
         if !self.trouble.reload_wanted {
             self.fetch_instead().await;
         }
@@ -69,14 +62,14 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// for each segment, because what comes later is told by the transfer itself.
     pub(super) fn look_due(&self) -> Option<Instant> {
         let (_, planned) = self.arriving()?;
-        let is_new = self.looked_at != Some((planned.variant, planned.segment));
+        let is_new = self.looked_at != Some(planned.segment);
         let may_change = self.parts.abr.mode() == VariantMode::Auto && self.given_up.is_none();
         (is_new && may_change).then(|| (Instant::now() + self.lasts()).max(planned.begun + FIRST_LOOK))
     }
 
     /// The look that was due was taken.
     pub(super) fn looked(&mut self) {
-        self.looked_at = self.arriving().map(|(_, planned)| (planned.variant, planned.segment));
+        self.looked_at = self.arriving().map(|(_, planned)| planned.segment);
     }
 
     /// Gives up the arriving segment, and what follows it in its variant, if it would come too late and a lesser variant's
@@ -84,32 +77,33 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     async fn give_up_what_is_too_slow(&mut self) {
         let Some((place, planned)) = self.arriving() else { return };
         let Some(body) = &planned.body else { return };
-        let (variant, segment) = (planned.variant, planned.segment);
+        let (segment, index) = (planned.segment, planned.index);
+        let variant = segment.variant;
         let progress = TransferProgress {
             variant,
             received: body.received().saturating_sub(planned.found),
             total: planned.expected_len().saturating_sub(planned.found),
             elapsed: planned.begun.elapsed(),
-            duration: planned.duration,
+            duration: segment.duration,
         };
         let buffered = self.buffered();
         if !self.parts.abr.should_abandon(Instant::now().into_std(), buffered, &progress) {
             return;
         }
-        tracing::debug!(variant, segment, ?progress, "a segment arrives too slowly");
+        tracing::debug!(variant, segment = index, ?progress, "a segment arrives too slowly");
         self.parts.abr.abandoned(&progress);
-        self.give_up(place, variant, segment);
-        self.parts.shared.emit(HlsEvent::SegmentAbandoned { variant, segment });
+        self.give_up(place, segment);
+        self.parts.shared.emit(HlsEvent::SegmentAbandoned { variant, segment: index });
         self.fetch_instead().await;
     }
 
     /// Stops what is under way from this place of the plan on.
-    fn give_up(&mut self, place: usize, variant: usize, segment: usize) {
-        self.parts.fetches.cancel_unless(|of, index| of != variant || index < segment);
-        let first = self.ahead.drain(place..).next();
-        self.cursor = first.map_or(self.cursor, |planned| planned.start);
+    fn give_up(&mut self, place: usize, segment: SegmentPlace) {
+        self.parts.fetches.cancel_unless(|of| of.variant != segment.variant || of.start < segment.start);
+        self.ahead.truncate(place);
+        self.cursor = segment.start;
         self.next = None;
-        self.given_up = Some(GivenUp { variant, segment });
+        self.given_up = Some(segment);
         self.parts.shared.change_plan();
     }
 
@@ -130,7 +124,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     /// Whether the reader tells of what was given up here, rather than of something new.
-    pub(super) fn is_given_up(&self, variant: usize, segment: usize) -> bool {
-        self.given_up.is_some_and(|given| given.variant == variant && given.segment <= segment)
+    pub(super) fn is_given_up(&self, segment: SegmentPlace) -> bool {
+        self.given_up.is_some_and(|given| given.variant == segment.variant && given.start <= segment.start)
     }
 }

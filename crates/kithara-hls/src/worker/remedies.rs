@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::source::{HlsWorkerSource, Parts};
 use crate::error::HlsError;
-use crate::message::Failure;
+use crate::message::{Failure, SegmentPlace};
 
 /// Segments in a row that may be replaced by silence before the presentation is given up.
 const MAX_GAPS: usize = 3;
@@ -29,8 +29,8 @@ pub(super) struct Trouble {
     pub(super) reload_wanted: bool,
     /// What is stored of segments that are no media.
     spoiled: Vec<ResourceKey>,
-    /// Segments to be replaced by silence, by their start.
-    pub(super) silent: Vec<(Duration, Arc<HlsError>)>,
+    /// Segments to be replaced by silence, in any variant.
+    silent: Vec<(SegmentPlace, Arc<HlsError>)>,
     /// Reloads of the playlists on behalf of each variant, since a segment of it last arrived.
     pub(super) reloads: Vec<(usize, u32)>,
     /// Why variants left the ladder.
@@ -107,15 +107,15 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// The remedies, in this order: the same source again where the entity changed or is no media; new URLs where access was refused;
     /// the variant's redundant sources; another variant; silence, where a server says that it does not have the segment, or
     /// sends something else under its name.
-    pub(super) fn on_failed(&mut self, segment: usize, variant: usize, failure: Failure) {
-        let start = self.parts.playlists.span(variant, segment).map_or(self.cursor, |(start, _)| start);
+    pub(super) fn on_failed(&mut self, segment: SegmentPlace, failure: Failure) {
+        let SegmentPlace { variant, start, .. } = segment;
         let refused = matches!(failure.status, Some(401 | 403 | 410));
         if refused && self.trouble.may_reload_for(variant) {
             self.trouble.reload_wanted = true;
             return;
         }
         if failure.is_damaged
-            && let Some(plan) = self.parts.playlists.segment(variant, segment)
+            && let Some(plan) = self.parts.playlists.planned_before(segment)
         {
             // Neither another stream nor another run should meet it.
             self.trouble.spoiled.push(self.parts.fetches.segment_key(&plan));
@@ -134,8 +134,9 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             place.failed.push(variant);
         }
         let missing = failure.is_damaged || matches!(failure.status, Some(404 | 410 | 500..));
-        if missing && segment > 0 && !self.has_untried() && self.gaps_around(variant, segment) < MAX_GAPS {
-            self.silence(start, failure.error);
+        // Without anything before it, there is not even a format to be silent in.
+        if missing && !start.is_zero() && !self.has_untried() && self.gaps_around(segment) < MAX_GAPS {
+            self.silence(segment, failure.error);
             return;
         }
         self.exclude(variant, failure.error);
@@ -155,26 +156,27 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         !self.trouble.spoiled.is_empty()
     }
 
-    /// Segments right before and behind this one that are silent already.
-    fn gaps_around(&self, variant: usize, segment: usize) -> usize {
-        let is_silent = |segment: &usize| {
-            let span = self.parts.playlists.span(variant, *segment);
-            span.is_some_and(|(from, _)| self.silence_at(from).is_some())
-        };
-        (0..segment).rev().take_while(is_silent).count() + (segment + 1..).take_while(is_silent).count()
+    /// Segments right before and behind this one that are silent already, be they still in the list or not.
+    fn gaps_around(&self, segment: SegmentPlace) -> usize {
+        let silent = || self.trouble.silent.iter().map(|(silent, _)| silent);
+        let before =
+            std::iter::successors(Some(&segment), |of| silent().find(|silent| silent.end() == of.start));
+        let behind =
+            std::iter::successors(Some(&segment), |of| silent().find(|silent| silent.start == of.end()));
+        before.skip(1).take(MAX_GAPS).count() + behind.skip(1).take(MAX_GAPS).count()
     }
 
     /// Why the segment that starts here is to be silent, if it is.
     pub(super) fn silence_at(&self, start: Duration) -> Option<&Arc<HlsError>> {
-        self.trouble.silent.iter().find(|(silent, _)| *silent == start).map(|(_, error)| error)
+        self.trouble.silent.iter().find(|(silent, _)| silent.start == start).map(|(_, error)| error)
     }
 
     /// Puts silence in the place of a segment that no variant has: none of them is to blame.
-    fn silence(&mut self, start: Duration, error: Arc<HlsError>) {
+    fn silence(&mut self, segment: SegmentPlace, error: Arc<HlsError>) {
         let now = Instant::now().into_std();
         for variant in self.trouble.place.take().map(|place| place.failed).unwrap_or_default() {
             self.parts.abr.exclude(variant, now, Some(Duration::ZERO));
         }
-        self.trouble.silent.push((start, error));
+        self.trouble.silent.push((segment, error));
     }
 }

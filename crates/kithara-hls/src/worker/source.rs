@@ -11,7 +11,6 @@ use kithara_storage::Streaming;
 use kithara_worker::{AsyncWorkerSource, CommandOutcome};
 use tokio::time::Instant;
 
-use super::foresight::GivenUp;
 use super::init::{InitId, init_section};
 use super::pace::FetchPace;
 use super::remedies::Trouble;
@@ -21,7 +20,7 @@ use crate::error::{HlsError, chain};
 use crate::events::HlsEvent;
 use crate::fetch::{FetchManager, FetchOutcome, SegmentFetch, Started, Window};
 use crate::keys::KeyStore;
-use crate::message::{Content, Failure, HlsCommand, HlsMessage};
+use crate::message::{Content, Failure, HlsCommand, HlsMessage, SegmentPlace};
 use crate::options::LookAhead;
 use crate::playlist::AudioPreference;
 use crate::playlists::{PlaylistManager, SegmentPlan};
@@ -57,19 +56,19 @@ pub(crate) struct HlsWorkerSource<N: Net, A: Assets> {
     /// Planned, and its message not yet handed out.
     pub(super) pending: Option<Pending<A>>,
     pub(super) trouble: Trouble,
-    /// What was given up for its slowness, until the reader has met its end.
-    pub(super) given_up: Option<GivenUp>,
+    /// A variant from this segment on, given up. Nothing more is planned until the reader has everything planned anew: when
+    /// it comes to its next segment, or when it meets the end of this one's bytes, if it is in it already.
+    pub(super) given_up: Option<SegmentPlace>,
     pace: FetchPace,
-    /// The arriving segment that was looked at last: variant and index.
-    pub(super) looked_at: Option<(usize, usize)>,
+    /// The arriving segment that was looked at last.
+    pub(super) looked_at: Option<SegmentPlace>,
 }
 
 /// A planned segment that the reader has not passed.
 pub(super) struct Planned<R> {
-    pub(super) variant: usize,
-    pub(super) segment: usize,
-    pub(super) start: Duration,
-    pub(super) duration: Duration,
+    pub(super) segment: SegmentPlace,
+    /// Index in the list as it was when this was planned, for people.
+    pub(super) index: usize,
     /// Expected length in bytes.
     pub(super) bytes: u64,
     pub(super) body: Option<SegmentBody<R>>,
@@ -139,7 +138,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             self.parts.abr.record(bytes, elapsed);
         }
         self.parts.abr.set_speed(self.parts.shared.speed().unwrap_or(1.0));
-        if let Some(longest) = self.ahead.iter().map(|planned| planned.duration).max() {
+        if let Some(longest) = self.ahead.iter().map(|planned| planned.segment.duration).max() {
             let LookAhead { segments, duration, .. } = self.parts.look_ahead;
             let segments = u32::try_from(segments.max(1)).unwrap_or(u32::MAX);
             self.parts.abr.set_capacity(longest.saturating_mul(segments).min(duration));
@@ -148,15 +147,15 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             self.parts.abr.stalled();
         }
         let reader = self.parts.shared.reader();
-        while self.ahead.front().is_some_and(|planned| planned.start + planned.duration <= reader) {
+        while self.ahead.front().is_some_and(|planned| planned.segment.end() <= reader) {
             self.ahead.pop_front();
         }
     }
 
     fn ended(&mut self, outcome: &FetchOutcome) {
-        let SegmentFetch { variant, segment, .. } = outcome.fetch;
-        if let (Some(len), Some((start, end))) = (outcome.len, self.parts.playlists.span(variant, segment)) {
-            self.parts.abr.observe_segment(variant, len, end - start);
+        let SegmentPlace { variant, duration, .. } = outcome.fetch.place;
+        if let Some(len) = outcome.len {
+            self.parts.abr.observe_segment(variant, len, duration);
         }
         if outcome.is_ok && outcome.bytes > 0 {
             self.pace.observe(outcome.elapsed);
@@ -164,7 +163,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         if outcome.is_ok {
             self.trouble.reloads.retain(|(of, _)| *of != variant);
             self.parts.shared.emit(HlsEvent::SegmentStored {
-                variant: outcome.fetch.variant,
+                variant,
                 segment: outcome.fetch.segment,
                 bytes: outcome.bytes,
                 elapsed: outcome.elapsed,
@@ -177,12 +176,12 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let mut buffered = Duration::ZERO;
         for planned in &self.ahead {
             let fraction = planned.body.as_ref().map_or(1.0, SegmentBody::fraction);
-            buffered += planned.duration.mul_f64(fraction);
+            buffered += planned.segment.duration.mul_f64(fraction);
             if fraction < 1.0 {
                 break;
             }
         }
-        let begins = self.ahead.front().map_or(Duration::ZERO, |planned| planned.start);
+        let begins = self.ahead.front().map_or(Duration::ZERO, |planned| planned.segment.start);
         buffered.saturating_sub(self.parts.shared.played().saturating_sub(begins))
     }
 
@@ -193,7 +192,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         if self.parts.only_first {
             return false;
         }
-        let span = (last.start + last.duration).saturating_sub(self.parts.shared.reader());
+        let span = last.segment.end().saturating_sub(self.parts.shared.reader());
         let bytes: u64 = self.ahead.iter().map(Planned::expected_len).sum();
         let arriving: u64 = self.ahead.iter().map(Planned::missing).sum();
         // The one that is being read, and the next: whatever the bounds, the reader must come to it.
@@ -209,13 +208,18 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// enough. While less than a segment is buffered, each has to come four times as fast as it is heard.
     fn parallel(&self) -> usize {
         let most = self.parts.look_ahead.parallel.max(1);
-        if self.ahead.front().is_some_and(|next| self.pace.is_prompt(next.duration, self.parts.abr.speed())) {
+        if self
+            .ahead
+            .front()
+            .is_some_and(|next| self.pace.is_prompt(next.segment.duration, self.parts.abr.speed()))
+        {
             return 1;
         }
         let bandwidth = self.variant.map_or(0, |variant| self.parts.abr.bandwidth(variant));
         match self.parts.abr.throughput() {
             Some(throughput) if bandwidth > 0 => {
-                let is_low = self.ahead.front().is_some_and(|planned| self.buffered() < planned.duration);
+                let is_low =
+                    self.ahead.front().is_some_and(|planned| self.buffered() < planned.segment.duration);
                 let speed = self.parts.abr.speed() * if is_low { 4.0 } else { 1.0 };
                 let needed = (bandwidth as f64 * speed) as u64;
                 usize::try_from(throughput / needed).unwrap_or(most).clamp(1, most)
@@ -322,10 +326,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         );
         let found = body.as_ref().map_or(0, SegmentBody::received);
         self.ahead.push_back(Planned {
-            variant: plan.variant,
-            segment: plan.index,
-            start: plan.start,
-            duration: plan.duration,
+            segment: plan.place(),
+            index: plan.index,
             bytes,
             body,
             begun: Instant::now(),
@@ -424,11 +426,11 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// The pending segment cannot be had as planned.
     fn give_up_pending(&mut self, error: HlsError) -> Result<(), HlsError> {
         let Some(pending) = self.pending.take() else { return Err(error) };
-        let (segment, variant, start) = (pending.plan.index, pending.plan.variant, pending.plan.start);
+        let segment = pending.plan.place();
         self.ahead.pop_back();
-        self.cursor = start;
+        self.cursor = segment.start;
         self.next = None;
-        self.on_failed(segment, variant, Failure::new(error));
+        self.on_failed(segment, Failure::new(error));
         Ok(())
     }
 
@@ -443,11 +445,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
 
     /// Stops downloads that nobody needs who reads from `from` on.
     fn drop_stale_fetches(&mut self, from: Duration) {
-        let playlists = &self.parts.playlists;
         let most = self.parts.look_ahead.duration;
-        self.parts.fetches.cancel_unless(|variant, segment| {
-            playlists.span(variant, segment).is_some_and(|(start, end)| end > from && start < from + most)
-        });
+        self.parts.fetches.cancel_unless(|segment| segment.end() > from && segment.start < from + most);
     }
 }
 
@@ -472,8 +471,10 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
                         continue;
                     }
                     Plan::Reload(variant, due) => {
-                        tokio::time::sleep_until(due).await;
-                        self.grow(variant).await;
+                        // What fails meanwhile ahead of the reader is seen to at once.
+                        if tokio::time::timeout_at(due, self.wait()).await.is_err() {
+                            self.grow(variant).await;
+                        }
                         continue;
                     }
                     // Until the last byte is here, something may have to be fetched anew.
@@ -501,9 +502,9 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
                 self.trouble.place = None;
                 to
             }
-            HlsCommand::Failed { segment, variant, resume_at, failure } => {
-                if !self.is_given_up(variant, segment) {
-                    self.on_failed(segment, variant, failure);
+            HlsCommand::Failed { segment, resume_at, failure } => {
+                if !self.is_given_up(segment) {
+                    self.on_failed(segment, failure);
                 }
                 self.restart_at(resume_at);
                 self.parts.shared.set_reader(resume_at);

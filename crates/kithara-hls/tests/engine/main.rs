@@ -7,6 +7,7 @@ mod formats;
 mod growing;
 mod keys;
 mod lengths;
+mod live;
 mod seeking;
 mod slow;
 mod support;

@@ -473,6 +473,9 @@ fn segments_that_are_whole_files_with_their_index_at_the_end() {
     let mut next = segment.clone();
     next.start.is_first = false;
     next.start.timeline_start = segment.start.duration;
-    let twice = decode_segments(decoder(), &[segment, next], usize::MAX);
-    assert_eq!(twice.frames(), 2 * once.frames());
+    // However few bytes come first.
+    for cut in [usize::MAX, 1, 7, 15] {
+        let twice = decode_segments(decoder(), &[segment.clone(), next.clone()], cut);
+        assert_eq!(twice.frames(), 2 * once.frames(), "cut at {cut}");
+    }
 }

@@ -19,6 +19,9 @@ pub use settings::{Anchor, SegmentDecoderSettings, SegmentStart};
 /// Bytes at the start of a segment that may be needed to tell its container.
 const SNIFF_LIMIT: usize = 512 * 1024;
 
+/// Bytes at a segment's beginning that tell whether it is another file than its init section: as many as [`sniff`] wants.
+const FIRST_LOOK: u64 = 16;
+
 /// Bytes of a segment that are kept to tell an empty one from no media.
 const HEAD_KEPT: usize = 4096;
 
@@ -167,14 +170,21 @@ impl SegmentDecoder {
     /// The bytes are not media, or not media that can be demuxed.
     pub fn push(&mut self, data: Bytes) -> Result<(), DecodeError> {
         let Some(segment) = &mut self.segment else { return Ok(()) };
-        let is_head = segment.bytes == 0;
+        let held = segment.bytes.min(FIRST_LOOK) as usize;
+        let is_head = held < FIRST_LOOK as usize;
         segment.bytes += data.len() as u64;
-        if segment.packets == 0 {
+        if segment.packets == 0 || is_head {
             let room = HEAD_KEPT.saturating_sub(segment.head.len()).min(data.len());
             segment.head.extend_from_slice(&data[..room]);
         }
         match &mut self.feed {
+            Feed::Known(..) if segment.bytes < FIRST_LOOK => Ok(()),
             Feed::Known(container, demuxer) => {
+                let data = if is_head && held > 0 {
+                    [&segment.head[..held], &data[..]].concat().into()
+                } else {
+                    data
+                };
                 // Segments may change their container without anything in the playlist to tell: an init section goes on
                 // to apply where what it does not belong to is spliced in behind it. One that is a whole file begins anew.
                 if is_head
@@ -305,12 +315,16 @@ impl SegmentDecoder {
             return Ok(());
         };
         segment.state = State::Ended;
-        if let Feed::Unknown(head) = &mut self.feed {
-            if head.is_empty() {
-                return Ok(());
+        match &mut self.feed {
+            Feed::Unknown(head) if head.is_empty() => return Ok(()),
+            Feed::Unknown(head) => {
+                let head = std::mem::take(head).freeze();
+                self.judge(sniff_at_end(&head), head)?;
             }
-            let head = std::mem::take(head).freeze();
-            self.judge(sniff_at_end(&head), head)?;
+            Feed::Known(_, demuxer) if segment.bytes < FIRST_LOOK => {
+                demuxer.push(Bytes::copy_from_slice(&segment.head))?;
+            }
+            _ => {}
         }
         if let Feed::Known(_, demuxer) = &mut self.feed {
             demuxer.finish()?;

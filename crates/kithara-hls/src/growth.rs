@@ -34,9 +34,9 @@ impl Loaded {
         Self { at: Instant::now(), unchanged, failed: 0, is_live }
     }
 
-    /// Counts a load that failed; false where there were enough.
+    /// Counts a load that failed; false where there were enough. It tells nothing of whether the list has grown.
     pub(crate) fn may_fail(&mut self) -> bool {
-        (self.at, self.failed, self.unchanged) = (Instant::now(), self.failed + 1, self.unchanged + 1);
+        (self.at, self.failed) = (Instant::now(), self.failed + 1);
         self.failed <= MAX_FAILED
     }
 
@@ -53,4 +53,35 @@ impl Loaded {
 fn end_of(media: &MediaPlaylist) -> (u64, Option<&str>) {
     let last = media.len().checked_sub(1).and_then(|last| media.name_of(last));
     (media.media_sequence + media.len() as u64, last.map(|(name, _)| name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::playlist::{Playlist, parse};
+
+    fn list(text: &str) -> MediaPlaylist {
+        let base = url::Url::parse("https://example.com/a.m3u8").unwrap();
+        match parse(format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n{text}").as_bytes(), &base).unwrap() {
+            Playlist::Media(media) => media,
+            Playlist::Master(_) => panic!("not a media playlist"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_outage_is_no_end() {
+        let media = list("#EXTINF:4,\na\n");
+        let mut loaded = Loaded::after(None, None, &media);
+        for _ in 1..MAX_UNCHANGED {
+            loaded = Loaded::after(Some(loaded), Some(&media), &media);
+        }
+        assert!(loaded.due(&media).is_some());
+        for _ in 0..MAX_FAILED {
+            assert!(loaded.may_fail() && loaded.due(&media).is_some(), "a load that failed tells of no end");
+        }
+        assert!(!loaded.may_fail());
+        // And one more that brings nothing new does.
+        let ended = Loaded::after(Some(loaded), Some(&media), &media);
+        assert_eq!(ended.due(&media), None);
+    }
 }

@@ -235,6 +235,11 @@ impl HlsError {
         Self::Storage { what, url, source }
     }
 
+    /// Whether a server refused it, as it does once a URL has expired.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.status(), Some(401 | 403 | 410))
+    }
+
     /// The HTTP status behind this error, if a server's answer is the reason.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

@@ -116,6 +116,11 @@ impl PlaylistManager {
         Ok(this)
     }
 
+    /// Whether there is a master playlist, which may have new URLs for its variants.
+    pub(crate) fn has_master(&self) -> bool {
+        self.master.is_some()
+    }
+
     /// The opened URL.
     pub(crate) fn url(&self) -> &Url {
         &self.url
@@ -189,8 +194,8 @@ impl PlaylistManager {
             Err(error) => error,
         };
         let loaded = self.entries.get_mut(variant).and_then(|entry| entry.loaded.as_mut());
-        let is_refused = matches!(error.status(), Some(401 | 403 | 410)) || error.is_unsupported();
-        if !is_refused && loaded.is_some_and(Loaded::may_fail) {
+        let is_final = error.is_refusal() || error.is_unsupported();
+        if !is_final && loaded.is_some_and(Loaded::may_fail) {
             tracing::debug!(%error, "a list that is known could not be loaded again");
             return Ok(());
         }
@@ -211,7 +216,7 @@ impl PlaylistManager {
                 // Another ladder cannot take the place of one that the application has been told of.
                 if ladder.len() == self.entries.len() {
                     for (entry, variant) in self.entries.iter_mut().zip(ladder) {
-                        *entry = Entry::new(variant);
+                        *entry = Entry { is_live: entry.is_live, ..Entry::new(variant) };
                     }
                 }
                 self.variables = master.variables.clone();

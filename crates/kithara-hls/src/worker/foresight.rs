@@ -48,7 +48,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let error = HlsError::from_storage(Fetching::Segment(plan.index), plan.url, error);
         self.on_failed(segment, Failure::new(error));
         self.give_up(place, segment);
-        if !self.trouble.reload_wanted {
+        if self.trouble.reload_wanted.is_none() {
             self.fetch_instead().await;
         }
     }

@@ -26,7 +26,8 @@ const MAX_REASONS: usize = 32;
 /// What went wrong lately.
 #[derive(Default)]
 pub(super) struct Trouble {
-    pub(super) reload_wanted: bool,
+    /// The variant whose URLs were refused: new ones are wanted.
+    pub(super) reload_wanted: Option<usize>,
     /// What is stored of segments that are no media.
     spoiled: Vec<ResourceKey>,
     /// Segments to be replaced by silence, in any variant.
@@ -98,6 +99,15 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         (0..count).any(|variant| !failed.contains(&variant) && !self.parts.abr.is_excluded(variant, now))
     }
 
+    /// Has the playlists loaded again for a refusal; false where it is none, or that was tried often enough.
+    pub(super) fn wants_reload(&mut self, variant: usize, error: &HlsError) -> bool {
+        let is_wanted = error.is_refusal() && self.trouble.may_reload_for(variant);
+        if is_wanted {
+            self.trouble.reload_wanted = Some(variant);
+        }
+        is_wanted
+    }
+
     /// What was tried at `start` so far.
     fn place_at(&mut self, start: Duration) -> &mut Place {
         let place = self.trouble.place.take().filter(|place| place.start == start);
@@ -109,9 +119,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// sends something else under its name.
     pub(super) fn on_failed(&mut self, segment: SegmentPlace, failure: Failure) {
         let SegmentPlace { variant, start, .. } = segment;
-        let refused = matches!(failure.status, Some(401 | 403 | 410));
-        if refused && self.trouble.may_reload_for(variant) {
-            self.trouble.reload_wanted = true;
+        if self.wants_reload(variant, &failure.error) {
             return;
         }
         if failure.is_damaged
@@ -144,10 +152,12 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
 
     /// Forgets what is stored of segments that are no media. Offline there is nothing better to be had.
     pub(super) async fn discard_spoiled(&mut self) {
-        for key in std::mem::take(&mut self.trouble.spoiled) {
-            if let Err(error) = self.parts.fetches.discard(&key).await {
+        while let Some(key) = self.trouble.spoiled.last() {
+            if let Err(error) = self.parts.fetches.discard(key).await {
                 tracing::debug!(%error, "a segment that is no media stays in the store");
             }
+            // Not before: a command drops this future at its await.
+            self.trouble.spoiled.pop();
         }
     }
 

@@ -400,12 +400,12 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         }
     }
 
-    /// Loads the current playlist again if a server refused what it names. If that fails, the variant does.
+    /// Loads a playlist again if a server refused what it names, or the list itself. If that fails, the variant does.
     async fn reload_if_wanted(&mut self) {
-        if let (true, Some(variant)) = (self.trouble.reload_wanted, self.variant) {
+        if let Some(variant) = self.trouble.reload_wanted {
             let Parts { playlists, fetches, audio, .. } = &mut self.parts;
             let reloaded = playlists.reload_all(variant, fetches, audio).await;
-            self.trouble.reload_wanted = false;
+            self.trouble.reload_wanted = None;
             self.keys.clear();
             self.init_segments_cache.clear();
             if let Err(error) = reloaded {
@@ -414,9 +414,12 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         }
     }
 
-    /// Looks whether a playlist without an end has grown. If it cannot be had any more, its variant fails.
+    /// Looks whether a playlist without an end has grown. If it is refused, the master may have a new URL for it; if it cannot
+    /// be had any more, its variant fails.
     async fn grow(&mut self, variant: usize) {
-        if let Err(error) = self.parts.playlists.reload(variant, &self.parts.fetches).await {
+        if let Err(error) = self.parts.playlists.reload(variant, &self.parts.fetches).await
+            && !(self.parts.playlists.has_master() && self.wants_reload(variant, &error))
+        {
             self.exclude(variant, Arc::new(error));
         }
         // Indexes count from the list's beginning, which moves in a sliding list.

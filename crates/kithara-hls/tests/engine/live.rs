@@ -1,11 +1,14 @@
 //! Windows that slide while something in them fails.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kithara_testkit::{Origin, Reply, Resource};
+use kithara_assets::{AssetSettings, AssetStore};
+use kithara_hls::HlsOptions;
+use kithara_testkit::{Origin, Reply, Resource, media};
 
-use crate::support::{names, open, options, playlist, read, read_all, text};
+use crate::support::{difference, names, open, options, playlist, read, read_all, text};
 
 const FOLDER: &str = "hls/aac4/64k";
 
@@ -69,4 +72,91 @@ async fn in_a_window_that_slides_only_the_segment_that_is_no_media_is_silent() {
         assert_eq!(origin.count(&segment(index)), 1, "segment {index} is sound");
     }
     assert!(samples.len().abs_diff(whole.len()) < 2 * 4096, "{} {}", samples.len(), whole.len());
+}
+
+fn master(token: usize) -> Resource {
+    playlist(format!("#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=64000\n/list.m3u8?token={token}\n"))
+}
+
+/// A master of one variant, whose URL carries a token; each load of the master issues a new one. What `answer` says to the
+/// list's `n`-th load under the `m`-th token.
+fn serve_with_token(origin: &Origin, answer: impl Fn(usize, usize) -> Reply + Send + Sync + 'static) {
+    let issued = AtomicUsize::new(0);
+    origin.answer("/live.m3u8", move |_| Reply::ok().resource(master(issued.fetch_add(1, Ordering::SeqCst))));
+    let loads = AtomicUsize::new(0);
+    origin.answer("/list.m3u8", move |request| {
+        let token = request.query().and_then(|query| query.strip_prefix("token=")?.parse().ok()).unwrap();
+        answer(loads.fetch_add(1, Ordering::SeqCst), token)
+    });
+}
+
+#[tokio::test]
+async fn a_live_list_whose_url_expires_goes_on_under_the_new_one_of_the_master() {
+    let origin = Origin::start().await.unwrap();
+    let whole = read_all(&mut open(&origin, &format!("/{FOLDER}/index.m3u8"), options()).await).await;
+    serve_with_token(&origin, |load, token| match (load, token) {
+        (0, 0) => Reply::ok().resource(playlist(window(0, 3))),
+        (_, 0) => Reply::status(403),
+        _ => Reply::ok().resource(playlist(window(1, usize::MAX))),
+    });
+    let mut stream = open(&origin, "/live.m3u8", options()).await;
+    let samples = tokio::time::timeout(Duration::from_secs(60), read_all(&mut stream)).await.expect("ends");
+    assert_eq!(samples.len(), whole.len());
+    assert_eq!((origin.count("/live.m3u8"), origin.count("/list.m3u8")), (2, 3));
+}
+
+#[tokio::test]
+async fn a_live_list_that_is_refused_for_good_is_an_error() {
+    let origin = Origin::start().await.unwrap();
+    serve_with_token(&origin, |load, _| match load {
+        0 => Reply::ok().resource(playlist(window(0, 3))),
+        _ => Reply::status(403),
+    });
+    let mut stream = open(&origin, "/live.m3u8", options()).await;
+    let play = async {
+        loop {
+            match stream.next_chunk().await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("ends as if nothing were missing"),
+                Err(error) => break error,
+            }
+        }
+    };
+    let error = tokio::time::timeout(Duration::from_secs(60), play).await.expect("ends");
+    assert_eq!(error.status(), Some(403), "{error:?}");
+    assert!(origin.count("/live.m3u8") <= 3, "bounded");
+}
+
+/// After a refusal everything is loaded anew, and what is live stays live: stored for this stream alone.
+#[tokio::test]
+async fn what_was_on_air_before_a_refusal_is_not_played_again() {
+    let origin = Origin::start().await.unwrap();
+    let sound = |index: usize| {
+        let list = names(text("hls/ts-aac/index.m3u8"));
+        Resource::new(media::file(&format!("hls/ts-aac/{}", list[index])).unwrap())
+    };
+    let play = async |first: usize, assets: AssetStore| {
+        origin.forget();
+        origin.serve("/live/0.ts", sound(first));
+        let refused = AtomicUsize::new(0);
+        origin.answer("/live/1.ts", move |_| match refused.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::status(403),
+            _ => Reply::ok().resource(sound(first + 1)),
+        });
+        let head = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n/live/0.ts\n#EXTINF:1,\n/live/1.ts\n";
+        serve_with_token(&origin, move |load, _| {
+            Reply::ok()
+                .resource(playlist(format!("{head}{}", if load > 1 { "#EXT-X-ENDLIST\n" } else { "" })))
+        });
+        let options = HlsOptions { assets, ..options() };
+        let samples = read_all(&mut open(&origin, "/live.m3u8", options).await).await;
+        assert!(origin.count("/live.m3u8") > 0, "loaded anew for the refusal");
+        samples
+    };
+    let assets = AssetStore::memory(AssetSettings::default());
+    play(0, assets.clone()).await;
+    // An hour later: the same names, other sound.
+    let after = play(1, assets).await;
+    let fresh = play(1, AssetStore::memory(AssetSettings::default())).await;
+    assert!(difference(&after, &fresh) < 1e-6);
 }

@@ -72,10 +72,12 @@ impl Timeline {
     pub fn insert(&mut self, variant: usize, playlist: Arc<MediaPlaylist>) {
         let (base, pins, beginnings) = match self.tracks.remove(&variant) {
             Some(old) => {
-                let renumbered = renumbered(&old.playlist, &playlist);
-                let begins_anew = matches!(renumbered, Some(Renumbered::Anew));
-                let base = old.base_of_successor(&playlist, renumbered);
-                (base, old.pins, old.beginnings + u64::from(begins_anew))
+                let (base, beginnings) = match renumbered(&old.playlist, &playlist) {
+                    Some(Renumbered::Anew) => self.begin_anew(&old, &playlist),
+                    Some(Renumbered::From(index)) => (old.end_of_first(index), old.beginnings),
+                    None => (old.base_of_successor(&playlist), old.beginnings),
+                };
+                (base, old.pins, beginnings)
             }
             None if playlist.is_complete() => (0, BTreeMap::new(), 0),
             None => {
@@ -84,6 +86,19 @@ impl Timeline {
             }
         };
         self.tracks.insert(variant, Track { playlist, base: base.clamp(-LIMIT, LIMIT), pins, beginnings });
+    }
+
+    /// Where a list stands that has begun anew, and which beginning that is: beside another variant that has done so
+    /// already, else behind everything that is known. Who plays the others has gone on in the meantime.
+    fn begin_anew(&self, old: &Track, playlist: &MediaPlaylist) -> (i64, u64) {
+        let newest = self.tracks.values().max_by_key(|track| track.beginnings);
+        match newest.filter(|track| track.beginnings > old.beginnings) {
+            Some(sibling) => (sibling.base_of_sibling(playlist), sibling.beginnings),
+            None => {
+                let ends = self.tracks.values().map(Track::end);
+                (ends.fold(old.end(), i64::max), old.beginnings + 1)
+            }
+        }
     }
 
     /// How often who writes a variant's list has begun anew: names then mean other segments than before.
@@ -253,29 +268,31 @@ impl Track {
         self.pins.insert(nominal, drift);
     }
 
-    /// Where the first segment of this playlist's reloaded successor stands.
-    fn base_of_successor(&self, successor: &MediaPlaylist, renumbered: Option<Renumbered>) -> i64 {
+    /// Nominal place of the playlist's end.
+    fn end(&self) -> i64 {
+        self.base.saturating_add(nanos(self.playlist.duration()))
+    }
+
+    /// Nominal place of what begins behind the first `count` segments.
+    fn end_of_first(&self, count: usize) -> i64 {
+        self.nominal(count).unwrap_or(self.base)
+    }
+
+    /// Where the first segment of this playlist's reloaded successor stands, by the numbers.
+    fn base_of_successor(&self, successor: &MediaPlaylist) -> i64 {
         let old = &self.playlist;
-        let since_base = |start: Option<Duration>| nanos(start.unwrap_or_default());
-        match renumbered {
-            Some(Renumbered::From(index)) => {
-                return self.base.saturating_add(since_base(old.start_of(index)));
-            }
-            Some(Renumbered::Anew) => return self.base.saturating_add(nanos(old.duration())),
-            None => {}
-        }
         if let Some(index) = old.index_of(successor.media_sequence) {
-            return self.base.saturating_add(since_base(old.start_of(index)));
+            return self.end_of_first(index);
         }
         if let Some(index) = successor.index_of(old.media_sequence) {
-            return self.base.saturating_sub(since_base(successor.start_of(index)));
+            return self.base.saturating_sub(nanos(successor.start_of(index).unwrap_or_default()));
         }
         let missed =
             successor.media_sequence.checked_sub(old.media_sequence.saturating_add(old.len() as u64));
         let Some(missed) = missed else { return self.base };
         let missed =
             i64::try_from(missed).unwrap_or(i64::MAX).saturating_mul(nanos(successor.target_duration));
-        self.base.saturating_add(nanos(old.duration())).saturating_add(missed)
+        self.end().saturating_add(missed)
     }
 
     /// Where the first segment of another variant's live playlist stands: by the wall clock, or else by a
@@ -292,10 +309,7 @@ impl Track {
                 Some(self.nominal(own)?.saturating_sub(nanos(sibling.start_of(other)?)))
             })
         });
-        shared.unwrap_or_else(|| {
-            let end = self.base.saturating_add(nanos(self.playlist.duration()));
-            end.saturating_sub(nanos(sibling.duration()))
-        })
+        shared.unwrap_or_else(|| self.end().saturating_sub(nanos(sibling.duration())))
     }
 }
 

@@ -343,3 +343,31 @@ fn a_list_whose_numbers_stand_still_or_fall_goes_on_by_its_names() {
     timeline.insert(0, named(4, &["x4?old", "x5?old"]));
     assert_eq!(timeline.start_of(0, 1), Some(start));
 }
+
+#[test]
+fn a_variant_that_is_left_over_from_before_a_restart_joins_the_others_where_they_are() {
+    let mut timeline = Timeline::new();
+    timeline.insert(0, named(100, &["l0", "l1"]));
+    timeline.insert(1, named(100, &["h0", "h1"]));
+    // Only the second is played for a quarter of an hour, and then across the restart.
+    timeline.insert(1, named(325, &["h325", "h326"]));
+    let restart = timeline.duration_of(1).unwrap();
+    timeline.insert(1, named(0, &["new0", "new1"]));
+    assert_eq!(timeline.start_of(1, 0), Some(restart));
+    timeline.insert(1, named(1, &["new1", "new2"]));
+    timeline.insert(0, named(1, &["low1", "low2"]));
+    assert_eq!(timeline.start_of(0, 0), Some(restart + secs(4.0)), "as the other's number 1");
+    assert_eq!((timeline.beginnings(0), timeline.beginnings(1)), (1, 1));
+
+    // The first that is seen to begin anew stands behind everything: the other one was being played.
+    let mut timeline = Timeline::new();
+    timeline.insert(0, named(100, &["l0", "l1"]));
+    timeline.insert(1, named(100, &["h0", "h1"]));
+    timeline.insert(1, named(325, &["h325", "h326"]));
+    timeline.insert(0, named(0, &["low0", "low1"]));
+    assert_eq!(timeline.start_of(0, 0), Some(restart));
+    // Both again: the one that comes second is as new as the first.
+    timeline.insert(1, named(0, &["new0", "new1"]));
+    assert_eq!(timeline.start_of(1, 0), Some(restart));
+    assert_eq!((timeline.beginnings(0), timeline.beginnings(1)), (1, 1));
+}

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kithara_assets::AssetsError;
 use kithara_decode::DecodeError;
+use kithara_decode::demux::DemuxError;
 use kithara_net::{NetError, RedactedUrl};
 use kithara_storage::StorageError;
 use url::Url;
@@ -196,7 +197,16 @@ impl HlsError {
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         match self {
-            Self::Decode { source, .. } => matches!(**source, DecodeError::Unsupported(_)),
+            Self::Decode { source, .. } => matches!(
+                **source,
+                DecodeError::Unsupported(_)
+                    | DecodeError::Demux(
+                        DemuxError::UnsupportedCodec { .. }
+                            | DemuxError::Unsupported { .. }
+                            | DemuxError::Encrypted { .. }
+                            | DemuxError::NoAudio { .. }
+                    )
+            ),
             Self::Unsupported { .. } => true,
             _ => false,
         }
@@ -216,13 +226,15 @@ impl HlsError {
     /// Whether a segment arrived and its bytes are not what they should be: an error page, nothing at all, garbage.
     pub(crate) fn is_damaged(&self) -> bool {
         let Self::Decode { source, .. } = self else { return false };
-        matches!(
-            **source,
-            DecodeError::NotMedia(_)
-                | DecodeError::Malformed(_)
-                | DecodeError::Demux(_)
-                | DecodeError::TooManyBadPackets { .. }
-        )
+        // What is sound and not supported does not get better.
+        !self.is_unsupported()
+            && matches!(
+                **source,
+                DecodeError::NotMedia(_)
+                    | DecodeError::Malformed(_)
+                    | DecodeError::Demux(_)
+                    | DecodeError::TooManyBadPackets { .. }
+            )
     }
 
     /// An error that was read from the store; one that a failed fetch left there comes back as what it was.
@@ -247,6 +259,38 @@ impl HlsError {
             Self::Net { source, .. } => source.status().map(|status| status.as_u16()),
             Self::NoPlayableVariant { source, .. } => source.as_ref().and_then(|source| source.status()),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kithara_decode::demux::{Codec, Container};
+
+    use super::*;
+
+    #[test]
+    fn what_is_sound_and_not_supported_is_not_damaged() {
+        let container = Container::MpegTs;
+        let of = |source: DemuxError| HlsError::Decode {
+            what: Fetching::Segment(0),
+            url: Url::parse("https://example.com/0.ts").unwrap(),
+            source: Arc::new(source.into()),
+        };
+        for sound in [
+            DemuxError::UnsupportedCodec { container, codec: Codec::Ac3 },
+            DemuxError::Unsupported { container, what: "scrambling" },
+            DemuxError::NoAudio { container },
+        ] {
+            let error = of(sound);
+            assert!(error.is_unsupported() && !error.is_damaged(), "{error:?}");
+        }
+        for broken in [
+            DemuxError::Malformed { container, what: "a rule", offset: 0 },
+            DemuxError::Truncated { container, missing: 1 },
+        ] {
+            let error = of(broken);
+            assert!(!error.is_unsupported() && error.is_damaged(), "{error:?}");
         }
     }
 }

@@ -237,6 +237,11 @@ impl HlsError {
             )
     }
 
+    /// Whether an init section is what is wrong, not the segment that needs it.
+    pub(crate) fn is_of_init(&self) -> bool {
+        matches!(self, Self::Decode { what: Fetching::Init, .. })
+    }
+
     /// An error that was read from the store; one that a failed fetch left there comes back as what it was.
     pub(crate) fn from_storage(what: Fetching, url: Url, source: StorageError) -> Self {
         if let StorageError::Source { source, .. } = &source

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use kithara_assets::{Assets, AssetsError, KeyPolicy, Processor, ResourceKey};
 use kithara_net::{Body, ByteRange, Net, NetError, NetExt, Request, ResponseHead, RetryPolicy, Validator};
-use kithara_storage::{Atomic, StorageError, Streaming};
+use kithara_storage::{StorageError, Streaming};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
@@ -18,15 +18,11 @@ use crate::body::{Ending, Fate};
 use crate::error::{Fetching, HlsError};
 use crate::message::SegmentPlace;
 use crate::options::HlsOptions;
-use crate::playlist::{self, Map};
+use crate::playlist::Map;
 use crate::playlists::SegmentPlan;
 use crate::shared::{Counters, Shared};
 
-/// Bodies that are read as a whole (init sections and keys) may have this many bytes.
-const SMALL_BODY_LIMIT: usize = 16 << 20;
-
-/// Bytes of a playlist.
-const PLAYLIST_LIMIT: usize = 16 << 20;
+mod small;
 
 /// A window of a resource: offset and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,15 +36,6 @@ impl Window {
     pub(crate) fn of(map: &Map) -> Option<Self> {
         map.byte_range.as_ref().map(|range| Self { offset: range.start, len: range.end - range.start })
     }
-}
-
-/// A playlist as it came.
-#[derive(Debug, Clone)]
-pub(crate) struct PlaylistText {
-    /// Where it was in the end, after redirects.
-    pub(crate) url: Url,
-    pub(crate) body: Bytes,
-    pub(crate) is_stored: bool,
 }
 
 /// A media segment to be downloaded.
@@ -273,119 +260,6 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             }
             stays && !task.is_finished()
         });
-    }
-
-    /// The text of a playlist: from the store if it is there and `stored` allows it, else from the network.
-    pub(crate) async fn playlist(
-        &self,
-        what: Fetching,
-        url: &Url,
-        stored: bool,
-    ) -> Result<PlaylistText, HlsError> {
-        if stored && let Some(text) = self.stored_playlist(url).await {
-            Counters::add(&self.shared.counters.cache_hits, 1);
-            return Ok(text);
-        }
-        if self.offline {
-            return Err(HlsError::Offline { what, url: url.clone() });
-        }
-        Counters::add(&self.shared.counters.requests, 1);
-        let request = Request::new(url.clone()).with_tag(what.tag());
-        let answer = Box::pin(self.net.get_bytes_if(request, PLAYLIST_LIMIT, playlist::may_begin)).await;
-        let (head, body) = answer.map_err(|source| HlsError::Net { what, url: url.clone(), source })?;
-        Counters::add(&self.shared.counters.bytes, body.len() as u64);
-        Ok(PlaylistText { url: head.url, body, is_stored: false })
-    }
-
-    /// A playlist of an earlier run, without any request.
-    pub(crate) async fn stored_playlist(&self, url: &Url) -> Option<PlaylistText> {
-        let resource = self.assets.open_atomic_resource(&self.key(url)).await.ok()?;
-        let record = resource.read().await.ok()??;
-        let end = record.iter().position(|byte| *byte == b'\n')?;
-        let final_url = Url::parse(std::str::from_utf8(&record[..end]).ok()?).ok()?;
-        Some(PlaylistText { url: final_url, body: record.slice(end + 1..), is_stored: true })
-    }
-
-    /// Keeps a playlist for the next run, with the URL that redirects led to: its relative URLs are relative to that.
-    /// Nothing waits for the disk.
-    pub(crate) fn store_playlist(&self, url: &Url, text: &PlaylistText) {
-        let mut record = Vec::with_capacity(text.url.as_str().len() + 1 + text.body.len());
-        record.extend_from_slice(text.url.as_str().as_bytes());
-        record.push(b'\n');
-        record.extend_from_slice(&text.body);
-        let (assets, key) = (self.assets.clone(), self.key(url));
-        self.store_aside(async move {
-            match assets.open_atomic_resource(&key).await {
-                Ok(resource) => resource.write(&record).await.map_err(|error| error.to_string()),
-                Err(error) => Err(error.to_string()),
-            }
-        });
-    }
-
-    /// Stores something small that nothing waits for.
-    fn store_aside(&self, store: impl Future<Output = Result<(), String>> + Send + 'static) {
-        let mut stores = self.stores.lock();
-        while stores.try_join_next().is_some() {}
-        stores.spawn(async move {
-            if let Err(error) = store.await {
-                tracing::warn!(error, "something small could not be stored");
-            }
-        });
-    }
-
-    /// The bytes of an init section, as they are on the server.
-    pub(crate) async fn init(&self, map: &Map, live: Option<u64>) -> Result<Bytes, HlsError> {
-        self.small(&self.root(live), Fetching::Init, &map.uri, Window::of(map), true).await
-    }
-
-    /// The bytes of a key. They rest in the store only where the application allows it.
-    pub(crate) async fn key_bytes(&self, url: &Url) -> Result<Bytes, HlsError> {
-        self.small(&self.root, Fetching::Key, url, None, self.keep_keys).await
-    }
-
-    /// A small body as a whole: from the store, else from the network and then stored.
-    async fn small(
-        &self,
-        root: &Url,
-        what: Fetching,
-        url: &Url,
-        window: Option<Window>,
-        store: bool,
-    ) -> Result<Bytes, HlsError> {
-        let key = self.key_below(root, url, window);
-        let opened = self.assets.open_atomic_resource(&key).await;
-        let resource = opened.map_err(|source| assets_error(what, url, source))?;
-        if let Ok(Some(bytes)) = resource.read().await {
-            Counters::add(&self.shared.counters.cache_hits, 1);
-            return Ok(bytes);
-        }
-        // Rare, and large while it lasts.
-        let bytes = Box::pin(self.small_from_net(what, url, window)).await?;
-        if store {
-            let bytes = bytes.clone();
-            self.store_aside(async move { resource.write(&bytes).await.map_err(|error| error.to_string()) });
-        }
-        Ok(bytes)
-    }
-
-    async fn small_from_net(
-        &self,
-        what: Fetching,
-        url: &Url,
-        window: Option<Window>,
-    ) -> Result<Bytes, HlsError> {
-        if self.offline {
-            return Err(HlsError::Offline { what, url: url.clone() });
-        }
-        let mut request = Request::new(url.clone()).with_tag(what.tag());
-        if let Some(Window { offset, len }) = window {
-            request = request.with_range(offset..offset + len);
-        }
-        Counters::add(&self.shared.counters.requests, 1);
-        let answer = self.net.get_bytes(request, SMALL_BODY_LIMIT).await;
-        let (_, bytes) = answer.map_err(|source| HlsError::Net { what, url: url.clone(), source })?;
-        Counters::add(&self.shared.counters.bytes, bytes.len() as u64);
-        Ok(bytes)
     }
 }
 

@@ -41,12 +41,8 @@ impl KeyStore {
             return Err(HlsError::Unsupported { what });
         }
         let bytes = self.fetch(fetches, key).await?;
-        let expected = key.method.key_len().unwrap_or(bytes.len());
-        let bad = || HlsError::BadKey { url: key.uri.clone(), len: bytes.len(), expected };
-        if bytes.len() != expected {
-            return Err(bad());
-        }
-        Processor::aes_cbc(&bytes, key.iv_for(media_sequence)).map(Some).ok_or_else(bad)
+        let made = Processor::aes_cbc(&bytes, key.iv_for(media_sequence));
+        made.map(Some).ok_or_else(|| bad(key, &bytes))
     }
 
     async fn fetch<N: Net, A: Assets>(
@@ -56,7 +52,10 @@ impl KeyStore {
     ) -> Result<Bytes, HlsError> {
         let cell = self.cell(&key.uri);
         // Whoever comes meanwhile waits for the same request.
-        let fetch = || fetches.key_bytes(&key.uri);
+        let fetch = || async {
+            let body = fetches.key_body(&key.uri).await?;
+            fetches.accept(body, fetches.keeps_keys(), |bytes| check(key, bytes)).await
+        };
         cell.get_or_try_init(fetch).await.cloned()
     }
 
@@ -67,4 +66,15 @@ impl KeyStore {
         }
         Arc::clone(keys.entry(url.clone()).or_default())
     }
+}
+
+/// An error page under the URL of a key is no key: its length tells.
+fn check(key: &KeyInfo, bytes: &Bytes) -> Result<Bytes, HlsError> {
+    let is_key = key.method.key_len().is_none_or(|expected| bytes.len() == expected);
+    if is_key { Ok(bytes.clone()) } else { Err(bad(key, bytes)) }
+}
+
+fn bad(key: &KeyInfo, bytes: &Bytes) -> HlsError {
+    let len = bytes.len();
+    HlsError::BadKey { url: key.uri.clone(), len, expected: key.method.key_len().unwrap_or(len) }
 }

@@ -9,7 +9,9 @@ use tokio::time::Instant;
 
 use super::source::{HlsWorkerSource, Parts};
 use crate::error::HlsError;
+use crate::fetch::FetchManager;
 use crate::message::{Failure, SegmentPlace};
+use crate::playlists::SegmentPlan;
 
 /// Segments in a row that may be replaced by silence before the presentation is given up.
 const MAX_GAPS: usize = 3;
@@ -122,15 +124,13 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         if self.wants_reload(variant, &failure.error) {
             return;
         }
-        if failure.is_damaged
-            && let Some(plan) = self.parts.playlists.planned_before(segment)
-        {
-            // Neither another stream nor another run should meet it.
-            self.trouble.spoiled.push(self.parts.fetches.segment_key(&plan));
-        }
+        let may_be_whole = match failure.is_damaged {
+            true => failure.error.is_of_init() || self.forget(segment),
+            false => failure.error.is_of_other_bytes(),
+        };
         let place = self.place_at(start);
         let again = if failure.is_damaged { 1 } else { MAX_AGAIN };
-        if (failure.error.is_of_other_bytes() || failure.is_damaged) && place.again < again {
+        if may_be_whole && place.again < again {
             place.again += 1;
             return;
         }
@@ -148,6 +148,16 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             return;
         }
         self.exclude(variant, failure.error);
+    }
+
+    /// Has what is stored of a segment that is no media forgotten: neither another stream nor another run should meet it.
+    /// False for a part of a file, which can only be forgotten as a whole: the other parts are sound.
+    fn forget(&mut self, segment: SegmentPlace) -> bool {
+        let plan = self.parts.playlists.planned_before(segment);
+        let is_part = |plan: &SegmentPlan| FetchManager::<N, A>::window_in_resource(plan).is_some();
+        let Some(plan) = plan.filter(|plan| !is_part(plan)) else { return false };
+        self.trouble.spoiled.push(self.parts.fetches.segment_key(&plan));
+        true
     }
 
     /// Forgets what is stored of segments that are no media. Offline there is nothing better to be had.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kithara_hls::playlist::PlaylistErrorKind;
-use kithara_hls::{Hls, HlsError, VariantMode};
+use kithara_hls::{Fetching, Hls, HlsError, VariantMode};
 use kithara_testkit::{Gate, Origin, Reply, Resource, media};
 
 use crate::support::{
@@ -245,4 +245,76 @@ async fn an_endless_body_that_is_no_playlist_is_told_by_its_beginning() {
     assert!(error.to_string().contains("/station"), "{error}");
     let HlsError::Playlist { source, .. } = error else { panic!("{error}") };
     assert!(matches!(source.kind, PlaylistErrorKind::NotAPlaylist { found: "binary data" }), "{source}");
+}
+
+/// A captive portal answers everything with its page.
+#[tokio::test]
+async fn an_init_section_that_is_none_is_asked_for_again_and_not_kept() {
+    let origin = Origin::start().await.unwrap();
+    let url = "/hls/aac4/64k/index.m3u8";
+    let whole = read_all(&mut open(&origin, url, options()).await).await;
+    let init = "/hls/aac4/64k/init.mp4";
+    let sound = media::file(init.trim_start_matches('/')).unwrap();
+    // The page, and what is left of a section whose connection broke.
+    for answer in [&b"<html>Sign in</html>"[..], &sound[..sound.len() / 2]] {
+        origin.forget();
+        let page = || Reply::ok().resource(kithara_testkit::Resource::new(bytes::Bytes::from_static(answer)));
+        origin.script(init, [page()]);
+        let options = options();
+        let mut stream = open(&origin, url, options.clone()).await;
+        let samples = read_all(&mut stream).await;
+        assert_eq!(stream.stats().gaps, 0);
+        assert!(difference(&samples, &whole) < 1e-6);
+        assert_eq!((origin.count(init), origin.count(&segment_path("64k", 0))), (2, 1));
+        // The portal again, for another run: what is stored by now is sound.
+        drop(stream);
+        origin.script(init, [page()]);
+        let samples = read_all(&mut open(&origin, url, options).await).await;
+        assert!(difference(&samples, &whole) < 1e-6);
+        assert_eq!(origin.count(init), 2, "kept");
+        origin.clear_scripts();
+    }
+}
+
+/// The page for a whole run; the next one, over the same store, plays.
+#[tokio::test]
+async fn a_run_behind_a_captive_portal_leaves_nothing_of_it() {
+    let origin = Origin::start().await.unwrap();
+    let url = "/hls/aac4/64k/index.m3u8";
+    let page = kithara_testkit::Resource::new(bytes::Bytes::from_static(b"<html>Sign in</html>"));
+    origin.always("/hls/aac4/64k/init.mp4", Reply::ok().resource(page));
+    let options = options();
+    let opened = kithara_hls::Hls::open(origin.url(url).parse().unwrap(), options.clone()).await;
+    let error = opened.err().unwrap();
+    assert!(matches!(error, HlsError::Decode { what: Fetching::Init, .. }), "{error:?}");
+    origin.clear_scripts();
+    let whole = read_all(&mut open(&origin, url, self::options()).await).await;
+    assert!(difference(&read_all(&mut open(&origin, url, options).await).await, &whole) < 1e-6);
+}
+
+#[tokio::test]
+async fn a_part_of_a_file_that_is_no_media_does_not_cost_the_others() {
+    let origin = Origin::start().await.unwrap();
+    let fixture = media::all().iter().find(|fixture| fixture.name == "byterange").unwrap();
+    let folder = fixture.entry.rsplit_once('/').unwrap().0;
+    let path = format!("/{folder}/{}", names(text(fixture.entry))[0]);
+    let windows: Vec<(usize, usize)> = text(fixture.entry)
+        .lines()
+        .filter_map(|line| line.strip_prefix("#EXT-X-BYTERANGE:")?.split_once('@'))
+        .map(|(len, offset)| (len.parse().unwrap(), offset.parse().unwrap()))
+        .collect();
+    // The beginning of a part in the middle is written over.
+    let mut file = media::file(path.trim_start_matches('/')).unwrap().to_vec();
+    let begin: usize = windows[0].0 + windows[0].1;
+    file[begin..begin + 64].fill(b'<');
+    origin.serve(&path, kithara_testkit::Resource::new(bytes::Bytes::from(file)));
+    let mut stream = open(&origin, &format!("/{}", fixture.entry), options()).await;
+    let samples = read_all(&mut stream).await;
+    assert_eq!(stream.stats().gaps, 1);
+    assert!((samples.len() as u64 / 2).abs_diff(fixture.frames) < 4096);
+    let mut asked: Vec<_> = origin.requests_for(&path).iter().map(|request| request.range_start()).collect();
+    let all = asked.len();
+    asked.sort_unstable();
+    asked.dedup();
+    assert_eq!(asked.len(), all, "no part twice: {:?}", origin.requests_for(&path));
 }

@@ -3,7 +3,7 @@
 use kithara_assets::{AssetSettings, AssetStore};
 use kithara_hls::{HlsError, HlsOptions};
 use kithara_net::{HeaderName, HeaderValue, HookReason, NetSettings, Request};
-use kithara_testkit::Origin;
+use kithara_testkit::{Origin, Reply, Resource};
 
 use crate::support::{open, options, read_all};
 
@@ -54,4 +54,20 @@ async fn the_key_and_the_map_are_on_their_way_while_the_segment_is() {
     };
     let (mut stream, ()) = tokio::join!(open(&origin, LIST, options()), release);
     assert!(!read_all(&mut stream).await.is_empty());
+}
+
+/// A captive portal's page is no key, for this run or another.
+#[tokio::test]
+async fn what_is_no_key_is_not_kept() {
+    let origin = Origin::start().await.unwrap();
+    let options = HlsOptions { store_keys: true, ..options() };
+    origin.always(KEY, Reply::ok().resource(Resource::new(&b"<html>Sign in</html>"[..])));
+    let opened = kithara_hls::Hls::open(origin.url(LIST).parse().unwrap(), options.clone()).await;
+    assert!(matches!(opened.err(), Some(HlsError::BadKey { len: 20, expected: 16, .. })));
+    origin.clear_scripts();
+    for run in 0..2 {
+        origin.forget();
+        assert!(!read_all(&mut open(&origin, LIST, options.clone()).await).await.is_empty());
+        assert_eq!(origin.count(KEY), usize::from(run == 0));
+    }
 }

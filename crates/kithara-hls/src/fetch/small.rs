@@ -1,0 +1,179 @@
+//! Bodies that are read as a whole: playlists, init sections and keys.
+
+use bytes::Bytes;
+use kithara_assets::{Assets, ResourceKey};
+use kithara_net::{Net, NetExt, Request};
+use kithara_storage::Atomic;
+use url::Url;
+
+use super::{FetchManager, Window, assets_error};
+use crate::error::{Fetching, HlsError};
+use crate::playlist::{self, Map};
+use crate::shared::Counters;
+
+/// Bodies that are read as a whole (init sections and keys) may have this many bytes.
+const SMALL_BODY_LIMIT: usize = 16 << 20;
+
+/// Bytes of a playlist.
+const PLAYLIST_LIMIT: usize = 16 << 20;
+
+/// A playlist as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct PlaylistText {
+    /// Where it was in the end, after redirects.
+    pub(crate) url: Url,
+    pub(crate) body: Bytes,
+    pub(crate) is_stored: bool,
+}
+
+/// An init section or a key as it came, which nobody has looked at.
+#[derive(Debug)]
+pub(crate) struct SmallBody<'u> {
+    what: Fetching,
+    url: &'u Url,
+    window: Option<Window>,
+    key: ResourceKey,
+    bytes: Bytes,
+    is_stored: bool,
+}
+
+impl<N: Net, A: Assets> FetchManager<N, A> {
+    /// The text of a playlist: from the store if it is there and `stored` allows it, else from the network.
+    pub(crate) async fn playlist(
+        &self,
+        what: Fetching,
+        url: &Url,
+        stored: bool,
+    ) -> Result<PlaylistText, HlsError> {
+        if stored && let Some(text) = self.stored_playlist(url).await {
+            Counters::add(&self.shared.counters.cache_hits, 1);
+            return Ok(text);
+        }
+        if self.offline {
+            return Err(HlsError::Offline { what, url: url.clone() });
+        }
+        Counters::add(&self.shared.counters.requests, 1);
+        let request = Request::new(url.clone()).with_tag(what.tag());
+        let answer = Box::pin(self.net.get_bytes_if(request, PLAYLIST_LIMIT, playlist::may_begin)).await;
+        let (head, body) = answer.map_err(|source| HlsError::Net { what, url: url.clone(), source })?;
+        Counters::add(&self.shared.counters.bytes, body.len() as u64);
+        Ok(PlaylistText { url: head.url, body, is_stored: false })
+    }
+
+    /// A playlist of an earlier run, without any request.
+    pub(crate) async fn stored_playlist(&self, url: &Url) -> Option<PlaylistText> {
+        let resource = self.assets.open_atomic_resource(&self.key(url)).await.ok()?;
+        let record = resource.read().await.ok()??;
+        let end = record.iter().position(|byte| *byte == b'\n')?;
+        let final_url = Url::parse(std::str::from_utf8(&record[..end]).ok()?).ok()?;
+        Some(PlaylistText { url: final_url, body: record.slice(end + 1..), is_stored: true })
+    }
+
+    /// Keeps a playlist for the next run, with the URL that redirects led to: its relative URLs are relative to that.
+    /// Nothing waits for the disk.
+    pub(crate) fn store_playlist(&self, url: &Url, text: &PlaylistText) {
+        let mut record = Vec::with_capacity(text.url.as_str().len() + 1 + text.body.len());
+        record.extend_from_slice(text.url.as_str().as_bytes());
+        record.push(b'\n');
+        record.extend_from_slice(&text.body);
+        self.store_aside(self.key(url), record.into());
+    }
+
+    /// Stores something small that nothing waits for.
+    fn store_aside(&self, key: ResourceKey, content: Bytes) {
+        let assets = self.assets.clone();
+        let store = async move {
+            match assets.open_atomic_resource(&key).await {
+                Ok(resource) => resource.write(&content).await.map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        };
+        let mut stores = self.stores.lock();
+        while stores.try_join_next().is_some() {}
+        stores.spawn(async move {
+            if let Err(error) = store.await {
+                tracing::warn!(error, "something small could not be stored");
+            }
+        });
+    }
+
+    /// An init section, as it is on the server.
+    pub(crate) async fn init<'u>(&self, map: &'u Map, live: Option<u64>) -> Result<SmallBody<'u>, HlsError> {
+        self.small(&self.root(live), Fetching::Init, &map.uri, Window::of(map)).await
+    }
+
+    /// What is at the URL of a key.
+    pub(crate) async fn key_body<'u>(&self, url: &'u Url) -> Result<SmallBody<'u>, HlsError> {
+        self.small(&self.root, Fetching::Key, url, None).await
+    }
+
+    /// A small body as a whole: from the store, else from the network.
+    async fn small<'u>(
+        &self,
+        root: &Url,
+        what: Fetching,
+        url: &'u Url,
+        window: Option<Window>,
+    ) -> Result<SmallBody<'u>, HlsError> {
+        let key = self.key_below(root, url, window);
+        let opened = self.assets.open_atomic_resource(&key).await;
+        let resource = opened.map_err(|source| assets_error(what, url, source))?;
+        let (bytes, is_stored) = match resource.read().await {
+            Ok(Some(bytes)) => {
+                Counters::add(&self.shared.counters.cache_hits, 1);
+                (bytes, true)
+            }
+            // Rare, and large while it lasts.
+            _ => (Box::pin(self.small_from_net(what, url, window)).await?, false),
+        };
+        Ok(SmallBody { what, url, window, key, bytes, is_stored })
+    }
+
+    /// What `read` makes of a small body. Only what it can read is stored, and only if `keep` allows it; something else
+    /// that an earlier run has stored is fetched anew.
+    pub(crate) async fn accept<T>(
+        &self,
+        body: SmallBody<'_>,
+        keep: bool,
+        read: impl Fn(&Bytes) -> Result<T, HlsError>,
+    ) -> Result<T, HlsError> {
+        let SmallBody { what, url, window, key, mut bytes, is_stored } = body;
+        let mut found = read(&bytes);
+        if let (Err(error), true, false) = (&found, is_stored, self.offline) {
+            tracing::debug!(%error, "what is stored cannot be read");
+            bytes = Box::pin(self.small_from_net(what, url, window)).await?;
+            found = read(&bytes);
+        } else if is_stored {
+            return found;
+        }
+        if keep && found.is_ok() {
+            self.store_aside(key, bytes);
+        }
+        found
+    }
+
+    /// Whether keys may rest in the store.
+    pub(crate) fn keeps_keys(&self) -> bool {
+        self.keep_keys
+    }
+
+    async fn small_from_net(
+        &self,
+        what: Fetching,
+        url: &Url,
+        window: Option<Window>,
+    ) -> Result<Bytes, HlsError> {
+        if self.offline {
+            return Err(HlsError::Offline { what, url: url.clone() });
+        }
+        let mut request = Request::new(url.clone()).with_tag(what.tag());
+        if let Some(Window { offset, len }) = window {
+            request = request.with_range(offset..offset + len);
+        }
+        Counters::add(&self.shared.counters.requests, 1);
+        let answer = self.net.get_bytes(request, SMALL_BODY_LIMIT).await;
+        let (_, bytes) = answer.map_err(|source| HlsError::Net { what, url: url.clone(), source })?;
+        Counters::add(&self.shared.counters.bytes, bytes.len() as u64);
+        Ok(bytes)
+    }
+}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kithara_assets::{AssetSettings, AssetStore};
-use kithara_hls::{HlsEvent, HlsOptions};
+use kithara_hls::{HlsEvent, HlsOptions, VariantMode};
 use kithara_testkit::{Gate, Origin, Reply};
 
 use crate::support::{MASTER, difference, locked, open, options, read, read_all, segment_path};
@@ -21,7 +21,15 @@ async fn a_segment_that_stops_arriving_is_given_up_for_a_lesser_one() {
     // Never opened: whoever waits for the rest of this segment waits for ever.
     let gate = Gate::new();
     origin.always(&segment_path("flac", 2), Reply::ok().stall_at(20_000, &gate));
-    let mut stream = open(&origin, MASTER, begin_high()).await;
+    let options = begin_high();
+    // What comes before is in the store: however slow the machine is, this is the first that arrives slowly.
+    let mut before = HlsOptions { variant: VariantMode::Manual(3), ..options.clone() };
+    before.look_ahead.segments = 1;
+    let mut stream = open(&origin, MASTER, before).await;
+    let mut events = stream.events();
+    while !matches!(events.recv().await, Ok(HlsEvent::SegmentStored { segment: 1, .. })) {}
+    drop(stream);
+    let mut stream = open(&origin, MASTER, options).await;
     let mut events = stream.events();
     let samples = read_all(&mut stream).await;
     let whole = read_all(&mut open(&origin, MASTER, locked(2)).await).await;
@@ -31,7 +39,9 @@ async fn a_segment_that_stops_arriving_is_given_up_for_a_lesser_one() {
     let mut switched = false;
     while let Ok(event) = events.try_recv() {
         match event {
-            HlsEvent::SegmentAbandoned { variant, segment } => abandoned = Some((variant, segment)),
+            HlsEvent::SegmentAbandoned { variant, segment } => {
+                abandoned.get_or_insert((variant, segment));
+            }
             HlsEvent::VariantSwitched { from: 3, at, .. } => {
                 switched = true;
                 assert!(at >= Duration::from_secs(7), "{at:?}");
@@ -53,9 +63,12 @@ async fn a_locked_variant_is_waited_for() {
     let mut stream = open(&origin, MASTER, locked(3)).await;
     let mut events = stream.events();
     read(&mut stream, 4 * 44_100).await;
-    // Longer than any slow segment is waited for.
-    let rest = tokio::time::timeout(Duration::from_millis(1500), read_all(&mut stream)).await;
+    gate.wait_for_arrivals(1).await;
+    // Longer than any slow segment is waited for, and shorter than the network's own patience.
+    tokio::time::pause();
+    let rest = tokio::time::timeout(Duration::from_secs(10), read_all(&mut stream)).await;
     assert!(rest.is_err(), "the segment cannot be there");
+    tokio::time::resume();
     gate.open();
     read_all(&mut stream).await;
     while let Ok(event) = events.try_recv() {

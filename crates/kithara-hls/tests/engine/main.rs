@@ -3,6 +3,7 @@
 
 mod expiry;
 mod failover;
+mod forgetting;
 mod formats;
 mod growing;
 mod keys;

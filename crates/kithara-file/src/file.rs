@@ -174,6 +174,7 @@ fn start<N: Net, A: Assets>(
         keep_paused: options.keep_paused,
         fill_holes: options.fill_holes,
         max_unknown_len: options.max_unknown_len,
+        station_patience: options.station_patience,
         icy: options.icy,
         offline: options.offline,
     };

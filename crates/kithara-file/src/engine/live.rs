@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kithara_net::{Body, Net, Request, ResponseHead, StatusCode};
 use kithara_storage::{Atomic, Streaming};
+use tokio::time::Instant;
 
 use crate::FileEvent;
 use crate::entity::Entity;
@@ -82,7 +83,9 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         }
         Counters::add(&self.shared.counters.requests, 1);
         self.shared.emit(&FileEvent::Request { offset: self.shared.ring.end() });
-        let response = self.net.clone().open(request).await?;
+        // It was there a moment ago: no answer is taken for its last word.
+        let response = self.net.clone().open(request).await;
+        let response = response.map_err(|error| Trouble { permanent: false, ..Trouble::from(error) })?;
         if validator.is_some()
             && (response.head.status != StatusCode::PARTIAL_CONTENT
                 || response.head.body_offset != self.shared.ring.end())
@@ -104,7 +107,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                     self.shared.set_end(self.shared.ring.end(), true);
                     return Ok(());
                 }
-                // A station that closes the connection is asked again; too often in a row is an error.
+                // A station that closes the connection is asked again; too often and too long in a row is an error.
                 None => return Err(self.closed()),
             }
         }
@@ -112,6 +115,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
 
     fn heard(&mut self, filter: &mut Option<IcyFilter>, data: Bytes) {
         self.tries = 0;
+        self.heard = Some(Instant::now());
         Counters::add(&self.shared.counters.bytes, data.len() as u64);
         match filter {
             None => self.shared.ring.push(data),

@@ -40,6 +40,7 @@ pub(crate) struct EngineSettings {
     pub(crate) keep_paused: Duration,
     pub(crate) fill_holes: bool,
     pub(crate) max_unknown_len: u64,
+    pub(crate) station_patience: Duration,
     pub(crate) icy: bool,
     /// No request may be sent.
     pub(crate) offline: bool,
@@ -68,6 +69,8 @@ pub(crate) struct Engine<N: Net, R: Streaming, T> {
     checked: bool,
     /// Failures since bytes arrived last.
     tries: u32,
+    /// When an endless body brought bytes last.
+    heard: Option<Instant>,
     jumps: Jumps,
     /// Where the last transfer or request ended: going on there is no jump.
     resume_at: u64,
@@ -112,6 +115,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             other_len: None,
             checked: false,
             tries: 0,
+            heard: None,
             jumps: Jumps::new(Instant::now()),
             resume_at: 0,
             reported: 0,
@@ -248,7 +252,8 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     async fn recover(&mut self, trouble: Trouble) {
         self.transfer = None;
         let Trouble { error, permanent, earned } = trouble;
-        if !permanent && self.tries < self.settings.retry.max_retries {
+        let is_missed = self.heard.is_some_and(|heard| heard.elapsed() < self.settings.station_patience);
+        if !permanent && (is_missed || self.tries < self.settings.retry.max_retries) {
             let pause = if earned && self.tries == 0 { Duration::ZERO } else { self.backoff(&error) };
             self.tries += 1;
             Counters::add(&self.shared.counters.retries, 1);

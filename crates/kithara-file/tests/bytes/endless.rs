@@ -5,10 +5,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, header};
 use kithara_file::{FileError, FileEvent};
-use kithara_net::{MockAnswer, MockStep};
+use kithara_net::{MockAnswer, MockStep, NetError};
 use kithara_storage::WaitOutcome;
 use kithara_stream::Source;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::bed::{Bed, Count, KB, MB, check, drain, entity, paced, read, settle};
 
@@ -135,6 +135,40 @@ async fn a_station_that_drops_us_is_joined_again() {
     let source = bed.open().await;
     check(&source, 0, MB).await;
     assert_eq!(bed.starts().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_station_that_is_gone_for_a_moment_is_waited_for() {
+    let audio = entity(1, MB);
+    let (begun, count) = (Instant::now(), Count::default());
+    let bed = Bed::new(move |_| match (count.next(), begun.elapsed().as_secs()) {
+        (0, _) => station(&audio.slice(..300_000), 10_000),
+        (_, ..20) => MockAnswer::status(404),
+        _ => station(&audio.slice(300_000..), 10_000),
+    });
+    let source = bed.open().await;
+    check(&source, 0, MB).await;
+    assert!((20..50).contains(&begun.elapsed().as_secs()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_station_that_stays_away_is_given_up() {
+    let audio = entity(1, 300_000);
+    let count = Count::default();
+    let bed = Bed::new(move |_| match count.next() {
+        0 => station(&audio, 10_000),
+        _ => MockAnswer::status(404),
+    });
+    let source = bed.open().await;
+    check(&source, 0, 300_000).await;
+    let begun = Instant::now();
+    let error = read(&source, 300_000, 1).await.unwrap_err();
+    assert!(
+        matches!(&error, FileError::Net(NetError::Status { status, .. }) if status.as_u16() == 404),
+        "{error:?}"
+    );
+    assert!((25..60).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!(bed.starts().len() < 40, "{}", bed.starts().len());
 }
 
 #[tokio::test(start_paused = true)]

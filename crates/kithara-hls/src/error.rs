@@ -212,6 +212,12 @@ impl HlsError {
         }
     }
 
+    /// Whether the media is sound and holds no audio.
+    pub(crate) fn is_without_audio(&self) -> bool {
+        let Self::Decode { source, .. } = self else { return false };
+        matches!(**source, DecodeError::Demux(DemuxError::NoAudio { .. }))
+    }
+
     /// Whether the bytes changed or vanished while they were read: asked for again, the segment may be whole.
     pub(crate) fn is_of_other_bytes(&self) -> bool {
         match self {

@@ -19,7 +19,7 @@ const FIRST_LOOK: Duration = Duration::from_millis(600);
 
 impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// The first planned segment that is still arriving, and its place in the plan.
-    fn arriving(&self) -> Option<(usize, &Planned<A::Streaming>)> {
+    pub(super) fn arriving(&self) -> Option<(usize, &Planned<A::Streaming>)> {
         let arrives = |planned: &Planned<_>| planned.body.as_ref().is_some_and(SegmentBody::is_arriving);
         self.ahead.iter().enumerate().find(|(_, planned)| arrives(planned))
     }

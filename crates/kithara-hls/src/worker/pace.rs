@@ -5,6 +5,9 @@ use std::time::Duration;
 /// A fetch that takes longer than this may have another one beside it, however slowly the audio is consumed.
 const PROMPT: Duration = Duration::from_millis(10);
 
+/// A fetch that was to be prompt and is not has another one beside it after this time.
+pub(super) const GRACE: Duration = Duration::from_millis(50);
+
 /// The shortest time that a fetch took of late.
 #[derive(Debug, Default)]
 pub(super) struct FetchPace(Option<Duration>);

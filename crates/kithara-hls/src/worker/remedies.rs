@@ -16,6 +16,9 @@ use crate::playlists::SegmentPlan;
 /// Segments in a row that may be replaced by silence before the presentation is given up.
 const MAX_GAPS: usize = 3;
 
+/// Silent segments that are remembered, of a stream that runs for weeks.
+const MAX_SILENT: usize = 1000;
+
 /// Reloads of the playlists for refused segments of one variant before the refusal is final.
 const MAX_RELOADS: u32 = 2;
 
@@ -141,9 +144,13 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         if !place.failed.contains(&variant) {
             place.failed.push(variant);
         }
-        let missing = failure.is_damaged || matches!(failure.status, Some(404 | 410 | 500..));
+        // In what was heard until now, an advertisement of another codec, or without any audio.
+        let is_foreign = failure.is_unsupported && self.parts.shared.stats().frames > 0;
+        let missing = failure.is_damaged || is_foreign || matches!(failure.status, Some(404 | 410 | 500..));
+        // Pictures alone are silent however long they go on; of everything else so much is too much.
+        let is_bearable = || failure.error.is_without_audio() || self.gaps_around(segment) < MAX_GAPS;
         // Without anything before it, there is not even a format to be silent in.
-        if missing && !start.is_zero() && !self.has_untried() && self.gaps_around(segment) < MAX_GAPS {
+        if missing && !start.is_zero() && !self.has_untried() && is_bearable() {
             self.silence(segment, failure.error);
             return;
         }
@@ -196,6 +203,9 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let now = Instant::now().into_std();
         for variant in self.trouble.place.take().map(|place| place.failed).unwrap_or_default() {
             self.parts.abr.exclude(variant, now, Some(Duration::ZERO));
+        }
+        if self.trouble.silent.len() >= MAX_SILENT {
+            self.trouble.silent.remove(0);
         }
         self.trouble.silent.push((segment, error));
     }

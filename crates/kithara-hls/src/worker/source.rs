@@ -12,7 +12,7 @@ use kithara_worker::{AsyncWorkerSource, CommandOutcome};
 use tokio::time::Instant;
 
 use super::init::{InitId, init_section};
-use super::pace::FetchPace;
+use super::pace::{FetchPace, GRACE};
 use super::remedies::Trouble;
 use crate::abr::{AbrController, SwitchReason, VariantMode};
 use crate::body::SegmentBody;
@@ -208,11 +208,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// enough. While less than a segment is buffered, each has to come four times as fast as it is heard.
     fn parallel(&self) -> usize {
         let most = self.parts.look_ahead.parallel.max(1);
-        if self
-            .ahead
-            .front()
-            .is_some_and(|next| self.pace.is_prompt(next.segment.duration, self.parts.abr.speed()))
-        {
+        if self.is_prompt() && self.arriving().is_none_or(|(_, planned)| planned.begun.elapsed() < GRACE) {
             return 1;
         }
         let bandwidth = self.variant.map_or(0, |variant| self.parts.abr.bandwidth(variant));
@@ -227,6 +223,18 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             Some(_) => most,
             None => 1,
         }
+    }
+
+    /// Whether segments come so soon that one fetch at a time is enough.
+    fn is_prompt(&self) -> bool {
+        let next = self.ahead.front();
+        next.is_some_and(|next| self.pace.is_prompt(next.segment.duration, self.parts.abr.speed()))
+    }
+
+    /// When another fetch may begin beside one that was to be here at once, and is not.
+    fn company_due(&self) -> Option<Instant> {
+        let (_, planned) = self.arriving().filter(|_| self.is_prompt())?;
+        Some(planned.begun + GRACE).filter(|due| *due > Instant::now())
     }
 
     async fn plan(&mut self) -> Result<Plan, HlsError> {
@@ -388,7 +396,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
 
     /// Waits until the reader moves, a download tells something or ends, or the reader must have run dry.
     async fn wait(&mut self) {
-        let look_due = self.look_due();
+        let (look_due, company_due) = (self.look_due(), self.company_due());
         let Parts { fetches, shared, .. } = &mut self.parts;
         tokio::select! {
             () = shared.moved.notified() => {}
@@ -397,6 +405,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             () = tokio::time::sleep_until(look_due.unwrap_or_else(Instant::now)), if look_due.is_some() => {
                 self.looked();
             }
+            () = tokio::time::sleep_until(company_due.unwrap_or_else(Instant::now)), if company_due.is_some() => {}
         }
     }
 

@@ -318,3 +318,30 @@ async fn a_part_of_a_file_that_is_no_media_does_not_cost_the_others() {
     asked.dedup();
     assert_eq!(asked.len(), all, "no part twice: {:?}", origin.requests_for(&path));
 }
+
+#[tokio::test]
+async fn an_advertisement_in_another_codec_is_silent() {
+    let origin = Origin::start().await.unwrap();
+    let name = media::find("ts-aac").unwrap().entry;
+    let list = text(name);
+    let first = names(list)[1];
+    let spliced = list
+        .replace("#EXTINF", "#EXT-X-DISCONTINUITY\n#EXTINF")
+        .lines()
+        .map(|line| match line.starts_with('#') || line.is_empty() {
+            true => format!("{line}\n"),
+            false if line == first => "/hls/wild-no-ac3/seg0.ts\n".to_owned(),
+            false => format!("/hls/ts-aac/{line}\n"),
+        })
+        .collect::<String>();
+    origin.serve("/spliced.m3u8", playlist(spliced));
+    let mut stream = open(&origin, "/spliced.m3u8", options()).await;
+    let samples = read_all(&mut stream).await;
+    assert_eq!(stream.stats().gaps, 1);
+    let whole = read_all(&mut open(&origin, &format!("/{name}"), options()).await).await;
+    assert!(samples.len().abs_diff(whole.len()) < 2 * 4096, "{} {}", samples.len(), whole.len());
+
+    // Nothing else was ever heard.
+    let error = Hls::open(origin.url("/hls/wild-no-ac3/index.m3u8").parse().unwrap(), options()).await;
+    assert!(error.err().unwrap().is_unsupported());
+}

@@ -119,3 +119,19 @@ async fn bounds_below_one_segment_are_no_deadlock() {
         assert_eq!(read(&mut stream, 1000).await.len(), 2000);
     }
 }
+
+#[tokio::test]
+async fn what_follows_a_segment_that_hangs_comes_nevertheless() {
+    let origin = Origin::start().await.unwrap();
+    let gate = Gate::new();
+    origin.always(&segment_path("64k", 2), Reply::ok().stall_at(1000, &gate));
+    let mut stream = open(&origin, MASTER, locked(0)).await;
+    let mut events = stream.events();
+    // One at a time until then: they come at once.
+    let next =
+        async { while !matches!(events.recv().await, Ok(HlsEvent::SegmentStored { segment: 3, .. })) {} };
+    tokio::time::timeout(Duration::from_secs(20), next).await.expect("nothing is fetched beside it");
+    gate.open();
+    read_all(&mut stream).await;
+    assert_eq!(stream.stats().gaps, 0);
+}

@@ -113,6 +113,12 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         is_wanted
     }
 
+    /// Has the master loaded again for a media playlist that was refused; false where there is none, as for
+    /// [`wants_reload`](Self::wants_reload).
+    pub(super) fn wants_new_url(&mut self, variant: usize, error: &HlsError) -> bool {
+        self.parts.playlists.has_master() && self.wants_reload(variant, error)
+    }
+
     /// What was tried at `start` so far.
     fn place_at(&mut self, start: Duration) -> &mut Place {
         let place = self.trouble.place.take().filter(|place| place.start == start);

@@ -299,7 +299,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         }
     }
 
-    /// The variant of the next segment, with its playlist loaded. One whose playlist cannot be had leaves the ladder.
+    /// The variant of the next segment, with its playlist loaded. If that is refused, the master may have a new URL for it; one
+    /// whose playlist cannot be had leaves the ladder.
     pub(super) async fn choose(&mut self) -> Result<(usize, SwitchReason), HlsError> {
         loop {
             let now = Instant::now().into_std();
@@ -308,6 +309,9 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             };
             match self.parts.playlists.ensure(decision.variant, &self.parts.fetches).await {
                 Ok(()) => return Ok((decision.variant, decision.reason)),
+                Err(error) if self.wants_new_url(decision.variant, &error) => {
+                    Box::pin(self.reload_if_wanted()).await;
+                }
                 Err(error) => self.exclude(decision.variant, Arc::new(error)),
             }
         }
@@ -427,7 +431,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// be had any more, its variant fails.
     async fn grow(&mut self, variant: usize) {
         if let Err(error) = self.parts.playlists.reload(variant, &self.parts.fetches).await
-            && !(self.parts.playlists.has_master() && self.wants_reload(variant, &error))
+            && !self.wants_new_url(variant, &error)
         {
             self.exclude(variant, Arc::new(error));
         }

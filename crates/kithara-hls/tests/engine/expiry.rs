@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use kithara_assets::{AssetSettings, AssetStore, KeyPolicy};
-use kithara_hls::{HlsError, HlsStream};
+use kithara_hls::{HlsError, HlsEvent, HlsStream, VariantMode};
 use kithara_testkit::{Origin, Reply};
 
 use crate::support::{MASTER, difference, locked, names, open, options, playlist, read_all, text};
@@ -123,4 +123,34 @@ async fn a_variant_whose_segments_are_refused_is_left_for_another() {
     // Two streams, of which each tries three times, with four segments under way.
     assert!(refused <= 24, "{refused} requests refused");
     assert_eq!(stream.stats().gaps, 0);
+}
+
+#[tokio::test]
+async fn a_list_whose_url_has_expired_before_it_is_needed_gets_a_new_one() {
+    let origin = Origin::start().await.unwrap();
+    let tokens = Arc::new(Tokens::default());
+    let issuing = Arc::clone(&tokens);
+    origin.answer("/master.m3u8", move |_| {
+        let token = issuing.newest.fetch_add(1, Ordering::SeqCst) + 1;
+        let list = text(MASTER.trim_start_matches('/'));
+        let signed = names(list).into_iter().fold(list.to_owned(), |list, name| {
+            list.replace(name, &format!("/hls/aac4/{name}?token={token}"))
+        });
+        Reply::ok().resource(playlist(signed))
+    });
+    let checking = Arc::clone(&tokens);
+    origin.guard("/hls/aac4/", move |request| {
+        let token = request.query().and_then(|query| query.strip_prefix("token=")?.parse().ok()).unwrap_or(0);
+        let is_valid = token >= checking.oldest_valid.load(Ordering::SeqCst);
+        (request.path().ends_with(".m3u8") && !is_valid).then(|| Reply::status(403))
+    });
+    let mut stream = open(&origin, "/master.m3u8", locked(0)).await;
+    let mut events = stream.events();
+    tokens.oldest_valid.store(2, Ordering::SeqCst);
+    stream.set_variant(VariantMode::Manual(2)).unwrap();
+    read_all(&mut stream).await;
+    assert_eq!((stream.stats().variant, origin.count("/master.m3u8")), (Some(2), 2));
+    while let Ok(event) = events.try_recv() {
+        assert!(!matches!(event, HlsEvent::VariantExcluded { .. }), "{event:?}");
+    }
 }

@@ -102,7 +102,7 @@ pub struct FileOptions<N = DefaultNet, A = AssetStore> {
     /// 256 MiB.
     pub max_unknown_len: u64,
     /// How long an endless stream that was heard is asked for again after it broke off, whatever its server answers: a
-    /// station whose encoder restarts is not there for a moment. Default 30 s.
+    /// station whose encoder restarts is not there for a moment. Default 10 s.
     pub station_patience: Duration,
     /// Ask for the titles that radio stations mix into their streams. Default `true`.
     pub icy: bool,
@@ -142,7 +142,7 @@ impl<N, A> FileOptions<N, A> {
             fill_holes: true,
             offline: false,
             max_unknown_len: 256 << 20,
-            station_patience: Duration::from_secs(30),
+            station_patience: Duration::from_secs(10),
             icy: true,
             sample_rate: None,
             channels: None,

@@ -6,6 +6,7 @@ mod error;
 mod index;
 mod key;
 mod layers;
+mod lock;
 mod processing;
 mod settings;
 mod stack;

@@ -174,7 +174,11 @@ fn a_failure_arrives_with_its_type_and_reading_again_tries_again() {
 }
 
 /// A source that has everything, and remembers which threads read it.
-struct Stored(Arc<Mutex<Vec<ThreadId>>>);
+struct Stored {
+    reads: Arc<Mutex<Vec<ThreadId>>>,
+    /// It has to fetch each time what it has, as from a cold disk.
+    is_cold: bool,
+}
 
 impl Source for Stored {
     type Error = StorageError;
@@ -184,7 +188,10 @@ impl Source for Stored {
     }
 
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
-        self.0.lock().unwrap().push(thread::current().id());
+        self.reads.lock().unwrap().push(thread::current().id());
+        if self.is_cold {
+            tokio::task::yield_now().await;
+        }
         let len = buf.len().min(usize::try_from(100_000 - offset).unwrap());
         buf[..len].copy_from_slice(&truth(offset..offset + len as u64));
         Ok(len)
@@ -210,7 +217,7 @@ fn stored_bytes_cost_no_task() {
     let mut reader = {
         let _context = runtime.enter();
         let settings = PrefetchSettings::new(BytePool::new(PoolSettings::default()));
-        SyncReader::prefetching(Stored(Arc::clone(&threads)), settings).unwrap()
+        SyncReader::prefetching(Stored { reads: Arc::clone(&threads), is_cold: false }, settings).unwrap()
     };
     let mut all = vec![0; 100_000];
     for part in all.chunks_mut(10_000) {
@@ -229,45 +236,14 @@ fn stored_bytes_cost_no_task() {
     assert_eq!(*threads.lock().unwrap(), vec![thread::current().id(); 5], "long reads go past the chunks");
 }
 
-/// A source that has everything and has to fetch it each time, as from a cold disk. Counts the reads that are begun.
-struct Cold(Arc<AtomicU64>);
-
-impl Source for Cold {
-    type Error = StorageError;
-
-    async fn wait_range(&self, _: Range<u64>) -> Result<WaitOutcome, StorageError> {
-        Ok(WaitOutcome::Ready)
-    }
-
-    async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
-        self.0.fetch_add(1, Ordering::SeqCst);
-        tokio::task::yield_now().await;
-        let len = buf.len().min(usize::try_from(100_000 - offset).unwrap());
-        buf[..len].copy_from_slice(&truth(offset..offset + len as u64));
-        Ok(len)
-    }
-
-    fn len(&self) -> Option<u64> {
-        Some(100_000)
-    }
-
-    fn available_at(&self, offset: u64) -> u64 {
-        100_000_u64.saturating_sub(offset)
-    }
-
-    fn media_info(&self) -> MediaInfo {
-        MediaInfo::default()
-    }
-}
-
 #[test]
 fn what_has_to_be_fetched_is_not_read_twice() {
     let runtime = runtime();
-    let reads = Arc::new(AtomicU64::new(0));
+    let reads = Arc::new(Mutex::new(Vec::new()));
     let mut reader = {
         let _context = runtime.enter();
         let settings = PrefetchSettings::new(BytePool::new(PoolSettings::default()));
-        SyncReader::prefetching(Cold(Arc::clone(&reads)), settings).unwrap()
+        SyncReader::prefetching(Stored { reads: Arc::clone(&reads), is_cold: true }, settings).unwrap()
     };
     for seeks in 1..=3 {
         reader.rewind().unwrap();
@@ -278,7 +254,7 @@ fn what_has_to_be_fetched_is_not_read_twice() {
         assert!(all == truth(0..100_000));
         assert_eq!(reader.read(&mut [0; 8]).unwrap(), 0);
         // 8, 16, 32 and 44 kilobytes, the end, and the one that found the disk cold.
-        assert_eq!(reads.load(Ordering::SeqCst), seeks * 6);
+        assert_eq!(reads.lock().unwrap().len(), seeks * 6);
     }
 }
 

@@ -14,6 +14,7 @@ use super::record::{self, MAX_INDEX, Pins};
 use crate::AssetsError;
 use crate::catalog::Catalog;
 use crate::key::{INDEX_FOLDER, check_asset_root};
+use crate::lock::Locked;
 
 pub(crate) const LRU: &str = "lru.bin";
 pub(crate) const PINS: &str = "pins.bin";
@@ -181,7 +182,7 @@ pub(crate) struct Session {
 #[derive(Default)]
 struct Noted {
     roots: HashSet<Arc<str>>,
-    file: Option<Arc<File>>,
+    file: Option<Arc<Locked>>,
 }
 
 impl Session {
@@ -205,7 +206,7 @@ impl Session {
         let mut bytes = Vec::new();
         record::append(&mut bytes, Kind::Session, &**root);
         // One `write` in append mode: the frames of several threads do not mix.
-        let done = file.map_or_else(|| self.open(), Ok).and_then(|file| (&*file).write_all(&bytes));
+        let done = file.map_or_else(|| self.open(), Ok).and_then(|file| (&**file).write_all(&bytes));
         match &done {
             Ok(()) => count(catalog, &bytes),
             // Next time again.
@@ -214,7 +215,7 @@ impl Session {
         done
     }
 
-    fn open(&self) -> io::Result<Arc<File>> {
+    fn open(&self) -> io::Result<Arc<Locked>> {
         let open = || OpenOptions::new().create(true).append(true).open(&self.path);
         let file = match open() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -224,8 +225,8 @@ impl Session {
             opened => opened?,
         };
         // A file system without locks only makes the notes look older than they are.
-        let _ = file.try_lock();
-        Ok(self.noted.lock().file.get_or_insert(Arc::new(file)).clone())
+        let file = Arc::new(Locked::if_possible(file));
+        Ok(self.noted.lock().file.get_or_insert(file).clone())
     }
 
     /// The index says it all: the notes are not needed any more.
@@ -235,32 +236,13 @@ impl Session {
             noted.roots.clear();
             noted.file.take()
         };
-        let Some(file) = file else { return Ok(()) };
-        let removed = remove_if_present(&self.path);
-        let _ = file.unlock();
-        removed
+        if file.is_none() { Ok(()) } else { remove_if_present(&self.path) }
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        // Not by closing alone: see the lock of the folder.
-        if let Some(file) = self.noted.get_mut().file.take() {
-            let _ = file.unlock();
-        }
-    }
-}
-
-/// Whether nobody has a file locked. Leaves it so, also while a process is being started, which has copies of open files.
-fn is_unlocked(file: &File) -> bool {
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => false,
-        Err(TryLockError::Error(_)) => true,
-        Ok(()) => {
-            let _ = file.unlock();
-            true
-        }
-    }
+/// Whether nobody has a file locked.
+fn is_unlocked(file: File) -> bool {
+    !matches!(Locked::new(file), Err(TryLockError::WouldBlock))
 }
 
 /// The assets that processes noted which do not run any more, and the files in which they did.
@@ -277,7 +259,7 @@ pub(crate) fn stale_sessions(store: &Path) -> io::Result<(BTreeSet<String>, Vec<
         }
         let path = entry.path();
         // A process that runs keeps its file; what it noted until now is looked at all the same.
-        let stale = File::open(&path).is_ok_and(|file| is_unlocked(&file));
+        let stale = File::open(&path).is_ok_and(is_unlocked);
         let Some(bytes) = read(&path)? else { continue };
         let names = Frames::new(&bytes).map_while(Result::ok).filter(|(kind, _)| *kind == Kind::Session);
         let names = names.filter_map(|(_, payload)| record::decode::<&str>(payload).ok());
@@ -307,9 +289,9 @@ mod tests {
         assert_eq!(stale(), 1);
         drop(copy);
         let file = File::open(&stale_sessions(store.path()).unwrap().1[0]).unwrap();
-        assert!(is_unlocked(&file));
+        assert!(is_unlocked(file.try_clone().unwrap()));
         let other = File::open(&stale_sessions(store.path()).unwrap().1[0]).unwrap();
         other.try_lock().unwrap();
-        assert!(!is_unlocked(&file));
+        assert!(!is_unlocked(file));
     }
 }

@@ -7,21 +7,7 @@ use std::path::{Path, PathBuf};
 
 use kithara_storage::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
 
-/// A file that is locked, and unlocked again. Not by closing alone: a process that is being started at this moment has a copy
-/// of every open file until it runs its own program, and with it the lock.
-struct Held(File);
-
-impl Held {
-    fn lock(file: File) -> Result<Self, TryLockError> {
-        file.try_lock().map(|()| Self(file))
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
-    }
-}
+use crate::lock::Locked;
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
@@ -35,7 +21,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn remove(path: &Path, is_locked: bool) -> io::Result<bool> {
     let part = with_suffix(path, PART_SUFFIX);
     let held = if is_locked { None } else { open_if_present(&part)? };
-    let _held = match held.map(Held::lock) {
+    let _held = match held.map(Locked::new) {
         // A file system without locks: nobody can tell.
         None | Some(Err(TryLockError::Error(_))) => None,
         Some(Err(TryLockError::WouldBlock)) => return Ok(false),
@@ -60,8 +46,8 @@ pub(super) fn is_begun(path: &Path) -> bool {
 pub(super) fn remove_empty(path: &Path, is_worthless: bool) -> io::Result<()> {
     let part = with_suffix(path, PART_SUFFIX);
     let Some(file) = open_if_present(&part)? else { return Ok(()) };
-    let Ok(held) = Held::lock(file) else { return Err(io::ErrorKind::ResourceBusy.into()) };
-    if !is_worthless && held.0.metadata()?.len() > 0 {
+    let Ok(held) = Locked::new(file) else { return Err(io::ErrorKind::ResourceBusy.into()) };
+    if !is_worthless && held.metadata()?.len() > 0 {
         return Err(io::ErrorKind::ResourceBusy.into());
     }
     remove_if_present(&with_suffix(path, MAP_SUFFIX))?;
@@ -110,8 +96,8 @@ mod tests {
         let path = folder.path().join("song.part");
         fs::write(&path, b"content").unwrap();
         let open = || File::open(&path).unwrap();
-        let held = Held::lock(open()).unwrap();
-        let copy = held.0.try_clone().unwrap();
+        let held = Locked::new(open()).unwrap();
+        let copy = held.try_clone().unwrap();
         assert!(matches!(open().try_lock(), Err(TryLockError::WouldBlock)));
         drop(held);
         open().try_lock().unwrap();

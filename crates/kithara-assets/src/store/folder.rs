@@ -1,6 +1,6 @@
 //! A store's folder: who owns it, and its indexes.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use crate::index::file::{IndexFiles, Session};
 use crate::index::flusher::Flusher;
 use crate::index::load::{Loaded, load};
 use crate::key::INDEX_FOLDER;
+use crate::lock::Locked;
 use crate::{AssetSettings, AssetsError, ResourceKey};
 
 /// The file that the owner of a folder keeps locked.
@@ -22,7 +23,8 @@ pub(crate) struct Folder {
     pub(crate) storage: StorageSettings,
     session: Session,
     flusher: Option<Flusher>,
-    lock: Option<File>,
+    /// The last field, so that it is dropped last: it covers the writing of the indexes.
+    _lock: Option<Locked>,
 }
 
 impl Folder {
@@ -49,7 +51,7 @@ impl Folder {
         let files = IndexFiles::new(&path, lru, stale_sessions);
         let flusher = rights.owns_files().then(|| Flusher::start(catalog.clone(), files));
         let session = Session::new(&path);
-        Ok((Self { path, storage: settings.storage, session, flusher, lock }, catalog))
+        Ok((Self { path, storage: settings.storage, session, flusher, _lock: lock }, catalog))
     }
 
     /// Notes that an asset is about to change.
@@ -80,15 +82,6 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         self.settle();
-        // The thread too writes the indexes, which the lock covers.
-        drop(self.flusher.take());
-        // Not by closing alone: a process that is being started at this moment has a copy of every open file until it runs its
-        // own program, and with it the lock.
-        if let Some(lock) = self.lock.take()
-            && let Err(error) = lock.unlock()
-        {
-            tracing::debug!(%error, "the lock goes when its file is closed");
-        }
     }
 }
 
@@ -102,20 +95,20 @@ pub(super) fn limits(rights: Rights, settings: &AssetSettings) -> crate::catalog
     }
 }
 
-fn take_lock(path: &Path) -> (Rights, Option<File>, Option<AssetsError>) {
+fn take_lock(path: &Path) -> (Rights, Option<Locked>, Option<AssetsError>) {
     let lock = path.join(INDEX_FOLDER).join(LOCK);
     let mut options = OpenOptions::new();
     let opened = options.create(true).truncate(false).write(true).open(&lock);
-    match opened.map(|file| (file.try_lock(), file)) {
-        Ok((Ok(()), file)) => (Rights::Owner, Some(file), None),
-        Ok((Err(TryLockError::WouldBlock), _)) => {
+    match opened.map(Locked::new) {
+        Ok(Ok(lock)) => (Rights::Owner, Some(lock), None),
+        Ok(Err(TryLockError::WouldBlock)) => {
             tracing::warn!(path = %path.display(), "another process owns this asset store");
             (Rights::Guest, None, None)
         }
         // A file system without locks: nobody else can have one either.
-        Ok((Err(TryLockError::Error(error)), file)) => {
+        Ok(Err(TryLockError::Error(error))) => {
             tracing::debug!(%error, "the file system has no locks");
-            (Rights::Owner, Some(file), None)
+            (Rights::Owner, None, None)
         }
         Err(error) => (Rights::ReadOnly, None, Some(read_only(path, error))),
     }
@@ -136,7 +129,7 @@ mod tests {
         fs::create_dir(path.path().join(INDEX_FOLDER)).unwrap();
         let (folder, catalog) = open();
         assert_eq!((catalog.rights(), open().1.rights()), (Rights::Owner, Rights::Guest));
-        let copy = folder.lock.as_ref().map(|lock| lock.try_clone().unwrap());
+        let copy = folder._lock.as_ref().map(|lock| lock.try_clone().unwrap());
         drop(folder);
         assert_eq!(open().1.rights(), Rights::Owner);
         drop(copy);

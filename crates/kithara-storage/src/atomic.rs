@@ -8,8 +8,8 @@ use parking_lot::Mutex;
 
 use crate::StorageError;
 use crate::block_on::drives_a_runtime;
+use crate::off_runtime::off_runtime;
 use crate::replace::{Step, read_limited, remove, replace};
-use crate::resource::off_runtime;
 
 /// A small object that is read and replaced as a whole.
 pub trait Atomic: Clone + Send + Sync + 'static {

@@ -10,6 +10,7 @@ mod disk;
 mod error;
 mod ext;
 mod memory;
+mod off_runtime;
 #[cfg(any(test, feature = "random-access"))]
 mod random_access;
 mod range_set;

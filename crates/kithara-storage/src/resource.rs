@@ -8,14 +8,13 @@ use tokio::runtime::Handle;
 
 use crate::board::{Board, Found, Readable};
 use crate::claim::ReleaseClaim;
-use crate::disk::{DataFile, Disk};
+use crate::disk::Disk;
 use crate::memory::Memory;
+use crate::off_runtime::{off_runtime, read_cold};
 #[cfg(any(test, feature = "random-access"))]
 use crate::random_access::{DynRandomAccess, Foreign};
 use crate::{RangeSet, ResourceStatus, StorageError, StorageSettings, Streaming, WaitOutcome, WriteClaim};
 
-/// The longest read that goes to a blocking thread at once, in bytes.
-const MAX_COLD_READ: usize = 256 * 1024;
 /// Offsets at or above this do not fit into what operating systems call an offset.
 const MAX_OFFSET: u64 = i64::MAX as u64;
 
@@ -321,7 +320,7 @@ impl Streaming for StreamingResource {
     }
 
     async fn discard(&self, range: Range<u64>) -> Result<(), StorageError> {
-        if range.start >= range.end || !self.inner.board.forget(range.clone()) {
+        if range.start >= range.end || !self.inner.forget(range.clone()) {
             return Ok(());
         }
         if let Backend::Memory(memory) = &self.inner.backend {
@@ -353,9 +352,17 @@ impl Streaming for StreamingResource {
 }
 
 impl Inner {
+    /// Forgets `range`, unless the resource is committed. True: something was forgotten.
+    fn forget(&self, range: Range<u64>) -> bool {
+        match &self.backend {
+            Backend::Disk(disk) => disk.forget(&self.board, range),
+            _ => self.board.forget(range),
+        }
+    }
+
     /// Stored bytes are gone: `actual` is all there is, where there should be bytes up to `expected`.
     fn lost(&self, expected: u64, actual: u64) -> StorageError {
-        let committed = !self.board.forget(actual..u64::MAX);
+        let committed = !self.forget(actual..u64::MAX);
         StorageError::Truncated { expected, actual, committed }
     }
 }
@@ -416,38 +423,4 @@ impl fmt::Debug for StreamingResource {
         };
         out.field("ranges", &state.ranges).field("status", &state.status).finish_non_exhaustive()
     }
-}
-
-/// Reads from the disk on a blocking thread.
-async fn read_cold(
-    file: Arc<DataFile>,
-    offset: u64,
-    buf: &mut [u8],
-) -> Result<std::io::Result<usize>, StorageError> {
-    let want = buf.len().min(MAX_COLD_READ);
-    if Handle::try_current().is_err() {
-        return Ok(file.read(&mut buf[..want], offset));
-    }
-    let read = off_runtime(move || {
-        let mut bytes = vec![0; want];
-        file.read(&mut bytes, offset).map(|read| (bytes, read))
-    })
-    .await?;
-    Ok(read.map(|(bytes, read)| {
-        buf[..read].copy_from_slice(&bytes[..read]);
-        read
-    }))
-}
-
-/// Runs what may block on a blocking thread of the runtime; without a runtime, here.
-pub(crate) async fn off_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, StorageError> {
-    let Ok(runtime) = Handle::try_current() else { return Ok(work()) };
-    runtime.spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => {
-            StorageError::io("run on a blocking thread", Path::new(""), std::io::Error::other(error))
-        }
-    })
 }

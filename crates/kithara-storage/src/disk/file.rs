@@ -31,7 +31,7 @@ pub(crate) const RESERVE: u64 = 1 << 20;
 struct Ahead {
     /// What was reserved last.
     reserved: Range<u64>,
-    /// What was reserved before. Where nothing was written to it, it is given back.
+    /// What was reserved before, or is to be given back. Where nothing was written to it, it is.
     left: RangeSet,
     /// Writes that are not announced yet.
     writes: usize,
@@ -49,11 +49,7 @@ impl Writing {
         let mut ahead = self.0.ahead.lock();
         // Otherwise somebody may have written to it, and not said so yet: next time.
         if ahead.writes == 1 && !ahead.left.is_empty() {
-            let left = std::mem::take(&mut ahead.left);
-            for range in left.iter() {
-                let gaps: Vec<_> = board.look().ranges.gaps(range).collect();
-                gaps.into_iter().for_each(|gap| self.0.punch(gap));
-            }
+            self.0.punch_left(&mut ahead, board);
         }
     }
 }
@@ -160,6 +156,24 @@ impl DataFile {
     /// until it runs its own program, and with it the lock. True: done.
     pub(crate) fn unlock(&self) -> bool {
         self.file.unlock().is_ok()
+    }
+
+    /// Gives back the blocks of `range`, but for what the board says is there; what is being written at this moment sees to
+    /// it when it is announced.
+    pub(crate) fn give_back(&self, range: Range<u64>, board: &Board) {
+        let mut ahead = self.ahead.lock();
+        ahead.left.insert(range);
+        if ahead.writes == 0 {
+            self.punch_left(&mut ahead, board);
+        }
+    }
+
+    fn punch_left(&self, ahead: &mut Ahead, board: &Board) {
+        let left = std::mem::take(&mut ahead.left);
+        for range in left.iter() {
+            let gaps: Vec<_> = board.look().ranges.gaps(range).collect();
+            gaps.into_iter().for_each(|gap| self.punch(gap));
+        }
     }
 
     /// Gives the blocks of `range` back to the file system, where that is possible.

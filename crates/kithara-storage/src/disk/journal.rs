@@ -1,7 +1,11 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::Path;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::file::session;
 use super::paths::{Paths, remove_if_present, sync_parent, with_suffix};
@@ -33,6 +37,8 @@ pub(crate) struct Journal {
     synced: Option<Instant>,
     /// What is known to have reached the disk.
     pub(crate) durable: RangeSet,
+    /// What the synchronisations under way will have brought there.
+    under_way: Vec<Weak<Mutex<RangeSet>>>,
     session: Option<[u8; 16]>,
     /// The open map, once there was something to note: opening it for each note costs as much as writing a note.
     map: Option<File>,
@@ -43,6 +49,8 @@ pub(crate) struct Journal {
 impl Journal {
     /// Begins with what the map says about the `part_len` bytes of the (locked) `part`, and mends a torn map.
     pub(crate) fn load(&mut self, paths: &Paths, part: &File, part_len: u64) -> io::Result<Found> {
+        // Others may have had the file since: what was begun before tells nothing of it.
+        self.forget(0..u64::MAX);
         *self = Self { session: Some(session(part)), synced: Some(Instant::now()), ..Self::default() };
         if part_len == 0 {
             // Nothing can be known of an empty file: the map is of an earlier one, and must be gone for good before
@@ -131,6 +139,20 @@ impl Journal {
         self.synced = Some(Instant::now());
     }
 
+    /// A synchronisation of `ranges` begins, from which is taken what is forgotten before it ends.
+    pub(crate) fn follow(&mut self, ranges: &Arc<Mutex<RangeSet>>) {
+        self.under_way.retain(|ranges| ranges.strong_count() > 0);
+        self.under_way.push(Arc::downgrade(ranges));
+    }
+
+    /// What `range` held is no more: neither durable, nor about to be.
+    pub(crate) fn forget(&mut self, range: Range<u64>) {
+        self.durable.remove(range.clone());
+        for ranges in self.under_way.iter().filter_map(Weak::upgrade) {
+            ranges.lock().remove(range.clone());
+        }
+    }
+
     /// The lock on the file is given up, and with it the right to write the map.
     pub(crate) fn unlocked(&mut self) {
         self.locked = false;
@@ -148,7 +170,7 @@ impl Journal {
             sync_parent(&paths.map)?;
         }
         self.map_len = 0;
-        self.durable.clear();
+        self.forget(0..u64::MAX);
         self.unnoted = 0;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tracing::warn;
 
 use super::Disk;
@@ -18,8 +19,8 @@ use crate::{RangeSet, StorageError};
 #[derive(Debug)]
 pub(crate) struct SyncData {
     file: Arc<DataFile>,
-    ranges: RangeSet,
-    generation: u64,
+    /// What was there when it began, less what was forgotten since: that may have been written again, unsynchronised.
+    ranges: Arc<Mutex<RangeSet>>,
 }
 
 impl SyncData {
@@ -94,17 +95,18 @@ impl Disk {
         let mut journal = self.journal.lock();
         let (true, Some(file)) = (journal.locked, self.file()) else { return None };
         journal.sync_begins();
-        let state = board.look();
-        Some(SyncData { file, ranges: state.ranges.clone(), generation: state.generation })
+        let ranges = Arc::new(Mutex::new(board.look().ranges.clone()));
+        journal.follow(&ranges);
+        Some(SyncData { file, ranges })
     }
 
     /// Notes that it is durable, as far as that still matters.
     pub(crate) fn end_sync(&self, board: &Board, synced: SyncData) -> io::Result<SyncMap> {
         let mut journal = self.journal.lock();
-        if !journal.locked || board.look().generation != synced.generation {
+        if !journal.locked {
             return Ok(SyncMap(None));
         }
-        journal.durable = synced.ranges;
+        journal.durable.extend(&synced.ranges.lock());
         journal.note(&self.paths, board)?;
         Ok(SyncMap(Some((open_map(&self.paths)?, self.paths.clone()))))
     }
@@ -121,7 +123,7 @@ impl Disk {
             None => 0,
         };
         if actual < len {
-            board.forget(actual..u64::MAX);
+            self.forget(board, actual..u64::MAX);
             return Err(StorageError::Truncated { expected: len, actual, committed: false });
         }
         Ok(())
@@ -192,7 +194,14 @@ impl Disk {
         Ok(())
     }
 
-    /// Gives the space of `range`, which the board has forgotten, back to the file system.
+    /// Forgets `range`, as [`Board::forget`] does: nor is it durable any more, whatever is written there next.
+    pub(crate) fn forget(&self, board: &Board, range: Range<u64>) -> bool {
+        let mut journal = self.journal.lock();
+        journal.forget(range.clone());
+        board.forget(range)
+    }
+
+    /// Gives the space of `range`, which is forgotten, back to the file system, but for what was written there since.
     pub(crate) fn discard(&self, board: &Board, range: Range<u64>) -> Result<(), StorageError> {
         let _exclusive = self.exclusive.lock();
         self.discard_inner(board, range).map_err(|e| self.error("discard", e))
@@ -201,7 +210,6 @@ impl Disk {
     fn discard_inner(&self, board: &Board, range: Range<u64>) -> io::Result<()> {
         let mut journal = self.journal.lock();
         let (true, Some(file)) = (journal.locked, self.file()) else { return Ok(()) };
-        journal.durable.remove(range.clone());
         if journal.has_map() {
             // Before the bytes go, the disk must have ceased to claim them.
             journal.note(&self.paths, board)?;
@@ -211,7 +219,7 @@ impl Disk {
         }
         let end = range.end.min(file.len()?);
         if range.start < end {
-            file.punch(range.start..end);
+            file.give_back(range.start..end, board);
         }
         Ok(())
     }

@@ -51,6 +51,60 @@ fn a_synchronisation_keeps_nobody_from_opening_the_resource_anew() {
     synced.run().unwrap();
 }
 
+/// What is discarded and written again while the disk is at work: the bytes that are there now were not synchronised.
+#[test]
+fn what_is_written_anew_during_a_synchronisation_is_not_durable_by_it() {
+    let place = Place::new();
+    let (disk, board) = (Disk::open(&place.path(), SETTINGS).unwrap().0, Board::new());
+    disk.acquire(&board).unwrap();
+    let write = |range: std::ops::Range<u64>, byte: u8| {
+        let writing = disk.write(range.start, &vec![byte; (range.end - range.start) as usize], None).unwrap();
+        assert!(board.announce(range.clone(), 0));
+        disk.wrote(&board, writing, range.end - range.start)
+    };
+    assert!(write(0..100, 1), "due");
+    let synced = disk.begin_sync(&board).unwrap();
+    synced.run().unwrap();
+    assert!(disk.forget(&board, 20..40));
+    disk.discard(&board, 20..40).unwrap();
+    write(20..40, 2);
+    disk.end_sync(&board, synced).unwrap().run().unwrap();
+    assert_eq!(durable(&place), RangeSet::from_iter([0..20, 40..100]));
+    disk.sync(&board).unwrap();
+    assert_eq!(durable(&place), RangeSet::from(0..100));
+    // What a file has lost by itself, too.
+    assert!(disk.forget(&board, 90..u64::MAX));
+    write(90..100, 2);
+    assert_eq!(durable(&place), RangeSet::from(0..90));
+}
+
+/// The space is given back on another thread: whoever writes there in the meantime keeps it.
+#[test]
+fn what_is_written_anew_before_its_space_is_given_back_stays() {
+    let place = Place::new();
+    let (disk, board) = (Disk::open(&place.path(), SETTINGS).unwrap().0, Board::new());
+    disk.acquire(&board).unwrap();
+    let bytes = vec![1; 64 << 10];
+    let write = |announced: bool| {
+        let writing = disk.write(0, &bytes, None).unwrap();
+        announced.then(|| assert!(board.announce(0..64 << 10, 0)));
+        writing
+    };
+    let end = |writing| disk.wrote(&board, writing, 64 << 10);
+    end(write(true));
+    assert!(disk.forget(&board, 0..64 << 10));
+    end(write(true));
+    disk.discard(&board, 0..64 << 10).unwrap();
+    assert_eq!(fs::read(place.part()).unwrap(), bytes);
+    // It is written, and not announced yet.
+    assert!(disk.forget(&board, 0..64 << 10));
+    let writing = write(false);
+    disk.discard(&board, 0..64 << 10).unwrap();
+    assert!(board.announce(0..64 << 10, 0));
+    end(writing);
+    assert_eq!(fs::read(place.part()).unwrap(), bytes);
+}
+
 /// A handle that cannot be read through any more, because the file was locked through another one (on Windows).
 #[test]
 fn a_read_that_fails_goes_on_with_the_file_that_was_opened_since() {

@@ -203,6 +203,10 @@ impl<R: Streaming> Source for FileSource<R> {
         self.shared().resource.available_at(offset)
     }
 
+    fn generation(&self) -> u64 {
+        self.shared().resource.generation()
+    }
+
     fn media_info(&self) -> MediaInfo {
         self.info.clone()
     }

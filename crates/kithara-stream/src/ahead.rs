@@ -7,6 +7,7 @@ use kithara_worker::{Fetch, TryRecv, WorkerError, WorkerHandle, spawn_async_on};
 use tokio::runtime::Handle;
 
 use crate::poll::poll_once;
+use crate::short::Short;
 use crate::sync_reader::source_error;
 use crate::{ByteChunk, BytePrefetchSource, CancelHandle, PrefetchCommand, PrefetchSettings, Source};
 
@@ -21,18 +22,14 @@ pub(crate) struct Ahead<S: Source> {
     runtime: Handle,
     settings: PrefetchSettings,
     task: Option<Task<S>>,
+    /// What the task brought.
     chunk: Option<ByteChunk>,
+    short: Short,
     /// Where the last read ended. Reading anywhere else is a seek.
     end: u64,
     /// What the source has was not at hand since the last seek.
     is_cold: bool,
 }
-
-/// Reads below this are served from a chunk in hand: reading from a file costs half a microsecond beside the copy.
-const SMALL_READ: usize = 16 * 1024;
-
-/// Bytes of such a chunk.
-const STORED_CHUNK: usize = 32 * 1024;
 
 /// The task that reads ahead.
 struct Task<S: Source> {
@@ -45,7 +42,16 @@ type Received<S> = Result<Option<Fetch<ByteChunk>>, WorkerError<<S as Source>::E
 
 impl<S: Source> Ahead<S> {
     pub(crate) fn new(source: Arc<S>, runtime: Handle, settings: PrefetchSettings) -> Self {
-        let mut ahead = Self { source, runtime, settings, task: None, chunk: None, end: 0, is_cold: false };
+        let mut ahead = Self {
+            source,
+            runtime,
+            settings,
+            task: None,
+            chunk: None,
+            short: Short::default(),
+            end: 0,
+            is_cold: false,
+        };
         if ahead.source.available_at(0) == 0 {
             // The reader will want it: the sooner it is on its way the better.
             ahead.task_at(0);
@@ -71,6 +77,9 @@ impl<S: Source> Ahead<S> {
                 return Ok(len);
             }
             self.chunk = None;
+            if let Some(len) = self.short.copy(&self.source, offset, buf) {
+                return Ok(len);
+            }
             if let Some(task) = &mut self.task {
                 self.chunk = task.take_ready(offset)?;
             }
@@ -96,22 +105,20 @@ impl<S: Source> Ahead<S> {
             return Ok(None);
         }
         let _context = self.runtime.enter();
-        let read = |buf: &mut [u8]| poll_once(self.source.read_at(offset, buf)).transpose();
-        if buf.len() >= SMALL_READ || available <= buf.len() as u64 {
-            let read = read(buf).map_err(source_error::<S>)?;
+        if !Short::pays(buf.len(), available) {
+            let read = poll_once(self.source.read_at(offset, buf)).transpose().map_err(source_error::<S>)?;
             self.is_cold = read.is_none() && available > 0;
             return Ok(read);
         }
-        let mut data = self.settings.pool.get_with(|buffer| buffer.resize(STORED_CHUNK, 0));
-        let Some(filled) = read(&mut data).map_err(source_error::<S>)? else {
+        let room = self.short.room(&self.source, offset);
+        let Some(filled) =
+            poll_once(self.source.read_at(offset, room)).transpose().map_err(source_error::<S>)?
+        else {
             self.is_cold = true;
             return Ok(None);
         };
-        let len = filled.min(buf.len());
-        buf[..len].copy_from_slice(&data[..len]);
-        data.truncate(filled);
-        self.chunk = Some(ByteChunk { offset, data });
-        Ok(Some(len))
+        self.short.filled(filled);
+        Ok(Some(self.short.first(buf)))
     }
 
     /// The task, whose next chunk begins at `offset`.

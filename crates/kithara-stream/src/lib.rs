@@ -6,6 +6,7 @@ mod park;
 mod poll;
 mod prefetch;
 mod reader;
+mod short;
 mod source;
 mod sync_reader;
 mod writer;

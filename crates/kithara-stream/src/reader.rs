@@ -67,6 +67,10 @@ impl<R: Streaming> Source for Reader<R> {
         self.resource.available_at(offset)
     }
 
+    fn generation(&self) -> u64 {
+        self.resource.generation()
+    }
+
     fn media_info(&self) -> MediaInfo {
         self.info.clone()
     }

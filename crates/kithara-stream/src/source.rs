@@ -44,6 +44,12 @@ pub trait Source: Send + Sync + 'static {
         0
     }
 
+    /// Another number once the bytes that were read before are void, because the source began anew: who keeps some looks
+    /// here before it uses them. Default: they never are.
+    fn generation(&self) -> u64 {
+        0
+    }
+
     /// What is known about the format without looking at the bytes.
     fn media_info(&self) -> MediaInfo;
 
@@ -86,6 +92,10 @@ impl<S: Source> Source for Arc<S> {
 
     fn available_at(&self, offset: u64) -> u64 {
         S::available_at(self, offset)
+    }
+
+    fn generation(&self) -> u64 {
+        S::generation(self)
     }
 
     fn media_info(&self) -> MediaInfo {

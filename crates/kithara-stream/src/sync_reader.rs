@@ -8,6 +8,7 @@ use kithara_bufpool::BytePool;
 use tokio::runtime::Handle;
 
 use crate::ahead::Ahead;
+use crate::short::Short;
 use crate::{CancelHandle, MediaInfo, PREFETCH_CHUNK_BYTES, PREFETCH_CHUNKS, Source};
 
 /// How a [`SyncReader`] reads ahead.
@@ -16,7 +17,8 @@ use crate::{CancelHandle, MediaInfo, PREFETCH_CHUNK_BYTES, PREFETCH_CHUNKS, Sour
 pub struct PrefetchSettings {
     /// Bytes per chunk. Default [`PREFETCH_CHUNK_BYTES`], 64 KiB.
     pub chunk_len: usize,
-    /// Chunks kept ahead of the reader. Default [`PREFETCH_CHUNKS`], 4. Memory: `chunk_len × (chunks + 2)` at most.
+    /// Chunks kept ahead of the reader. Default [`PREFETCH_CHUNKS`], 4. Memory: `chunk_len × (chunks + 2)` at most,
+    /// and 32 KiB for short reads.
     pub chunks: usize,
     /// Where the buffers come from and return to.
     pub pool: BytePool,
@@ -37,7 +39,10 @@ impl PrefetchSettings {
 ///   take their time (remote), so that they overlap with what the reader does between its reads. Bytes that the source
 ///   says it has ([`Source::available_at`]) are read as by `direct`, and the task rests;
 /// - [`direct`](Self::direct) reads on the calling thread, straight into the caller's buffer: for sources whose present
-///   bytes are at hand (a resource in memory or in the page cache). It costs no task, no buffer and no copy.
+///   bytes are at hand (a resource in memory or in the page cache). It costs no task and no copy.
+///
+/// Both serve reads below 16 KiB from one chunk of 32 KiB, which the first of them makes: a seek within it stays within
+/// it, and it is void with the source's [generation](Source::generation).
 ///
 /// A read gives what is there, at least one byte; `Ok(0)` only at the true end; never `WouldBlock`. A failure of the
 /// source is an [`io::Error`] that holds the source's typed error (`error.get_ref()`, then downcast); reading again
@@ -55,7 +60,7 @@ pub struct SyncReader<S: Source> {
 }
 
 enum Feed<S: Source> {
-    Direct { runtime: Option<Handle> },
+    Direct { runtime: Option<Handle>, short: Short },
     Prefetch(Ahead<S>),
 }
 
@@ -76,7 +81,7 @@ impl<S: Source> SyncReader<S> {
     /// A reader that reads `source` on the calling thread. Made inside a tokio runtime, its reads run in that runtime's
     /// context (as a source may need that reads a cold file with `spawn_blocking`).
     pub fn direct(source: S) -> Self {
-        let feed = Feed::Direct { runtime: Handle::try_current().ok() };
+        let feed = Feed::Direct { runtime: Handle::try_current().ok(), short: Short::default() };
         Self { source: Arc::new(source), feed, offset: 0, cancel: CancelHandle::default() }
     }
 
@@ -136,10 +141,8 @@ impl<S: Source> Read for SyncReader<S> {
             return Ok(0);
         }
         let read = match &mut self.feed {
-            Feed::Direct { runtime } => {
-                let _context = runtime.as_ref().map(Handle::enter);
-                let read = self.cancel.block_on(self.source.read_at(self.offset, buf))?;
-                read.map_err(source_error::<S>)?
+            Feed::Direct { runtime, short } => {
+                read_direct(&self.source, short, runtime.as_ref(), self.offset, buf, &self.cancel)?
             }
             Feed::Prefetch(ahead) => ahead.read(self.offset, buf, &self.cancel)?,
         };
@@ -162,6 +165,27 @@ impl<S: Source> Seek for SyncReader<S> {
     fn stream_position(&mut self) -> io::Result<u64> {
         Ok(self.offset)
     }
+}
+
+fn read_direct<S: Source>(
+    source: &S,
+    short: &mut Short,
+    runtime: Option<&Handle>,
+    offset: u64,
+    buf: &mut [u8],
+    cancel: &CancelHandle,
+) -> io::Result<usize> {
+    cancel.check()?;
+    if let Some(len) = short.copy(source, offset, buf) {
+        return Ok(len);
+    }
+    let _context = runtime.map(Handle::enter);
+    if !Short::pays(buf.len(), source.available_at(offset)) {
+        return cancel.block_on(source.read_at(offset, buf))?.map_err(source_error::<S>);
+    }
+    let filled = cancel.block_on(source.read_at(offset, short.room(source, offset)))?;
+    short.filled(filled.map_err(source_error::<S>)?);
+    Ok(short.first(buf))
 }
 
 pub(crate) fn source_error<S: Source>(error: S::Error) -> io::Error {

@@ -291,8 +291,9 @@ fn reads_and_seeks_among_bytes_that_arrive_in_any_order_are_true() {
     }
 }
 
-/// Counts its reads; has no byte from 4096 on until the end of time.
-struct Counting(Arc<AtomicU64>);
+/// Counts its reads; has no byte from 1 MiB on until the end of time.
+/// Whether it says what it has is the second part.
+struct Counting(Arc<AtomicU64>, bool);
 
 impl Source for Counting {
     type Error = StorageError;
@@ -310,6 +311,10 @@ impl Source for Counting {
         Ok(buf.len())
     }
 
+    fn available_at(&self, offset: u64) -> u64 {
+        if self.1 { (1u64 << 20).saturating_sub(offset) } else { 0 }
+    }
+
     fn len(&self) -> Option<u64> {
         None
     }
@@ -324,12 +329,76 @@ fn a_burst_of_seeks_costs_what_the_last_one_costs() {
     let runtime = runtime();
     let _context = runtime.enter();
     let reads = Arc::new(AtomicU64::new(0));
-    let mut reader = SyncReader::direct(Counting(Arc::clone(&reads)));
+    let mut reader = SyncReader::direct(Counting(Arc::clone(&reads), false));
     for offset in 0..1000 {
         reader.seek(SeekFrom::Start(offset)).unwrap();
     }
     reader.read_exact(&mut [0; 10]).unwrap();
     assert_eq!(reads.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn short_reads_are_served_from_one_chunk() {
+    let runtime = runtime();
+    let _context = runtime.enter();
+    for is_direct in [true, false] {
+        let reads = Arc::new(AtomicU64::new(0));
+        let source = Counting(Arc::clone(&reads), true);
+        let mut reader = if is_direct {
+            SyncReader::direct(source)
+        } else {
+            let pool = BytePool::new(PoolSettings::default());
+            SyncReader::prefetching(source, PrefetchSettings::new(pool)).unwrap()
+        };
+        let count = |reader: &mut SyncReader<Counting>, reading: &dyn Fn(&mut SyncReader<Counting>)| {
+            let before = reads.load(Ordering::SeqCst);
+            reading(reader);
+            reads.load(Ordering::SeqCst) - before
+        };
+        let all = |len: usize| {
+            move |reader: &mut SyncReader<Counting>| reader.read_exact(&mut vec![0; len]).unwrap()
+        };
+        for _ in 0..64 {
+            assert!(count(&mut reader, &all(1000)) <= 1);
+        }
+        reader.seek(SeekFrom::Start(0)).unwrap();
+        let in_steps = |reader: &mut SyncReader<Counting>| (0..128).for_each(|_| all(1024)(reader));
+        assert_eq!(count(&mut reader, &in_steps), 4, "128 KiB in chunks of 32");
+        let about = |reader: &mut SyncReader<Counting>| {
+            for offset in [100_000, 129_000, 98_304, 131_000] {
+                reader.seek(SeekFrom::Start(offset)).unwrap();
+                all(72)(reader);
+            }
+        };
+        assert_eq!(count(&mut reader, &about), 0, "seeks within the chunk");
+        assert_eq!(count(&mut reader, &all(16 * 1024)), 1, "a long read goes straight to the source");
+    }
+}
+
+#[test]
+fn what_is_in_hand_is_void_when_the_resource_begins_anew() {
+    let runtime = runtime();
+    let resource = StreamingResource::memory();
+    let _claim = resource.try_claim().unwrap();
+    for mut reader in both(&runtime, &resource) {
+        runtime.block_on(async {
+            resource.write_at(0, &truth(0..5000)).await.unwrap();
+            let mut buf = [0; 100];
+            reader.read_exact(&mut buf).unwrap();
+            assert!(buf == truth(0..100)[..]);
+            resource.write_at(5000, &truth(5000..6000)).await.unwrap();
+            reader.seek(SeekFrom::Start(4950)).unwrap();
+            reader.read_exact(&mut buf).unwrap();
+            assert!(buf == truth(4950..5050)[..], "what comes behind the chunk is seen");
+            reader.seek(SeekFrom::Start(100)).unwrap();
+            reader.read_exact(&mut buf).unwrap();
+            resource.reset().await.unwrap();
+            resource.write_at(0, &truth(7000..9000)).await.unwrap();
+            reader.read_exact(&mut buf).unwrap();
+            assert!(buf == truth(7200..7300)[..], "the new bytes");
+            resource.reset().await.unwrap();
+        });
+    }
 }
 
 #[test]
@@ -339,7 +408,7 @@ fn prefetching_is_bounded_and_starts_small() {
     let reads = Arc::new(AtomicU64::new(0));
     let pool = BytePool::new(PoolSettings::default());
     let mut reader =
-        SyncReader::prefetching(Counting(Arc::clone(&reads)), PrefetchSettings::new(pool)).unwrap();
+        SyncReader::prefetching(Counting(Arc::clone(&reads), false), PrefetchSettings::new(pool)).unwrap();
     let mut buf = vec![0; 1 << 20];
     assert_eq!(reader.read(&mut buf).unwrap(), 8 * 1024, "the first chunk is small");
     assert_eq!(reader.read(&mut buf).unwrap(), 16 * 1024);

@@ -198,13 +198,14 @@ impl NetError {
     }
 
     /// True if the same request may succeed a moment later: no connection, a break, a time limit, a body that broke
-    /// off, and the status codes 408, 425, 429, 500, 502, 503 and 504.
+    /// off, the status codes 408, 425, 429, 500, 502, 503 and 504, and a 416 whose own length denies it.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Connect { .. } | Self::Request { .. } | Self::Timeout { .. } | Self::Interrupted { .. } => {
                 true
             }
             Self::Status { status, .. } => matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502 | 503 | 504),
+            Self::RangeNotSatisfiable { start, total, .. } => total.is_some_and(|total| *start < total),
             _ => false,
         }
     }

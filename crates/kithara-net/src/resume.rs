@@ -269,6 +269,12 @@ impl<N: Net> ResumingBody<N> {
                 self.version.total = Some(total);
                 self.finish(true);
             }
+            // It said before that there are such bytes.
+            Err(NetError::RangeNotSatisfiable { total: None, .. })
+                if self.version.total.is_some_and(|known| self.offset < known) =>
+            {
+                self.interrupted();
+            }
             Err(error) => self.broke(error),
         }
     }

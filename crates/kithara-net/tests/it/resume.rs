@@ -181,6 +181,30 @@ async fn a_compressed_continuation_is_refused() {
 }
 
 #[tokio::test]
+async fn status_416_for_bytes_that_are_there_is_tried_again() {
+    for range in ["content-range: bytes */3000", "x: y"] {
+        for refusals in [2, 9] {
+            let data = entity(3000, 0);
+            let (whole, count) = (data.clone(), std::sync::atomic::AtomicUsize::new(0));
+            let (bytes, end, proven, server) =
+                continued(vec![cut(ok(&[TAG], &data), 1000), Act::Close], move |start| {
+                    match count.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+                        n if n < refusals => {
+                            vec![answer("416 Nope", &[range, "content-length: 0"], b"")]
+                        }
+                        _ => vec![part(&[TAG], &whole, start)],
+                    }
+                })
+                .await;
+            let kept = if refusals == 2 { 3000 } else { 1000 };
+            assert!(bytes == data[..kept]);
+            assert_eq!((end.is_ok(), proven), (refusals == 2, refusals == 2), "{range}: {end:?}");
+            assert!(server.seen().len() <= 5, "bounded");
+        }
+    }
+}
+
+#[tokio::test]
 async fn status_416_at_the_exact_end_is_the_end() {
     // The length is unknown; the connection breaks behind the last byte.
     let data = entity(5000, 0);

@@ -22,6 +22,9 @@ pub(crate) struct Entity {
     /// Length of the whole file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) total: Option<u64>,
+    /// A length that the server insisted on, though it had declared a larger one, and nothing strong names the version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) insisted: Option<u64>,
     /// MIME type.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content_type: Option<String>,
@@ -44,6 +47,7 @@ impl Entity {
             etag: etag.and_then(|value| value.to_str().ok().map(str::to_owned)).filter(|text| fits(text)),
             last_modified: last_modified.filter(|text| fits(text)),
             total: head.total_len,
+            insisted: None,
             content_type: head.content_type.clone().filter(|text| fits(text)),
             confirmed: now(),
             lifetime: lifetime(head),
@@ -58,6 +62,24 @@ impl Entity {
     /// Whether bytes of this version can be told from bytes of another one by the answer to a later request.
     pub(crate) fn can_be_continued(&self) -> bool {
         self.validator().is_some_and(|validator| validator.is_strong())
+    }
+
+    /// The server insists on `total`, less than it had declared.
+    pub(crate) fn shorten(&mut self, total: u64) {
+        self.total = Some(total);
+        self.insisted = (!self.can_be_continued()).then_some(total);
+    }
+
+    /// Whether a file may be kept as complete that is as long as this says.
+    pub(crate) fn end_is_proven(&self) -> bool {
+        self.insisted.is_none() || self.insisted != self.total
+    }
+
+    /// Takes over what the server insisted on when it sent `earlier`, if that has the same name, or none as well.
+    pub(crate) fn recall(&mut self, earlier: Option<&Self>) {
+        let name = |entity: &Self| (entity.etag.clone(), entity.last_modified.clone());
+        let same = earlier.filter(|earlier| name(earlier) == name(self));
+        self.insisted = same.and_then(|earlier| earlier.insisted);
     }
 
     /// Whether a response carries the same version.

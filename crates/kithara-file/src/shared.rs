@@ -168,6 +168,7 @@ impl<R: Streaming> Shared<R> {
         let mut state = self.state.lock();
         if state.end.is_none() {
             state.end = entity.total;
+            state.end_is_unproven = !entity.end_is_proven();
         }
         state.entity = entity;
     }

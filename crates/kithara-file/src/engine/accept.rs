@@ -70,6 +70,11 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     /// An answer says that the file is `total` bytes long, which is not what was known. Who insists is believed (it was the
     /// length known before that was wrong); until then it is an error that passes, after a pause.
     fn weigh(&mut self, total: u64) -> Result<(), Trouble> {
+        if self.shared.entity().insisted == Some(total) {
+            // When the file was played before, it did.
+            self.other_len = None;
+            return Ok(());
+        }
         let before = self.other_len.filter(|other| other.total == total).map_or(0, |other| other.times);
         self.other_len = Some(OtherLen { total, times: before + 1 });
         if before + 1 < INSISTED {
@@ -93,14 +98,9 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         tracing::debug!(total, url = %self.shared.url, "the file is shorter than the server said first");
         self.disconnect();
         let mut entity = self.shared.entity();
-        entity.total = Some(total);
-        let proven = entity.can_be_continued();
-        if proven {
-            self.learn(entity);
-        } else {
-            self.shared.set_entity(entity);
-        }
-        self.shared.set_end(total, proven);
+        entity.shorten(total);
+        self.shared.set_end(total, entity.end_is_proven());
+        self.learn(entity);
         self.shared.set_ready();
     }
 
@@ -124,6 +124,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         } else {
             self.forget();
             entity = Entity::of(head);
+            entity.recall(self.earlier.as_ref());
         }
         self.learn(entity);
         Ok(())
@@ -197,6 +198,8 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 self.sequential = true;
                 Err(self.passing("no bytes where the file goes on"))
             }
+            // No bytes where it said that there are some. (If it still says so, the error itself says to try again.)
+            (None, Some(end)) if start < end => Err(Trouble { permanent: false, ..error.into() }),
             _ => Err(error.into()),
         }
     }

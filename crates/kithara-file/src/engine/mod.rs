@@ -65,6 +65,8 @@ pub(crate) struct Engine<N: Net, R: Streaming, T> {
     sequential: bool,
     /// What answers say of the length of the version that is stored, against what is known.
     other_len: Option<OtherLen>,
+    /// What was known of bytes that could not be continued, and were dropped.
+    earlier: Option<Entity>,
     /// The entity was compared with the server's by this engine, or is of it.
     checked: bool,
     /// Failures since bytes arrived last.
@@ -113,6 +115,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             paused: false,
             sequential: false,
             other_len: None,
+            earlier: None,
             checked: false,
             tries: 0,
             heard: None,
@@ -158,13 +161,14 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         if matches!(resource.status(), ResourceStatus::Committed { .. }) {
             return Ok(());
         }
-        match resource.tag().and_then(|note| Entity::from_bytes(&note)).filter(Entity::can_be_continued) {
-            Some(entity) => {
+        match resource.tag().and_then(|note| Entity::from_bytes(&note)) {
+            Some(entity) if entity.can_be_continued() => {
                 self.shared.set_entity(entity);
                 self.shared.emit(&FileEvent::Continued { stored: resource.available().covered() });
             }
-            None => {
+            earlier => {
                 resource.reset().await?;
+                self.earlier = earlier;
                 self.forget();
             }
         }

@@ -124,6 +124,10 @@ impl Count {
     pub(crate) fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::SeqCst)
     }
+
+    pub(crate) fn peek(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
 }
 
 /// A net whose bodies take a millisecond for each chunk.

@@ -164,6 +164,83 @@ async fn a_file_ends_where_the_server_insists_that_it_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_length_that_was_insisted_on_is_believed_at_once_when_it_is_played_again() {
+    for etag in [Some("W/\"v1\""), None] {
+        let bed = one_byte_too_many(entity(1, MB), etag);
+        for play in 0..4 {
+            let before = bed.starts().len();
+            let source = bed.open().await;
+            let mut events = source.events();
+            if play == 2 {
+                // Given up before its end, and remembered all the same.
+                check(&source, 0, 100 * KB).await;
+                continue;
+            }
+            check(&source, 0, MB).await;
+            assert!(read(&source, MB, 10).await.unwrap().is_empty(), "{etag:?}");
+            let refusals = if play == 0 { 3 } else { 1 };
+            assert_eq!(bed.starts().len() - before, 1 + refusals, "{etag:?}, {play}: {:?}", bed.starts());
+            settle().await;
+            let events = drain(&mut events);
+            let paused =
+                |event: &&FileEvent| matches!(event, FileEvent::Retry { pause, .. } if !pause.is_zero());
+            assert_eq!(events.iter().filter(paused).count(), refusals - 1, "{etag:?}, {play}");
+            let complete = |event: &FileEvent| matches!(event, FileEvent::Complete { .. });
+            assert!(!events.iter().any(complete), "nothing strong says that it is whole");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_mends_its_length_is_believed_too() {
+    let (short, long) = (entity(1, MB - 1), entity(1, MB));
+    let broken = Count::default();
+    let is_broken = broken.clone();
+    let bed = Bed::new(move |request| {
+        let body = if is_broken.peek() == 0 { &short } else { &long };
+        let answer = paced(MockAnswer::serve(body, Some("W/\"v1\""), request));
+        if request.range.is_some() {
+            answer
+        } else {
+            answer.with_header(header::CONTENT_LENGTH, &MB.to_string())
+        }
+    });
+    let source = bed.open().await;
+    assert_eq!(read(&source, 0, 2 * MB).await.unwrap().len() as u64, MB - 1);
+    drop(source);
+    broken.next();
+    let source = bed.open().await;
+    check(&source, 0, MB).await;
+    assert!(read(&source, MB, 10).await.unwrap().is_empty());
+    settle().await;
+    assert_eq!(bed.open().await.len(), Some(MB));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_bytes_that_are_there_is_tried_again() {
+    for total in [Some(MB), None] {
+        let (body, count) = (entity(1, MB), Count::default());
+        let bed = Bed::new(move |request| match (count.next(), total) {
+            (0, _) => serve(&body, request).cut(300_000, MockStep::Break),
+            (1 | 2 | 5..=8, Some(total)) => {
+                MockAnswer::status(416).with_header(header::CONTENT_RANGE, &format!("bytes */{total}"))
+            }
+            (1 | 2 | 5..=8, None) => MockAnswer::status(416),
+            (3, _) => serve(&body, request).cut(100_000, MockStep::Break),
+            (4, _) => serve(&body, request).cut(1000, MockStep::Break),
+            _ => serve(&body, request),
+        });
+        let source = bed.open().await;
+        check(&source, 0, 390_000).await;
+        assert_eq!(bed.starts()[..4], [0, 300_000, 300_000, 300_000]);
+        let error = read(&source, 390_000, MB).await.unwrap_err();
+        assert!(matches!(error, FileError::Net(NetError::RangeNotSatisfiable { .. })), "{error:?}");
+        assert!(bed.starts().len() <= 9, "bounded: {:?}", bed.starts());
+        check(&source, 0, MB).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_shorter_length_found_near_the_end_drops_nothing() {
     let bed = one_byte_too_many(entity(1, MB), Some("\"v1\""));
     let source = bed.open().await;

@@ -16,10 +16,10 @@ mod support;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = support::Arguments::parse();
+    let arguments = support::Arguments::parse()?;
     let mut origin = None;
-    let url: Url = match &arguments.source {
-        Some(url) => url.parse()?,
+    let url: Url = match arguments.source {
+        Some(url) => url,
         None => origin.insert(Origin::start().await?).url("/file/vbr.mp3").parse()?,
     };
 

@@ -30,8 +30,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let arguments = Arguments::parse()?;
     let mut origin = None;
-    let url: Url = match &arguments.source {
-        Some(url) => url.parse()?,
+    let url: Url = match arguments.source {
+        Some(url) => url,
         None => origin.insert(Origin::start().await?).url("/hls/aac4/master.m3u8").parse()?,
     };
     let folder = tempfile::tempdir()?;
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// `[URL] [--duration SECONDS] [--speed FACTOR]`.
 struct Arguments {
-    source: Option<String>,
+    source: Option<Url>,
     duration: Duration,
     speed: f64,
 }
@@ -69,14 +69,19 @@ struct Arguments {
 impl Arguments {
     fn parse() -> Result<Self, Box<dyn Error>> {
         let mut parsed = Self { source: None, duration: Duration::MAX, speed: 1.0 };
-        let mut arguments = std::env::args().skip(1);
+        let mut arguments = std::env::args_os().skip(1);
         while let Some(argument) = arguments.next() {
-            let mut number =
-                || arguments.next().ok_or("a number is missing")?.parse().map_err(Box::<dyn Error>::from);
-            match argument.as_str() {
-                "--duration" => parsed.duration = Duration::try_from_secs_f64(number()?)?,
-                "--speed" => parsed.speed = f64::max(number()?, 0.01),
-                _ => parsed.source = Some(argument),
+            let mut number = || -> Result<f64, Box<dyn Error>> {
+                let number = arguments.next().ok_or("a number is missing")?;
+                Ok(number.to_str().ok_or("no number")?.parse()?)
+            };
+            match argument.to_str() {
+                Some("--duration") => parsed.duration = Duration::try_from_secs_f64(number()?)?,
+                Some("--speed") => parsed.speed = number()?.clamp(0.01, 1000.0),
+                Some(url) if parsed.source.is_none() && !url.starts_with('-') => {
+                    parsed.source = Some(url.parse().map_err(|error| format!("this is no URL: {error}"))?);
+                }
+                _ => return Err("usage: [URL] [--duration SECONDS] [--speed FACTOR]".into()),
             }
         }
         Ok(parsed)

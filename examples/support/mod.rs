@@ -1,30 +1,35 @@
 //! What the examples share: arguments, a WAV file, a progress bar.
 #![allow(unreachable_pub)]
 
+use std::error::Error;
 use std::io::{BufWriter, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kithara::decode::PcmChunk;
+use kithara::net::Url;
 
 /// `[URL] [--wav FILE]`.
 pub struct Arguments {
-    pub source: Option<String>,
+    pub source: Option<Url>,
     pub wav: Option<PathBuf>,
 }
 
 impl Arguments {
-    pub fn parse() -> Self {
+    pub fn parse() -> Result<Self, Box<dyn Error>> {
         let mut parsed = Self { source: None, wav: None };
-        let mut arguments = std::env::args().skip(1);
+        let mut arguments = std::env::args_os().skip(1);
         while let Some(argument) = arguments.next() {
-            match argument.as_str() {
-                "--wav" => parsed.wav = arguments.next().map(PathBuf::from),
-                _ => parsed.source = Some(argument),
+            match argument.to_str() {
+                Some("--wav") => parsed.wav = Some(arguments.next().ok_or("--wav needs a file")?.into()),
+                Some(url) if parsed.source.is_none() && !url.starts_with('-') => {
+                    parsed.source = Some(url.parse().map_err(|error| format!("this is no URL: {error}"))?);
+                }
+                _ => return Err("usage: [URL] [--wav FILE]".into()),
             }
         }
-        parsed
+        Ok(parsed)
     }
 }
 

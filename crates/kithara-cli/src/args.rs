@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub(crate) enum Variant {
 #[derive(Debug, Args)]
 pub(crate) struct DecodeArgs {
     /// An http(s) URL of a file or of an HLS playlist, a local file, or `demo` for the bundled presentation.
-    pub(crate) source: String,
+    pub(crate) source: OsString,
 
     /// Where the PCM goes: a file, or `-` for standard output. Without it the PCM is decoded and dropped.
     #[arg(short, long, value_name = "FILE|-")]

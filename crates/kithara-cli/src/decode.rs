@@ -1,13 +1,15 @@
 //! `kithara decode`.
 
 use std::error::Error;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use kithara::decode::PcmChunk;
 use kithara_testkit::process;
+use tokio::sync::oneshot::Receiver;
+use tokio::task::coop::consume_budget;
 
 use crate::args::DecodeArgs;
 use crate::output::Output;
@@ -20,14 +22,33 @@ type Failure = Box<dyn Error + Send + Sync>;
 /// PCM that is decoded at each target of `--seek`.
 const SEEK_SPAN: Duration = Duration::from_secs(1);
 
-/// Runs the command.
+/// How a run ended that did not fail.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// All that was asked for was decoded and written.
+    Whole,
+    /// Somebody ended it; the exit status that this has.
+    Interrupted(u8),
+}
+
+/// Runs the command, until `interrupt` names the exit status of a signal.
 ///
 /// `folder` is where the cache goes if no other folder was asked for; without one it is kept in memory.
-pub(crate) async fn run(args: &DecodeArgs, folder: Option<&Path>) -> Result<(), Failure> {
+pub(crate) async fn run(
+    args: &DecodeArgs,
+    folder: Option<&Path>,
+    interrupt: Receiver<u8>,
+) -> Result<Ended, Failure> {
     let mut output = Output::open(args.output.as_deref(), args.format)
         .map_err(|error| context("cannot write the output", error))?;
     let session = Session::prepare(args, folder).await?;
-    let ended = Box::pin(session_run(&session, args, &mut output)).await;
+    let ended = tokio::select! {
+        ended = Box::pin(session_run(&session, args, &mut output)) => ended.map(|()| Ended::Whole),
+        Ok(status) = interrupt => Ok(Ended::Interrupted(status)),
+    };
+    if !matches!(ended, Ok(Ended::Whole)) {
+        output.cut_short();
+    }
     session.close().await;
     ended
 }
@@ -59,11 +80,13 @@ async fn session_run(session: &Session, args: &DecodeArgs, output: &mut Output) 
 
     if args.json {
         let line = serde_json::to_string(&run.report(session))?;
-        if args.writes_stdout() {
-            eprintln!("{line}");
+        let written = if args.writes_stdout() {
+            writeln!(std::io::stderr(), "{line}")
         } else {
-            write_line(&line)?;
-        }
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{line}").and_then(|()| out.flush())
+        };
+        written.map_err(|error| context("cannot write the report", error))?;
     }
     Ok(())
 }
@@ -112,6 +135,8 @@ impl Run {
         let mut left = limit;
         while left > 0 {
             let Some(chunk) = self.stream.next_chunk().await? else { break };
+            // What comes from the cache never waits: an interrupt must get its turn all the same.
+            consume_budget().await;
             let skipped = self.skip.min(chunk.frames() as u64);
             self.skip -= skipped;
             let frames = left.min(chunk.frames() as u64 - skipped);
@@ -174,13 +199,6 @@ fn progress(args: &DecodeArgs, stream: &AudioStream) -> ProgressBar {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
-}
-
-fn write_line(line: &str) -> std::io::Result<()> {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}")?;
-    out.flush()
 }
 
 /// An error with what was being done.

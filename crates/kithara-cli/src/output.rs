@@ -77,6 +77,13 @@ impl Output {
         }
     }
 
+    /// Completes what was written so far, as far as that is still possible: the run has ended too early.
+    pub(crate) fn cut_short(&mut self) {
+        if let Some((sample_rate, channels)) = self.spec {
+            let _ = self.finish(sample_rate, channels);
+        }
+    }
+
     fn begin(&mut self, sample_rate: u32, channels: u16) -> io::Result<()> {
         if self.spec.is_some() {
             return Ok(());

@@ -1,6 +1,7 @@
 //! One stream, whatever it is: an HLS presentation, a file over HTTP, a file on disk.
 
 use std::error::Error;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +11,14 @@ use kithara::decode::{AudioSpec, DecodeError, PcmChunk};
 use kithara::file::{File, FileError, FileOptions, FileStream};
 use kithara::hls::playlist::{PlaylistError, PlaylistErrorKind};
 use kithara::hls::{Hls, HlsError, HlsEvent, HlsOptions, HlsStream, VariantMode};
-use kithara::net::{DefaultNet, NetSettings, TransferStats, Url};
+use kithara::net::{DefaultNet, NetSettings, RedactedUrl, TransferStats, Url};
 use kithara_testkit::Origin;
 use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::args::{DecodeArgs, Variant};
+use crate::decode::context;
 use crate::report::{ReportSwitch, ReportVariant};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -46,21 +48,7 @@ impl Session {
     /// Finds out what is to be opened, and makes the network and the store (in `folder` where no other was asked for).
     pub(crate) async fn prepare(args: &DecodeArgs, folder: Option<&Path>) -> Result<Self, Failure> {
         let mut origin = None;
-        let source = match Url::parse(&args.source) {
-            _ if args.source == "demo" => Source::Hls(serve(&mut origin, None, DEMO).await?),
-            Ok(url) if matches!(url.scheme(), "http" | "https") && is_playlist(url.path()) => {
-                Source::Hls(url)
-            }
-            Ok(url) if matches!(url.scheme(), "http" | "https") => Source::Unknown(url),
-            Ok(url) if url.scheme() == "file" => {
-                let path = url.to_file_path().map_err(|()| format!("{url} is no path of this machine"))?;
-                local(path, &mut origin).await?
-            }
-            Ok(url) if !Path::new(&args.source).exists() => {
-                return Err(format!("cannot open {} URLs", url.scheme()).into());
-            }
-            _ => local(PathBuf::from(&args.source), &mut origin).await?,
-        };
+        let source = find(&args.source, &mut origin).await?;
         let transfers = Arc::new(TransferStats::new());
         let assets = store(args, folder);
         let net = network(args, Arc::clone(&transfers));
@@ -148,40 +136,65 @@ fn store(args: &DecodeArgs, temporary: Option<&Path>) -> AssetStore {
     let Some(folder) = args.cache.as_deref().or(temporary) else { return AssetStore::memory(settings) };
     let (assets, trouble) = AssetStore::disk_or_memory(folder, settings);
     if let Some(error) = trouble {
-        eprintln!("warning: playing without a cache: {}", crate::one_line(&error));
+        crate::complain("warning: playing without a cache", &error);
     }
     assets
 }
 
+/// What a command line names.
+async fn find(source: &OsStr, origin: &mut Option<Origin>) -> Result<Source, Failure> {
+    let path = Path::new(source);
+    // A path need not be text; a URL is.
+    let Some(text) = source.to_str() else { return local(path.to_owned(), origin).await };
+    if text == "demo" {
+        return Ok(Source::Hls(Url::parse(&started(origin).await?.url(DEMO))?));
+    }
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && is_playlist(url.path()) => {
+            Ok(Source::Hls(url))
+        }
+        Ok(url) if matches!(url.scheme(), "http" | "https") => Ok(Source::Unknown(url)),
+        Ok(url) if url.scheme() == "file" => {
+            let path = url
+                .to_file_path()
+                .map_err(|()| format!("{} is no path of this machine", RedactedUrl(&url)))?;
+            local(path, origin).await
+        }
+        Ok(url) if !path.exists() => Err(format!("cannot open {} URLs", url.scheme()).into()),
+        // It is not repeated: where its password stands cannot be told.
+        Err(error) if text.contains("://") && !path.exists() => Err(context("this is no URL", error)),
+        _ => local(path.to_owned(), origin).await,
+    }
+}
+
 /// A file on disk; a playlist is served from its folder, so that it finds what it names.
 async fn local(path: PathBuf, origin: &mut Option<Origin>) -> Result<Source, Failure> {
-    let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_playlist(name)) else {
+    let Some(name) = path.file_name().filter(|name| is_playlist(&name.to_string_lossy())) else {
         return Ok(Source::Path(path));
     };
     if !path.is_file() {
         return Ok(Source::Path(path));
     }
+    let name = name.to_str().ok_or("the file name of a playlist has to be UTF-8")?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let target = format!("/{name}");
-    Ok(Source::Hls(serve(origin, Some(folder), &target).await?))
+    let served = started(origin).await?;
+    served.serve_folder("", folder);
+    let mut url = Url::parse(&served.url("/"))?;
+    // Escapes what means something in a URL.
+    url.path_segments_mut().map_err(|()| "no such path")?.pop_if_empty().push(name);
+    Ok(Source::Hls(url))
 }
 
-async fn serve(origin: &mut Option<Origin>, folder: Option<&Path>, path: &str) -> Result<Url, Failure> {
-    let started = Origin::start().await?;
-    if let Some(folder) = folder {
-        started.serve_folder("", folder);
-    }
-    let url = Url::parse(&started.url(path))?;
-    *origin = Some(started);
-    Ok(url)
+async fn started(origin: &mut Option<Origin>) -> Result<&Origin, Failure> {
+    Ok(origin.insert(Origin::start().await?))
 }
 
-/// Whether it is something else altogether, not a playlist with a fault.
 /// Whether it was known for media.
 fn names_media(error: &DecodeError) -> bool {
     matches!(error, DecodeError::Unsupported(_) | DecodeError::NoAudioFound { .. })
 }
 
+/// Whether it is something else altogether, not a playlist with a fault.
 fn is_no_playlist(error: &PlaylistError) -> bool {
     matches!(error.kind, PlaylistErrorKind::NotAPlaylist { .. })
 }

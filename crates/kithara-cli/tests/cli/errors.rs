@@ -137,4 +137,21 @@ fn files_that_are_not_there_or_no_media() {
     fails(&path("text.mp3"), &[]);
     fails("ftp://example.org/x.mp3?token=secret", &["ftp"]);
     fails("rtsp://user:secret@example.org/x.mp3", &["rtsp"]);
+    fails("http://user:secret@[::1/x.mp3?token=secret", &["no url", "ipv6"]);
+    fails("file://host/x.mp3?token=secret", &["file://host/x.mp3"]);
+}
+
+/// A daemon's log may be on a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn nobody_hears_what_it_says() {
+    let full = || std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = |tool: crate::tool::Tool| tool.stderr(full()).spawn().wait().unwrap().code();
+    assert_eq!(status(decode("/none.mp3")), Some(1));
+    let folder = tempfile::NamedTempFile::new().unwrap();
+    let playing = || {
+        decode("demo").with("--duration 1 --cache").args(folder.path()).stdout(std::process::Stdio::null())
+    };
+    assert_eq!(status(playing()), Some(0), "a warning that nobody hears is no failure");
+    assert_eq!(status(playing().with("--json --output -")), Some(1), "the report was asked for");
 }

@@ -3,6 +3,7 @@
 
 mod cache;
 mod errors;
+mod interrupt;
 mod network;
 mod output;
 mod places;

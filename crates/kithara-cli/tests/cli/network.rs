@@ -86,3 +86,24 @@ fn playlists_on_disk() {
     let bare = decode("index.m3u8").folder(folder.path().join("64k")).report();
     assert_eq!(bare["frames"], fixture("aac4/64k").frames);
 }
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_no_urls_and_no_text() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in media::folder("hls/ts-aac").files() {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let list = folder.path().join("a#b? 100%41 ü.m3u8");
+    std::fs::rename(folder.path().join("index.m3u8"), &list).unwrap();
+    assert_eq!(decode(&list).report()["frames"], fixture("ts-aac").frames);
+
+    let odd = |bytes| folder.path().join(OsStr::from_bytes(bytes));
+    std::fs::write(odd(b"\xff.mp3"), media::file("file/cbr.mp3").unwrap()).unwrap();
+    assert_eq!(decode(odd(b"\xff.mp3")).report()["frames"], fixture("cbr.mp3").frames);
+    std::fs::copy(&list, odd(b"\xff.m3u8")).unwrap();
+    assert!(decode(odd(b"\xff.m3u8")).run().error().contains("UTF-8"));
+}

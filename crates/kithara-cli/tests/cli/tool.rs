@@ -11,7 +11,7 @@ use kithara_testkit::media::{self, Fixture};
 use serde_json::Value;
 
 /// No run of these tests takes longer than some seconds; what does has hung.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What a run left behind.
 #[derive(Debug)]
@@ -61,6 +61,16 @@ impl Tool {
 
     pub(crate) fn folder(mut self, folder: impl AsRef<std::path::Path>) -> Self {
         self.0.current_dir(folder);
+        self
+    }
+
+    pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.0.stdout(to);
+        self
+    }
+
+    pub(crate) fn stderr(mut self, to: impl Into<Stdio>) -> Self {
+        self.0.stderr(to);
         self
     }
 

@@ -57,6 +57,8 @@ fn files() -> &'static Vec<Vec<u8>> {
             &include_bytes!("media/vorbis.mka")[..],
             include_bytes!("media/mp3.mka"),
             include_bytes!("media/chain.ogg"),
+            include_bytes!("media/raw/s24be.au"),
+            include_bytes!("media/raw/s16le.w64"),
         ];
         let others = others.into_iter().map(<[u8]>::to_vec);
         let all = files.chain(streams).chain(others);

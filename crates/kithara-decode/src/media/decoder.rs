@@ -13,7 +13,7 @@ use super::format::{self, Format};
 use super::framed::FramedFile;
 use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
-use super::{caf, flac, mp4, ogg, ts, wav};
+use super::{au, caf, flac, mp4, ogg, ts, wav};
 use crate::codec::{CodecDecoder, Debt, PacketError, left_before, preroll_of};
 use crate::output::Output;
 use crate::resample::{rescale, rescale_signed};
@@ -322,6 +322,7 @@ fn open_backend(
         Format::Ogg => ogg::open(window),
         Format::MpegTs => ts::open(window, tags, options.probe_budget),
         Format::Caf => caf::open(window),
+        Format::Au => au::open(window),
         Format::Aiff | Format::Matroska => {
             let tail = window.offset();
             let (file, track) = SymphoniaFile::open(format, window, Vec::new(), tail, false)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct MediaDetails {
-    /// Container: "mp4", "mp3", "adts", "flac", "ogg", "wav", "aiff", "caf", "matroska", "mpegts".
+    /// Container: "mp4", "mp3", "adts", "flac", "ogg", "wav", "w64", "au", "aiff", "caf", "matroska", "mpegts".
     pub container: &'static str,
     /// Codec: "aac", "mp3", "flac", "alac", "vorbis", "opus", "pcm", …
     pub codec: &'static str,

@@ -8,6 +8,7 @@ use super::details::Tags;
 use super::framed::confirm;
 use super::header::{Header, Kind};
 use super::source::Window;
+use super::wav;
 use crate::DecodeError;
 use crate::demux::{PACKET_LAYOUTS, SYNC, id3};
 
@@ -30,6 +31,7 @@ pub(super) enum Format {
     Wav,
     Aiff,
     Caf,
+    Au,
     Matroska,
     MpegTs,
 }
@@ -88,6 +90,7 @@ fn skip_tags(window: &mut Window, tags: &mut Tags) -> io::Result<()> {
 
 fn at_start(window: &mut Window, hint: &MediaInfo) -> io::Result<Option<Format>> {
     let head = window.peek(16)?;
+    let head = &head[..head.len().min(16)];
     let word = |at: usize| head.get(at..at + 4).unwrap_or_default();
     let format = match (word(0), word(4), word(8)) {
         (b"fLaC", ..) => Some(Format::Flac),
@@ -95,6 +98,8 @@ fn at_start(window: &mut Window, hint: &MediaInfo) -> io::Result<Option<Format>>
         (b"RIFF" | b"RF64" | b"BW64", _, b"WAVE") => Some(Format::Wav),
         (b"FORM", _, b"AIFF" | b"AIFC") => Some(Format::Aiff),
         (b"caff", ..) => Some(Format::Caf),
+        (b".snd", ..) => Some(Format::Au),
+        _ if head == wav::RIFF_GUID => Some(Format::Wav),
         ([0x1A, 0x45, 0xDF, 0xA3], ..) => Some(Format::Matroska),
         (_, b"ftyp" | b"moov" | b"styp" | b"wide" | b"pnot", _) => Some(Format::Mp4),
         (_, b"mdat" | b"free" | b"skip", _) if !word(0).starts_with(&[0xFF]) => Some(Format::Mp4),

@@ -1,5 +1,6 @@
 //! Progressive media (`Read + Seek`) to PCM.
 
+mod au;
 mod backend;
 mod caf;
 mod decoder;
@@ -10,6 +11,7 @@ mod framed;
 mod header;
 mod mp4;
 mod ogg;
+mod pcm;
 mod source;
 mod symphonia_file;
 mod ts;

@@ -1,5 +1,7 @@
-//! WAV: its chunks are read here, so that RF64, odd sizes and large tags are no matter, and so that frames of MPEG audio or
-//! ADTS in it are cut as those of a bare file are.
+//! WAV: its chunks are read here, so that RF64, W64, odd sizes and large tags are no matter, and so that frames of MPEG audio
+//! or ADTS in it are cut as those of a bare file are.
+
+use symphonia::core::codecs::audio::well_known as id;
 
 use super::backend::Opened;
 use super::decoder::opened_by_symphonia;
@@ -7,6 +9,7 @@ use super::details::Tags;
 use super::format::Format;
 use super::framed::{FramedFile, confirm};
 use super::header::Kind;
+use super::pcm::{self, Layout};
 use super::source::Window;
 use super::symphonia_file::SymphoniaFile;
 use crate::DecodeError;
@@ -18,34 +21,64 @@ const MAX_CHUNKS: usize = 4096;
 /// Longest chunk that is read through rather than skipped by a seek.
 const READ_THROUGH: u64 = 64 * 1024;
 
+/// What a W64 file begins with.
+pub(super) const RIFF_GUID: [u8; 16] = *b"riff\x2E\x91\xCF\x11\xA5\xD6\x28\xDB\x04\xC1\0\0";
+/// How the names of its chunks go on, behind four letters.
+const GUID_TAIL: [u8; 12] = *b"\xF3\xAC\xD3\x11\x8C\xD1\0\xC0\x4F\x8E\xDB\x8A";
+
 /// Bytes in front of the first frame that are passed over.
 const MAX_LEAD: u64 = 64 * 1024;
 
 /// Opens the WAV file that begins at the window's position.
 pub(super) fn open(mut window: Window, may_estimate: bool) -> Result<Opened, DecodeError> {
+    let container = if window.peek(16)?.starts_with(&RIFF_GUID) { "w64" } else { "wav" };
     let chunks = read_chunks(&mut window)?;
     let tail = window.offset();
     if let Some(kind) = framed_kind(&chunks.format) {
         if let Some(len) = chunks.data_len {
             window.end_at(tail.saturating_add(len));
         }
-        return open_framed(window, kind, may_estimate);
+        return open_framed(container, window, kind, may_estimate);
     }
-    let block = u64::from(block_align(&chunks.format).max(1));
+    if let Some(layout) = pcm_layout(&chunks.format) {
+        if let Some(len) = chunks.data_len {
+            window.end_at(tail.saturating_add(len));
+        }
+        return pcm::open(container, window, &layout);
+    }
     let head = rebuild(&chunks);
-    let window_len = window.byte_len();
-    let (file, mut track) = SymphoniaFile::open(Format::Wav, window, head, tail, false)?;
-    let is_pcm = crate::codec::codec_name(track.params.codec) == "pcm";
-    // The chunk may claim more than the file has.
-    let left = window_len.map(|len| len.saturating_sub(tail));
-    let data_len = chunks.data_len.map(|len| left.map_or(len, |left| len.min(left)));
-    let frames = data_len.map(|len| len / block);
-    if is_pcm {
-        track.frames = frames;
-    }
-    let mut opened = opened_by_symphonia("wav", file, track)?;
-    opened.stream.end = frames.filter(|_| is_pcm);
-    Ok(opened)
+    let (file, track) = SymphoniaFile::open(Format::Wav, window, head, tail, false)?;
+    opened_by_symphonia(container, file, track)
+}
+
+/// How samples are written that are neither compressed nor cut into blocks.
+fn pcm_layout(format: &[u8]) -> Option<Layout> {
+    let word = |at: usize| {
+        let bytes = format.get(at..)?.first_chunk::<2>()?;
+        Some(u16::from_le_bytes(*bytes))
+    };
+    let (channels, block, bits) = (word(2)?, word(12)?, word(14)?);
+    let tag = match word(0)? {
+        0xFFFE => word(24)?,
+        tag => tag,
+    };
+    let bytes = match bits {
+        0 => block.checked_div(channels)?,
+        bits => bits.div_ceil(8),
+    };
+    let codec = match (tag, bytes) {
+        (1, 1) => id::CODEC_ID_PCM_U8,
+        (1, 2) => id::CODEC_ID_PCM_S16LE,
+        (1, 3) => id::CODEC_ID_PCM_S24LE,
+        (1, 4) => id::CODEC_ID_PCM_S32LE,
+        (3, 4) => id::CODEC_ID_PCM_F32LE,
+        (3, 8) => id::CODEC_ID_PCM_F64LE,
+        (6, 1) => id::CODEC_ID_PCM_ALAW,
+        (7, 1) => id::CODEC_ID_PCM_MULAW,
+        _ => return None,
+    };
+    let sample_rate = u32::from(word(4)?) | u32::from(word(6)?) << 16;
+    Some(Layout { codec, bytes, sample_rate, channels })
 }
 
 /// What the format tag says of frames that tell their own length.
@@ -58,12 +91,17 @@ fn framed_kind(format: &[u8]) -> Option<Kind> {
 }
 
 /// Opens the frames that begin at the window's position or a little behind it.
-fn open_framed(mut window: Window, kind: Kind, may_estimate: bool) -> Result<Opened, DecodeError> {
+fn open_framed(
+    container: &'static str,
+    mut window: Window,
+    kind: Kind,
+    may_estimate: bool,
+) -> Result<Opened, DecodeError> {
     let start = window.offset();
     while window.offset() - start < MAX_LEAD && !window.peek(1)?.is_empty() {
         if let Some(first) = confirm(&mut window, kind, 3)? {
             let mut opened = FramedFile::open(window, kind, first, Tags::default(), may_estimate)?;
-            opened.stream.container = "wav";
+            opened.stream.container = container;
             return Ok(opened);
         }
         window.consume(1);
@@ -80,16 +118,16 @@ struct Chunks {
 
 /// Reads up to the audio, where the window then stands.
 fn read_chunks(window: &mut Window) -> Result<Chunks, DecodeError> {
-    let is_large = !window.peek(4)?.starts_with(b"RIFF");
-    window.consume(12);
+    let base = window.offset();
+    let head = window.peek(4)?;
+    let (is_w64, is_large) = (head.starts_with(b"riff"), !head.starts_with(b"RIFF"));
+    window.consume(if is_w64 { 40 } else { 12 });
     let (mut format, mut fact, mut large_len) = (None, None, None);
     for _ in 0..MAX_CHUNKS {
-        let Some(&[i0, i1, i2, i3, l0, l1, l2, l3]) = window.peek(8)?.first_chunk::<8>() else {
+        let header = if is_w64 { w64_header(window)? } else { header(window)? };
+        let Some((id, len)) = header else {
             return Err(DecodeError::Malformed("WAV without a data chunk".into()));
         };
-        let id = [i0, i1, i2, i3];
-        let len = u32::from_le_bytes([l0, l1, l2, l3]);
-        window.consume(8);
         let start = window.offset();
         match &id {
             b"data" => {
@@ -97,15 +135,16 @@ fn read_chunks(window: &mut Window) -> Result<Chunks, DecodeError> {
                     DecodeError::Malformed("WAV without a fmt chunk before its data".into())
                 })?;
                 let data_len = match (len, large_len) {
-                    (u32::MAX, Some(large)) if is_large => Some(large),
+                    (UNTOLD, Some(large)) if is_large => Some(large),
                     // Written by an encoder that could not go back and fill it in.
-                    (0 | u32::MAX, _) => None,
-                    (len, _) => Some(u64::from(len)),
+                    (0, _) => None,
+                    (UNTOLD, _) if !is_w64 => None,
+                    (len, _) => Some(len),
                 };
                 return Ok(Chunks { format, fact, data_len });
             }
             b"fmt " => {
-                let len = (len as usize).min(MAX_FMT);
+                let len = usize::try_from(len).unwrap_or(usize::MAX).min(MAX_FMT);
                 format = Some(window.peek(len)?.get(..len).unwrap_or_default().to_vec());
             }
             b"fact" => fact = window.peek(4)?.first_chunk::<4>().copied(),
@@ -118,12 +157,16 @@ fn read_chunks(window: &mut Window) -> Result<Chunks, DecodeError> {
             }
             _ => {}
         }
-        let len = u64::from(len);
         if len <= READ_THROUGH {
             window.peek(len as usize)?;
         }
+        let end = start.saturating_add(len);
+        if is_w64 {
+            window.move_to(base.saturating_add((end - base).checked_next_multiple_of(8).unwrap_or(end)))?;
+            continue;
+        }
         // Chunks begin at even offsets; some writers forget it.
-        window.move_to(start + len)?;
+        window.move_to(end)?;
         if len % 2 == 1 && window.peek(1)?.first() == Some(&0) {
             window.consume(1);
         }
@@ -131,8 +174,31 @@ fn read_chunks(window: &mut Window) -> Result<Chunks, DecodeError> {
     Err(DecodeError::Malformed("WAV with too many chunks before its data".into()))
 }
 
-fn block_align(format: &[u8]) -> u16 {
-    format.get(12..14).map_or(0, |bytes| u16::from_le_bytes([bytes[0], bytes[1]]))
+/// A length that stands elsewhere, or nowhere.
+const UNTOLD: u64 = u32::MAX as u64;
+
+/// Name and length of the chunk at the window's position, stepped over. `None` at the end of the file.
+fn header(window: &mut Window) -> Result<Option<([u8; 4], u64)>, DecodeError> {
+    let Some(&[i0, i1, i2, i3, len @ ..]) = window.peek(8)?.first_chunk::<8>() else { return Ok(None) };
+    window.consume(8);
+    Ok(Some(([i0, i1, i2, i3], u64::from(u32::from_le_bytes(len)))))
+}
+
+/// The same of a W64 file. A name that is none of WAV's is empty.
+fn w64_header(window: &mut Window) -> Result<Option<([u8; 4], u64)>, DecodeError> {
+    const HEADER: usize = 24;
+    let Some(head) = window.peek(HEADER)?.first_chunk::<HEADER>() else { return Ok(None) };
+    let &[i0, i1, i2, i3, ..] = head;
+    let id = if head[4..16] == GUID_TAIL { [i0, i1, i2, i3] } else { [0; 4] };
+    let [.., l0, l1, l2, l3, l4, l5, l6, l7] = *head;
+    let len = u64::from_le_bytes([l0, l1, l2, l3, l4, l5, l6, l7]);
+    window.consume(HEADER);
+    // It counts its header.
+    match len.checked_sub(HEADER as u64) {
+        Some(len) => Ok(Some((id, len))),
+        None if &id == b"data" => Ok(Some((id, 0))),
+        None => Err(DecodeError::Malformed("W64 with a chunk that is shorter than its header".into())),
+    }
 }
 
 fn rebuild(chunks: &Chunks) -> Vec<u8> {

@@ -1,0 +1,156 @@
+//! AU and W64: samples behind a header.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::io::{self, Cursor, Read};
+
+use common::file::{assert_seeks, decode, open, options};
+use kithara_decode::{ByteSource, DecodeError, MediaDecoder};
+use kithara_stream::MediaInfo;
+
+/// Bits of a sample, the file, and what ffmpeg makes of it.
+type File = (u32, &'static [u8], &'static [u8]);
+
+macro_rules! files {
+    ($($bits:literal $name:literal),*) => {
+        [$((
+            $bits,
+            include_bytes!(concat!("media/raw/", $name)),
+            include_bytes!(concat!("media/raw/", $name, ".f32")),
+        )),*]
+    };
+}
+
+const AU: [File; 8] = files!(8 "s8.au", 16 "s16be.au", 24 "s24be.au", 32 "s32be.au", 32 "f32be.au", 64 "f64be.au", 8 "alaw.au", 8 "mulaw.au");
+const W64: [File; 8] = files!(8 "u8.w64", 16 "s16le.w64", 24 "s24le.w64", 32 "s32le.w64", 32 "f32le.w64", 64 "f64le.w64", 8 "alaw.w64", 8 "mulaw.w64");
+const FRAMES: u64 = 248;
+
+fn reference(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|sample| f32::from_le_bytes(sample.try_into().unwrap())).collect()
+}
+
+#[test]
+fn every_coding_gives_the_samples_of_the_reference() {
+    for (container, files) in [("au", AU), ("w64", W64)] {
+        for (bits, file, expected) in files {
+            let details = open(file).unwrap().details().clone();
+            assert_eq!(
+                (details.container, details.codec, details.sample_rate, details.channels),
+                (container, "pcm", 22_050, 2)
+            );
+            assert_eq!(details.total_frames, Some(FRAMES), "{container}, {bits} bits");
+            let pcm = decode(file);
+            assert_eq!(pcm.samples, reference(expected), "{container}, {bits} bits");
+        }
+    }
+}
+
+/// A file with its samples often enough that there are several packets.
+fn longer(file: &[u8], data: usize) -> Vec<u8> {
+    [&file[..data], &file[data..].repeat(40)].concat()
+}
+
+const AU_DATA: usize = 32;
+const W64_DATA: usize = 104;
+
+#[test]
+fn a_length_that_was_never_filled_in_is_that_of_the_file() {
+    for len in [0, u32::MAX, 0x7000_0000] {
+        let mut bytes = longer(AU[1].1, AU_DATA);
+        bytes[8..12].copy_from_slice(&len.to_be_bytes());
+        assert_eq!(open(&bytes).unwrap().details().total_frames, Some(40 * FRAMES));
+        let pcm = assert_seeks(&bytes, "AU");
+        assert_eq!(pcm.frames(), 40 * FRAMES);
+    }
+    for len in [0, 24, u64::MAX, 1 << 40] {
+        let mut bytes = longer(W64[1].1, W64_DATA);
+        bytes[W64_DATA - 8..W64_DATA].copy_from_slice(&len.to_le_bytes());
+        assert_eq!(assert_seeks(&bytes, "W64").frames(), 40 * FRAMES, "{len}");
+    }
+}
+
+#[test]
+fn what_stands_around_the_samples_is_not_played() {
+    let (_, au, expected) = AU[2];
+    let mut bytes = au[..24].to_vec();
+    bytes[4..8].copy_from_slice(&(100_000u32 + 24).to_be_bytes());
+    bytes.extend(vec![0x55; 100_000]);
+    bytes.extend_from_slice(&au[AU_DATA..]);
+    bytes.extend_from_slice(&[0x55; 999]);
+    assert_eq!(decode(&bytes).samples, reference(expected));
+
+    let (_, w64, expected) = W64[1];
+    let tail = &w64[16 + 24 + 4..16 + 24 + 16];
+    let chunk = [b"junk", tail, &(24u64 + 13).to_le_bytes(), &[b'd'; 13], &[0; 3]].concat();
+    let stranger = [&[0xAB; 16][..], &32u64.to_le_bytes(), b"fmt data"].concat();
+    let bytes = [&w64[..40], &chunk, &stranger, &w64[40..], &chunk].concat();
+    assert_eq!(decode(&bytes).samples, reference(expected));
+}
+
+#[test]
+fn a_broken_header_is_an_error() {
+    let au = |at: usize, word: u32| {
+        let mut bytes = AU[1].1.to_vec();
+        bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
+        open(&bytes).unwrap_err()
+    };
+    assert!(matches!(au(4, 7), DecodeError::Malformed(_)));
+    assert!(matches!(au(4, u32::MAX), DecodeError::Malformed(_)));
+    assert!(matches!(au(12, 23), DecodeError::Unsupported(_)));
+    assert!(matches!(au(16, 0), DecodeError::Malformed(_)));
+    assert!(matches!(au(20, 0), DecodeError::Malformed(_)));
+    assert!(matches!(au(20, 256), DecodeError::Unsupported(_)));
+    assert!(matches!(au(20, 70_000), DecodeError::Malformed(_)));
+    for cut in [5, 20, 30] {
+        let mut opened = open(&AU[1].1[..cut]);
+        assert!(opened.as_mut().map_or(true, |decoder| decoder.next_chunk().unwrap().is_none()), "{cut}");
+    }
+    let mut w64 = W64[1].1.to_vec();
+    w64[56] = 3;
+    assert!(matches!(open(&w64).unwrap_err(), DecodeError::Malformed(_)));
+    for cut in 16..W64_DATA {
+        assert!(matches!(open(&w64[..cut]).unwrap_err(), DecodeError::Malformed(_)), "{cut}");
+    }
+}
+
+/// Samples as they come: of unknown length, a few bytes at a time, from a source that cannot seek.
+struct Pipe(Cursor<Vec<u8>>);
+
+impl Read for Pipe {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = buf.len().min(701);
+        self.0.read(&mut buf[..len])
+    }
+}
+
+impl io::Seek for Pipe {
+    fn seek(&mut self, _: io::SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl ByteSource for Pipe {
+    fn byte_len(&self) -> Option<u64> {
+        None
+    }
+
+    fn is_seekable(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_pipe_plays_to_its_end() {
+    let mut au = longer(AU[1].1, AU_DATA);
+    au[8..12].copy_from_slice(&u32::MAX.to_be_bytes());
+    let mut w64 = longer(W64[1].1, W64_DATA);
+    w64[W64_DATA - 8..W64_DATA].copy_from_slice(&0u64.to_le_bytes());
+    for bytes in [au, w64] {
+        let whole = decode(&bytes);
+        let pipe = Pipe(Cursor::new(bytes));
+        let mut decoder = MediaDecoder::open(pipe, &MediaInfo::default(), options()).unwrap();
+        let pcm = common::file::read_all(&mut decoder).unwrap();
+        assert_eq!((pcm.samples == whole.samples, pcm.frames()), (true, 40 * FRAMES));
+    }
+}

@@ -53,6 +53,7 @@ pub struct DecodeAhead {
     /// Seeks sent and not yet obeyed are told from interruptions that came late by this count.
     sent: Arc<AtomicU64>,
     is_estimated: Arc<AtomicBool>,
+    length: Arc<Mutex<Option<Duration>>>,
     has_failed: bool,
 }
 
@@ -80,6 +81,7 @@ impl DecodeAhead {
     ) -> Result<Self, DecodeError> {
         let sent = Arc::new(AtomicU64::new(0));
         let is_estimated = Arc::new(AtomicBool::new(false));
+        let length = Arc::new(Mutex::new(None));
         let interrupter = source.interrupter();
         let opening = Opening { source: Box::new(source), hint, options };
         let worker_source = Source {
@@ -89,6 +91,7 @@ impl DecodeAhead {
             position: 0,
             sent: Arc::clone(&sent),
             is_estimated: Arc::clone(&is_estimated),
+            length: Arc::clone(&length),
             obeyed: 0,
             late_interruptions: 0,
         };
@@ -99,6 +102,7 @@ impl DecodeAhead {
             spec: AudioSpec::new(0, 0),
             sent,
             is_estimated,
+            length,
             has_failed: false,
         };
         match this.worker.recv().await.map_err(convert)? {
@@ -149,7 +153,7 @@ impl PcmSource for DecodeAhead {
     }
 
     fn duration(&self) -> Option<Duration> {
-        self.details.duration
+        self.length.lock().or(self.details.duration)
     }
 
     async fn next_chunk(&mut self) -> Result<Option<PcmChunk>, DecodeError> {
@@ -221,6 +225,7 @@ struct Source {
     position: u64,
     sent: Arc<AtomicU64>,
     is_estimated: Arc<AtomicBool>,
+    length: Arc<Mutex<Option<Duration>>>,
     obeyed: u64,
     /// An interruption belongs to each command, and may come after the command was obeyed.
     late_interruptions: u64,
@@ -246,7 +251,9 @@ impl Source {
                 }
                 continue;
             };
-            match decoder.next_chunk() {
+            let next = decoder.next_chunk();
+            *self.length.lock() = decoder.duration();
+            match next {
                 Ok(Some(chunk)) => {
                     self.position = chunk.position() + chunk.frames() as u64;
                     return Ok(Some(Item::Chunk(chunk)));

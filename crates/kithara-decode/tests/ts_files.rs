@@ -206,6 +206,36 @@ fn a_seek_behind_times_that_begin_anew_goes_where_it_was_told() {
     }
 }
 
+/// Recordings of which each begins later than the one before has ended, so that times ascend.
+#[test]
+fn recordings_whose_times_ascend_are_as_long_as_they_play() {
+    let first = Part::aac(0);
+    for (count, gap) in [(2, 600), (3, 90), (6, 11)] {
+        let parts: Vec<_> = (0..count).map(|n| Part::aac(n * (first.end() + gap * 90_000))).collect();
+        let bytes = cut_together(&parts.iter().collect::<Vec<_>>(), 20);
+        let whole = decode(&bytes);
+        let seconds = whole.end() as f64 / 44_100.0;
+        for mut decoder in [open(&bytes).unwrap(), far(bytes.clone()).0] {
+            // With many short holes only what is played tells.
+            let is_told = gap > 11;
+            let told = |decoder: &MediaDecoder| decoder.duration().unwrap().as_secs_f64() / seconds;
+            if is_told {
+                assert!((told(&decoder) - 1.0).abs() < 0.1, "{gap} s: {}", told(&decoder));
+            }
+            while decoder.next_chunk().unwrap().unwrap().position() < whole.end() * 2 / 5 {}
+            assert!((told(&decoder) - 1.0).abs() < 0.1, "{gap} s: {}", told(&decoder));
+            for share in [0.9, 0.7, 0.1, 0.55] {
+                let target = (whole.end() as f64 * share) as u64;
+                decoder.seek(target).unwrap();
+                let part = read_all(&mut decoder).unwrap();
+                assert_eq!((part.start, part.end()), (target, whole.end()), "{gap} s, to {share}");
+                part.assert_part_of(&whole);
+            }
+            assert!((told(&decoder) - 1.0).abs() < 1e-4, "{gap} s: played to the end");
+        }
+    }
+}
+
 #[test]
 fn a_seek_behind_the_end_of_a_far_file_does_not_read_it_all() {
     let part = Part::aac(0);

@@ -150,7 +150,7 @@ impl FileStream {
         self.pcm.spec()
     }
 
-    /// Length, if the file tells or it can be estimated.
+    /// Length, if the file tells or it can be estimated; told anew where playback shows that it is another.
     #[must_use]
     pub fn duration(&self) -> Option<Duration> {
         self.pcm.duration()

@@ -72,6 +72,11 @@ pub(super) trait Backend: Send {
         false
     }
 
+    /// What the length turned out to be about, where that is not what was told when the file was opened. Default: nothing.
+    fn length(&self) -> Option<Duration> {
+        None
+    }
+
     /// Ends an interruption of the source.
     fn resume(&mut self);
 }

@@ -66,6 +66,8 @@ pub struct MediaDecoder {
     details: MediaDetails,
     spec: AudioSpec,
     stream: Stream,
+    /// Where the file ended when it was played to its end.
+    ended_at: Option<Duration>,
     is_ended: bool,
     interrupter: Option<Interrupter>,
 }
@@ -117,7 +119,7 @@ impl MediaDecoder {
             max_bad_packets: options.max_bad_packets,
             rate: stream.sample_rate,
         };
-        Ok(Self { backend, taker, details, spec, stream, is_ended: false, interrupter })
+        Ok(Self { backend, taker, details, spec, stream, ended_at: None, is_ended: false, interrupter })
     }
 
     /// Rate and channels of the output.
@@ -130,6 +132,12 @@ impl MediaDecoder {
     #[must_use]
     pub fn details(&self) -> &MediaDetails {
         &self.details
+    }
+
+    /// Length as it is known by now: as the [details](Self::details) tell it, until playback shows that it is another.
+    #[must_use]
+    pub fn duration(&self) -> Option<Duration> {
+        self.ended_at.or_else(|| self.backend.length()).or(self.details.duration)
     }
 
     /// Whether positions are an estimate since the last seek: about where they say, for want of the bytes before them.
@@ -159,9 +167,20 @@ impl MediaDecoder {
             }
             if !self.decode_packet()? {
                 self.is_ended = true;
+                self.note_end();
                 self.taker.drain_codec(self.end())?;
                 self.taker.output.end_run()?;
             }
+        }
+    }
+
+    /// Nothing follows the last packet, which tells how long a file is that does not say it.
+    fn note_end(&mut self) {
+        if self.stream.total.is_none()
+            && !self.backend.is_estimated()
+            && let Some(next) = self.taker.next.and_then(|next| u64::try_from(next).ok())
+        {
+            self.ended_at = Some(AudioSpec::new(self.taker.input.sample_rate, 1).position_of(next));
         }
     }
 

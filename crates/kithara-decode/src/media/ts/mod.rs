@@ -43,8 +43,10 @@ pub(super) struct TsFile {
     is_uneven: bool,
     /// Counts on to the next packet, when packets are being counted.
     count: Option<Count>,
-    /// Frames that there should be, by what was told when the file was opened.
+    /// Frames that there should be, by what was told when the file was opened, or is known by now.
     promised: i64,
+    /// What was told does not hold.
+    is_revised: bool,
     /// Bytes that are searched for a packet of audio.
     budget: u64,
     /// Where the search for a packet is given up.
@@ -103,6 +105,7 @@ pub(super) fn open(mut window: Window, tags: Tags, probe_budget: u64) -> Result<
         is_uneven: false,
         count: None,
         promised: 0,
+        is_revised: false,
         budget,
         limit: u64::MAX,
         data,
@@ -207,12 +210,22 @@ impl TsFile {
         let is_jump = self.at.is_timed && ahead.saturating_abs() > 2 * step;
         self.at.frame = if is_hole { frame } else { expected };
         if is_jump && !is_hole {
-            self.must_count = true;
+            self.note_join(expected);
             let ticks = rescale_signed(expected, self.track.timescale, self.rate);
             self.zero = pts.saturating_sub(ticks);
         }
         let count = self.count.filter(|_| !is_hole).unwrap_or(Count::from(self.at.frame));
         self.count = Some(count.plus(frames_of(&self.track), self.track.sample_rate, self.rate));
+    }
+
+    /// Recordings are joined at `frame`. What timestamps told of the length is void if nothing said so before.
+    fn note_join(&mut self, frame: i64) {
+        let known = std::mem::replace(&mut self.must_count, true) && !self.is_revised;
+        let bytes = self.window.offset().saturating_sub(self.first);
+        let len = self.window.byte_len().map(|len| len.saturating_sub(self.first));
+        let Some(len) = len.filter(|_| !known && self.promised > 0 && bytes > 0) else { return };
+        self.promised = (frame as f64 / bytes as f64 * len as f64) as i64;
+        self.is_revised = true;
     }
 
     /// Goes to `offset` and reads to the first packet that has a time: its position. `None` when there is none, or none soon.
@@ -281,6 +294,11 @@ impl Backend for TsFile {
             self.promised = self.promised.min(self.at.frame.saturating_add(self.step()));
         }
         Ok(is_there)
+    }
+
+    fn length(&self) -> Option<Duration> {
+        let seconds = self.promised as f64 / f64::from(self.rate);
+        Duration::try_from_secs_f64(seconds).ok().filter(|_| self.is_revised)
     }
 
     fn resume(&mut self) {

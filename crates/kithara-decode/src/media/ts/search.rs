@@ -1,6 +1,6 @@
 //! Where a time stands in a transport stream, and how long one is: by looks at timestamps here and there.
 
-use super::TsFile;
+use super::{MAX_HOLE_SECONDS, TsFile};
 use crate::DecodeError;
 
 /// Looks at timestamps that one seek may take.
@@ -9,6 +9,8 @@ const MAX_LOOKS: u32 = 12;
 const READ_THROUGH: u64 = 96 * 1024;
 /// Bytes at the end that are read for the last packet.
 const TAIL: u64 = 4 * READ_THROUGH;
+/// A stretch of a file may take so many times longer than its bytes do elsewhere.
+const MOST_UNUSUAL: f64 = 4.0;
 /// Parts of a file between which timestamps are looked at.
 const PARTS: u64 = 8;
 
@@ -107,36 +109,23 @@ impl TsFile {
         let tail = len.saturating_sub(TAIL).max(self.first);
         let places = (1..PARTS).map(|number| self.first + number * part);
         let places: Vec<_> = places.filter(|&place| place < tail).collect();
-        let (mut before, mut is_anew) = ((self.first, 0), false);
-        // Frames and bytes of the stretches in which timestamps ascend.
-        let (mut frames, mut bytes) = (0.0, 0);
-        let mut note = |(offset, frame): (u64, i64), is_anew: &mut bool| {
-            let (from, first) = std::mem::replace(&mut before, (offset, frame));
-            if frame >= first {
-                frames += (frame - first) as f64;
-                bytes += offset - from;
-            } else {
-                *is_anew = true;
-            }
-        };
+        let mut marks = vec![(self.first, 0)];
         for place in places {
             if let Some(found) = self.glance(place, 0)? {
-                note((place, found), &mut is_anew);
+                marks.push((place, found));
             }
         }
         let Some(found) = self.glance(tail, 0)? else { return Ok(None) };
-        note((tail, found), &mut is_anew);
+        marks.push((tail, found));
         let (last, is_sound) = self.last_frame()?;
         if !is_sound {
             return Ok(None);
         }
-        note((len, last), &mut is_anew);
-        if !is_anew {
-            return Ok(Some(last as f64));
-        }
-        // As where recordings were joined whose times all begin at 0.
+        marks.push((len, last));
+        let Some(slope) = joined_slope(&marks, self.rate) else { return Ok(Some(last as f64)) };
+        // As where recordings were joined whose times all begin at 0, or that were made on different days.
         self.must_count = true;
-        Ok((bytes > 0).then(|| frames / bytes as f64 * (len - self.first) as f64))
+        Ok(slope.map(|slope| slope * (len - self.first) as f64))
     }
 
     /// Where the last packet before the limit ends, and whether nothing else is there.
@@ -154,4 +143,26 @@ impl TsFile {
             }
         }
     }
+}
+
+/// Frames per byte of the stretches between `marks` (offsets and their frames) in which nothing is joined, if something is in
+/// others: where timestamps go back, or further ahead than the bytes of most stretches allow. `None`: nowhere.
+fn joined_slope(marks: &[(u64, i64)], rate: u32) -> Option<Option<f64>> {
+    let stretches =
+        marks.windows(2).map(|pair| ((pair[1].1 - pair[0].1) as f64, (pair[1].0 - pair[0].0) as f64));
+    let stretches: Vec<_> = stretches.filter(|&(_, bytes)| bytes > 0.0).collect();
+    let mut slopes: Vec<_> = stretches.iter().map(|(frames, bytes)| frames / bytes).collect();
+    slopes.sort_by(f64::total_cmp);
+    let usual = slopes.get(slopes.len() / 2).copied().unwrap_or(0.0);
+    let is_whole = |&&(frames, bytes): &&(f64, f64)| {
+        let usual = usual * bytes;
+        frames >= 0.0
+            && (frames <= MOST_UNUSUAL * usual || frames - usual <= MAX_HOLE_SECONDS as f64 * f64::from(rate))
+    };
+    let whole: Vec<_> = stretches.iter().filter(is_whole).collect();
+    if whole.len() == stretches.len() {
+        return None;
+    }
+    let (frames, bytes) = whole.iter().fold((0.0, 0.0), |sum, part| (sum.0 + part.0, sum.1 + part.1));
+    Some((bytes > 0.0).then(|| frames / bytes))
 }

@@ -1,5 +1,6 @@
 //! How a file is opened.
 
+use std::fmt;
 use std::time::Duration;
 
 use kithara_assets::{AssetStore, KeyPolicy, ResourceKey};
@@ -69,7 +70,7 @@ pub enum Validation {
 }
 
 /// Settings of [`File::open`](crate::File::open). Clones share the network stack, the store and the downloads.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct FileOptions<N = DefaultNet, A = AssetStore> {
     /// The network stack.
@@ -151,6 +152,36 @@ impl<N, A> FileOptions<N, A> {
             samples: SamplePool::new(PoolSettings::default()),
             event_capacity: 256,
         }
+    }
+}
+
+impl<N: fmt::Debug, A: fmt::Debug> fmt::Debug for FileOptions<N, A> {
+    /// Shows the names of the headers, never their values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.keys().map(|name| name.as_str()).collect();
+        f.debug_struct("FileOptions")
+            .field("net", &self.net)
+            .field("assets", &self.assets)
+            .field("downloads", &self.downloads)
+            .field("key_policy", &self.key_policy)
+            .field("key", &self.key)
+            .field("headers", &names)
+            .field("look_ahead", &self.look_ahead)
+            .field("validation", &self.validation)
+            .field("retry", &self.retry)
+            .field("keep_paused", &self.keep_paused)
+            .field("fill_holes", &self.fill_holes)
+            .field("offline", &self.offline)
+            .field("max_unknown_len", &self.max_unknown_len)
+            .field("station_patience", &self.station_patience)
+            .field("icy", &self.icy)
+            .field("sample_rate", &self.sample_rate)
+            .field("channels", &self.channels)
+            .field("gapless", &self.gapless)
+            .field("exact_seek", &self.exact_seek)
+            .field("samples", &self.samples)
+            .field("event_capacity", &self.event_capacity)
+            .finish()
     }
 }
 

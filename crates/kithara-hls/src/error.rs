@@ -1,5 +1,7 @@
 //! The error of this crate.
 
+use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
 
 use kithara_assets::AssetsError;
@@ -54,8 +56,8 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     line
 }
 
-impl std::fmt::Display for Fetching {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Fetching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Playlist => write!(f, "the playlist"),
             Self::MediaPlaylist => write!(f, "the media playlist"),
@@ -68,8 +70,8 @@ impl std::fmt::Display for Fetching {
 
 /// Why an HLS stream cannot be opened or goes no further.
 ///
-/// URLs are shown without query values and credentials; keys are never shown.
-#[derive(Debug, thiserror::Error)]
+/// URLs are shown without query values and credentials, in `Debug` too; keys are never shown.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum HlsError {
     /// The network did not deliver.
@@ -178,6 +180,32 @@ pub enum HlsError {
     },
 }
 
+impl fmt::Debug for HlsError {
+    /// What a program prints whose `main` fails: derived, it would show URLs with their passwords and tokens.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::Net { .. } => "Net",
+            Self::Playlist { .. } => "Playlist",
+            Self::Empty { .. } => "Empty",
+            Self::Offline { .. } => "Offline",
+            Self::Assets { .. } => "Assets",
+            Self::Storage { .. } => "Storage",
+            Self::Decode { .. } => "Decode",
+            Self::BadKey { .. } => "BadKey",
+            Self::Unsupported { .. } => "Unsupported",
+            Self::NoPlayableVariant { .. } => "NoPlayableVariant",
+            Self::NoSuchVariant { .. } => "NoSuchVariant",
+            Self::Worker { .. } => "Worker",
+        };
+        let mut text = f.debug_tuple(name);
+        text.field(&format_args!("{self}"));
+        if let Some(source) = self.source() {
+            text.field(&source);
+        }
+        text.finish()
+    }
+}
+
 impl HlsError {
     /// Whether the same call may succeed later without any change on the caller's side.
     #[must_use]
@@ -279,6 +307,27 @@ mod tests {
     use kithara_decode::demux::{Codec, Container};
 
     use super::*;
+
+    #[test]
+    fn a_program_whose_main_fails_prints_no_secret() {
+        let url = || Url::parse("https://me:hunter2@example.com/a.m3u8?token=hunter2").unwrap();
+        let last = HlsError::Decode {
+            what: Fetching::Segment(3),
+            url: url(),
+            source: Arc::new(DecodeError::NotMedia("text".into())),
+        };
+        let all = HlsError::NoPlayableVariant {
+            url: url(),
+            reasons: vec![last.to_string()],
+            source: Some(Arc::new(last)),
+        };
+        for text in [format!("{all:?}"), format!("{all:#?}")] {
+            assert!(!text.contains("hunter2"), "{text}");
+            for word in ["NoPlayableVariant", "Decode", "NotMedia", "example.com/a.m3u8?token=…"] {
+                assert!(text.contains(word), "no {word} in {text}");
+            }
+        }
+    }
 
     #[test]
     fn what_is_sound_and_not_supported_is_not_damaged() {

@@ -11,7 +11,7 @@ use crate::options::VariantInfo;
 /// Something that happened in an HLS stream.
 ///
 /// Events are sent over a `tokio::sync::broadcast` channel: a receiver that falls behind loses the oldest and is told
-/// how many. They carry no secrets: URLs in their texts have lost query values and credentials.
+/// how many. They carry no secrets: URLs have lost query values and credentials.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum HlsEvent {
@@ -24,7 +24,7 @@ pub enum HlsEvent {
     },
     /// The playlist has no `EXT-X-ENDLIST`: it may grow, and its end is not known.
     EndListMissing {
-        /// The media playlist.
+        /// The media playlist, without query and credentials.
         url: Url,
     },
     /// Another variant is heard from this place of the audio on.
@@ -102,4 +102,28 @@ pub enum HlsEvent {
     },
     /// The last frame was given out.
     Ended,
+}
+
+/// A URL as an event may carry it.
+pub(crate) fn without_secrets(url: &Url) -> Url {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // A URL that cannot have them has none.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_tells_which_list_and_no_secret() {
+        let url = Url::parse("https://me:hunter2@example.com:8443/a/b.m3u8?token=hunter2#x").unwrap();
+        assert_eq!(without_secrets(&url).as_str(), "https://example.com:8443/a/b.m3u8");
+        let url = Url::parse("data:text/plain,x").unwrap();
+        assert_eq!(without_secrets(&url), url);
+    }
 }

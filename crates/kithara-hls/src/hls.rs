@@ -1,5 +1,6 @@
 //! Opening a presentation.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,16 @@ impl Hls {
             variants,
             _assets: options.assets,
         })
+    }
+}
+
+impl<A: Assets> fmt::Debug for HlsStream<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HlsStream")
+            .field("spec", &self.spec())
+            .field("variants", &self.variants)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the worker sends to the reader: one message for each segment.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use kithara_net::RedactedUrl;
 use kithara_storage::Streaming;
 use url::Url;
 
@@ -14,7 +16,7 @@ use crate::error::HlsError;
 /// One segment, in the order of the timeline.
 ///
 /// A message is a handle: queued, it holds no media bytes but the init section, which all messages of a variant share.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct HlsMessage<R> {
     /// Index in the ladder.
     pub variant: usize,
@@ -36,6 +38,20 @@ pub struct HlsMessage<R> {
     pub init: Option<Bytes>,
     /// Its content.
     pub content: Content<R>,
+}
+
+impl<R: fmt::Debug> fmt::Debug for HlsMessage<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HlsMessage")
+            .field("variant", &self.variant)
+            .field("segment", &self.segment)
+            .field("start", &self.start)
+            .field("duration", &self.duration)
+            .field("url", &RedactedUrl(&self.url))
+            .field("init", &self.init.as_ref().map(Bytes::len))
+            .field("content", &self.content)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<R> HlsMessage<R> {

@@ -10,6 +10,7 @@ use crate::playlist::AudioPreference;
 
 /// How far the stream fetches ahead of its reader. Whichever bound is reached first holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LookAhead {
     /// Segments, the one being read included; the next one is always fetched. Default 8.
     pub segments: usize,
@@ -41,6 +42,7 @@ impl Default for LookAhead {
 
 /// Settings of [`Hls::open`](crate::Hls::open).
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
     /// The network stack. Share one between streams to share its connections.
     pub net: N,

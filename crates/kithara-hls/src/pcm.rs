@@ -1,5 +1,6 @@
 //! The reader's side: messages to PCM, wherever the application pulls.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -55,6 +56,17 @@ pub struct HlsPcm<R: Streaming> {
     pace: Pace,
     /// PCM was given out since the last seek: finding nothing to decode is running dry.
     playing: bool,
+}
+
+impl<R: Streaming> fmt::Debug for HlsPcm<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HlsPcm")
+            .field("spec", &self.spec)
+            .field("duration", &self.duration)
+            .field("position", &self.position)
+            .field("heard", &self.heard)
+            .finish_non_exhaustive()
+    }
 }
 
 enum State<R> {

@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::abr::AbrController;
 use crate::error::{Fetching, HlsError};
-use crate::events::HlsEvent;
+use crate::events::{HlsEvent, without_secrets};
 use crate::fetch::{FetchManager, Window};
 use crate::growth::Loaded;
 use crate::message::SegmentPlace;
@@ -256,7 +256,7 @@ impl PlaylistManager {
         let entry = &mut self.entries[variant];
         let before = self.timeline.playlist(variant).map(|known| &**known);
         if !media.is_complete() && before.is_none() {
-            self.shared.emit(HlsEvent::EndListMissing { url: from.clone() });
+            self.shared.emit(HlsEvent::EndListMissing { url: without_secrets(from) });
             entry.is_live = media.playlist_type.is_none();
         }
         entry.loaded = Some(Loaded::after(entry.loaded, before, &media));

@@ -1,5 +1,6 @@
 //! The body of one HTTP response, counted.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use url::Url;
 use crate::error::{NetError, Source};
 use crate::head::ResponseHead;
 use crate::net::Body;
-use crate::redact::redacted;
+use crate::redact::{RedactedUrl, redacted};
 
 /// The body of a response of [`HttpClient`](crate::HttpClient).
 ///
@@ -31,6 +32,16 @@ pub struct HttpBody {
     is_http2: bool,
     proven: bool,
     failed: Option<NetError>,
+}
+
+impl fmt::Debug for HttpBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpBody")
+            .field("url", &RedactedUrl(&self.url))
+            .field("received", &self.received)
+            .field("expected", &self.expected)
+            .finish_non_exhaustive()
+    }
 }
 
 impl HttpBody {

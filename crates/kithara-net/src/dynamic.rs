@@ -31,6 +31,12 @@ impl fmt::Display for DynNet {
     }
 }
 
+impl fmt::Debug for DynNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 #[deny(clippy::missing_trait_methods)]
 impl Net for DynNet {
     type Body = DynBody;
@@ -46,6 +52,12 @@ impl Net for DynNet {
 
 /// Any body.
 pub struct DynBody(Box<dyn ErasedBody>);
+
+impl fmt::Debug for DynBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynBody").field("end_is_proven", &self.0.end_is_proven()).finish_non_exhaustive()
+    }
+}
 
 #[deny(clippy::missing_trait_methods)]
 impl Body for DynBody {

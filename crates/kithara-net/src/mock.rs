@@ -206,6 +206,12 @@ pub struct MockNet {
     requests: Arc<Mutex<Vec<(Request, Instant)>>>,
 }
 
+impl fmt::Debug for MockNet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MockNet").field("requests", &self.requests()).finish_non_exhaustive()
+    }
+}
+
 impl MockNet {
     /// Answers by `handler`.
     pub fn new(handler: impl Fn(&Request) -> MockAnswer + Send + Sync + 'static) -> Self {

@@ -86,6 +86,15 @@ pub struct ObserveNet<N> {
     observers: Arc<[Arc<dyn NetObserver>]>,
 }
 
+impl<N: fmt::Debug> fmt::Debug for ObserveNet<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObserveNet")
+            .field("inner", &self.inner)
+            .field("observers", &self.observers.len())
+            .finish()
+    }
+}
+
 impl<N> ObserveNet<N> {
     /// Tells one observer.
     pub fn new(inner: N, observer: Arc<dyn NetObserver>) -> Self {
@@ -164,6 +173,15 @@ impl<B: Body> Body for ObserveBody<B> {
 
     fn end_is_proven(&self) -> bool {
         self.inner.end_is_proven()
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for ObserveBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObserveBody")
+            .field("inner", &self.inner)
+            .field("transfer", &self.watch.transfer)
+            .finish_non_exhaustive()
     }
 }
 

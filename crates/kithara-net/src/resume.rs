@@ -1,5 +1,6 @@
 //! The body that continues itself.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -65,6 +66,17 @@ pub struct ResumingBody<N: Net> {
     is_radio: bool,
     /// `Ok(proven)` at the end.
     outcome: Option<Result<bool, NetError>>,
+}
+
+impl<N: Net> fmt::Debug for ResumingBody<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResumingBody")
+            .field("request", &self.request)
+            .field("offset", &self.offset)
+            .field("end", &self.end)
+            .field("resumptions", &self.resumptions)
+            .finish_non_exhaustive()
+    }
 }
 
 enum Link<B> {

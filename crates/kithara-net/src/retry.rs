@@ -89,7 +89,7 @@ impl Jitter {
 ///
 /// Stand outside of [`TimeoutNet`](crate::TimeoutNet): `Retry(3, Timeout(15s, Http))`. The other way round one slow try
 /// spends the time of all of them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct RetryNet<N> {
     inner: N,
     policy: RetryPolicy,

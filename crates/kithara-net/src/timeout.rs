@@ -40,7 +40,7 @@ impl Default for Timeouts {
 ///
 /// Stand *inside* [`RetryNet`](crate::RetryNet): `Retry(3, Timeout(15s, Http))` limits each try.
 /// `Timeout(15s, Retry(3, Http))` is wrong: one slow try spends the time of all of them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TimeoutNet<N> {
     inner: N,
     timeouts: Timeouts,
@@ -95,6 +95,15 @@ pub struct TimeoutBody<B> {
     /// Time spent waiting for the next chunk in calls that were dropped: a caller that polls in a `select!` must not
     /// start the limit anew each time.
     waited: Duration,
+}
+
+impl<B: fmt::Debug> fmt::Debug for TimeoutBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutBody")
+            .field("inner", &self.inner)
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Adds the time of a wait that is dropped.

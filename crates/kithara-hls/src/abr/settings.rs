@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// Settings of [`AbrController`](super::AbrController) and its default policy.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct AbrSettings {
     /// Throughput to start from, bits per second: what an earlier stream measured. Default `None`: start with the
     /// lowest variant.

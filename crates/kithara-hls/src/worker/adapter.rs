@@ -1,6 +1,7 @@
 //! The reader's end of the chunk channel.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use kithara_storage::Streaming;
@@ -25,6 +26,15 @@ pub struct HlsSourceAdapter<R> {
     buffered_chunks: VecDeque<HlsMessage<R>>,
     /// Messages at the end of the buffer that are to be read again, after a step back.
     unread: usize,
+}
+
+impl<R: fmt::Debug> fmt::Debug for HlsSourceAdapter<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HlsSourceAdapter")
+            .field("buffered_chunks", &self.buffered_chunks)
+            .field("unread", &self.unread)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<R: Streaming> HlsSourceAdapter<R> {

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kithara_assets::{AssetSettings, AssetStore};
-use kithara_hls::HlsOptions;
 use kithara_testkit::{Origin, Received, Reply, Resource, media};
 
 use crate::support::{difference, names, open, options, playlist, read_all, text};
@@ -140,7 +139,8 @@ async fn what_was_on_air_before_under_the_same_names_is_not_played_again() {
         origin.serve("/live/0.ts", sound(first));
         origin.serve("/live/1.ts", sound(first + 1));
         origin.answer("/live.m3u8", two_names());
-        let options = HlsOptions { assets, ..options() };
+        let mut options = options();
+        options.assets = assets;
         read_all(&mut open(&origin, "/live.m3u8", options).await).await
     };
     let before = play(0, assets.clone()).await;

@@ -60,7 +60,8 @@ async fn the_key_and_the_map_are_on_their_way_while_the_segment_is() {
 #[tokio::test]
 async fn what_is_no_key_is_not_kept() {
     let origin = Origin::start().await.unwrap();
-    let options = HlsOptions { store_keys: true, ..options() };
+    let mut options = options();
+    options.store_keys = true;
     origin.always(KEY, Reply::ok().resource(Resource::new(&b"<html>Sign in</html>"[..])));
     let opened = kithara_hls::Hls::open(origin.url(LIST).parse().unwrap(), options.clone()).await;
     assert!(matches!(opened.err(), Some(HlsError::BadKey { len: 20, expected: 16, .. })));

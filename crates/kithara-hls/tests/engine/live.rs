@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kithara_assets::{AssetSettings, AssetStore};
-use kithara_hls::HlsOptions;
 use kithara_testkit::{Origin, Reply, Resource, media};
 
 use crate::support::{difference, names, open, options, playlist, read, read_all, text};
@@ -148,7 +147,8 @@ async fn what_was_on_air_before_a_refusal_is_not_played_again() {
             Reply::ok()
                 .resource(playlist(format!("{head}{}", if load > 1 { "#EXT-X-ENDLIST\n" } else { "" })))
         });
-        let options = HlsOptions { assets, ..options() };
+        let mut options = options();
+        options.assets = assets;
         let samples = read_all(&mut open(&origin, "/live.m3u8", options).await).await;
         assert!(origin.count("/live.m3u8") > 0, "loaded anew for the refusal");
         samples

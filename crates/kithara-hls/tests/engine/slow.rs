@@ -23,7 +23,8 @@ async fn a_segment_that_stops_arriving_is_given_up_for_a_lesser_one() {
     origin.always(&segment_path("flac", 2), Reply::ok().stall_at(20_000, &gate));
     let options = begin_high();
     // What comes before is in the store: however slow the machine is, this is the first that arrives slowly.
-    let mut before = HlsOptions { variant: VariantMode::Manual(3), ..options.clone() };
+    let mut before = options.clone();
+    before.variant = VariantMode::Manual(3);
     before.look_ahead.segments = 1;
     let mut stream = open(&origin, MASTER, before).await;
     let mut events = stream.events();

@@ -49,7 +49,7 @@ pub(crate) async fn run(
     if !matches!(ended, Ok(Ended::Whole)) {
         output.cut_short();
     }
-    session.close().await;
+    session.close(args).await;
     ended
 }
 

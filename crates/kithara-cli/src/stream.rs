@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kithara::assets::{AssetSettings, AssetStore, Assets};
+use kithara::assets::{AssetSettings, AssetStore, Assets, AssetsExt};
 use kithara::decode::{AudioSpec, DecodeError, PcmChunk};
 use kithara::file::{File, FileError, FileOptions, FileStream};
 use kithara::hls::playlist::{PlaylistError, PlaylistErrorKind};
@@ -31,6 +31,8 @@ pub(crate) struct Session {
     source: Source,
     net: DefaultNet,
     assets: AssetStore,
+    /// It was said that the cache keeps nothing.
+    warned: bool,
     transfers: Arc<TransferStats>,
     /// Serves the demo and local playlists on loopback.
     _origin: Option<Origin>,
@@ -50,9 +52,9 @@ impl Session {
         let mut origin = None;
         let source = find(&args.source, &mut origin).await?;
         let transfers = Arc::new(TransferStats::new());
-        let assets = store(args, folder);
+        let (assets, warned) = store(args, folder);
         let net = network(args, Arc::clone(&transfers));
-        Ok(Self { source, net, assets, transfers, _origin: origin })
+        Ok(Self { source, net, assets, warned, transfers, _origin: origin })
     }
 
     /// Opens the stream.
@@ -105,10 +107,14 @@ impl Session {
         &self.transfers
     }
 
-    /// Writes the store's indexes.
-    pub(crate) async fn close(self) {
-        if let Err(error) = self.assets.flush().await {
-            tracing::warn!(%error, "the cache's index was not written");
+    /// Writes the store's indexes, and says if the cache does not hold what it was asked to keep.
+    pub(crate) async fn close(self, args: &DecodeArgs) {
+        let flushed = self.assets.flush().await;
+        if args.cache.is_some()
+            && !self.warned
+            && let Some(error) = self.assets.trouble().or(flushed.err())
+        {
+            crate::complain("warning: not all is kept in the cache", &error);
         }
     }
 }
@@ -130,15 +136,18 @@ pub(crate) fn temporary_folder(args: &DecodeArgs) -> Option<TempDir> {
     tempfile::Builder::new().prefix("kithara-").tempdir().ok()
 }
 
-/// The store that was asked for. A folder that cannot be used is no reason not to play.
-fn store(args: &DecodeArgs, temporary: Option<&Path>) -> AssetStore {
+/// The store that was asked for, and whether it was said that it keeps nothing: a folder that cannot be written is no
+/// reason not to play.
+fn store(args: &DecodeArgs, temporary: Option<&Path>) -> (AssetStore, bool) {
     let settings = AssetSettings::default();
-    let Some(folder) = args.cache.as_deref().or(temporary) else { return AssetStore::memory(settings) };
+    let Some(folder) = args.cache.as_deref().or(temporary) else {
+        return (AssetStore::memory(settings), false);
+    };
     let (assets, trouble) = AssetStore::disk_or_memory(folder, settings);
-    if let Some(error) = trouble {
-        crate::complain("warning: playing without a cache", &error);
+    if let Some(error) = &trouble {
+        crate::complain("warning: nothing is kept in the cache", error);
     }
-    assets
+    (assets, trouble.is_some())
 }
 
 /// What a command line names.

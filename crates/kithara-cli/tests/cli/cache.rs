@@ -88,6 +88,26 @@ fn nothing_is_left_behind_that_was_not_asked_for() {
 }
 
 #[test]
+fn what_the_cache_could_not_keep_is_told() {
+    let origin = Origin::start_blocking().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["ts-aac", "vbr.mp3"] {
+        cached(&origin, name, folder.path()).report();
+        // Something stands in the way of what is to be kept.
+        let assets = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        let asset = assets.into_iter().find(|path| !path.ends_with("_index") && path.is_dir()).unwrap();
+        std::fs::remove_dir_all(&asset).unwrap();
+        std::fs::write(&asset, "in the way").unwrap();
+        let outcome = cached(&origin, name, folder.path()).with("--json").run().good();
+        let warning = outcome.stderr.strip_suffix('\n').unwrap();
+        assert!(warning.starts_with("warning: not all is kept in the cache: "), "{name}: {warning}");
+        assert!(!warning.contains('\n'), "{warning}");
+        let report: Value = serde_json::from_slice(&outcome.stdout).unwrap();
+        assert_eq!(report["frames"], fixture(name).frames);
+    }
+}
+
+#[test]
 fn no_folder_is_needed_to_play() {
     let origin = Origin::start_blocking().unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -95,7 +115,7 @@ fn no_folder_is_needed_to_play() {
     std::fs::write(&in_the_way, "in the way").unwrap();
     for name in ["ts-aac", "vbr.mp3"] {
         let outcome = cached(&origin, name, &in_the_way).with("--json").run().good();
-        assert!(outcome.stderr.starts_with("warning: playing without a cache: "), "{}", outcome.stderr);
+        assert!(outcome.stderr.starts_with("warning: nothing is kept in the cache: "), "{}", outcome.stderr);
         let report: Value = serde_json::from_slice(&outcome.stdout).unwrap();
         assert_eq!(report["frames"], fixture(name).frames);
         // No temporary folder either.

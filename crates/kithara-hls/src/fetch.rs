@@ -1,6 +1,7 @@
 //! Getting bytes: from the store if they are there, from the network into the store if not.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -40,10 +41,8 @@ impl Window {
     }
 }
 
-/// Whether a segment is a part of a file that has a resource of its own.
-fn is_part(plan: &SegmentPlan) -> bool {
-    plan.window.is_some() && plan.key.is_some()
-}
+/// Parts of files that are remembered to be kept apart, of a stream that runs for weeks.
+const MAX_APART: usize = 1000;
 
 /// A segment whose bytes are there or on their way.
 #[derive(Debug, Clone)]
@@ -68,9 +67,13 @@ pub(crate) struct FetchManager<N, A> {
     offline: bool,
     keep_keys: bool,
     shared: Arc<Shared>,
+    /// Parts of files whose bytes there are no media.
+    apart: VecDeque<(Url, Window)>,
     tasks: JoinSet<FetchOutcome>,
     /// The tasks by what they fetch, so that those which a seek made useless can be stopped.
     running: Vec<(SegmentPlace, AbortHandle)>,
+    /// Downloads that ended while one was waited for that was stopped.
+    ended: VecDeque<FetchOutcome>,
     /// Small things on their way to the disk.
     stores: Mutex<JoinSet<()>>,
 }
@@ -87,8 +90,10 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             offline: options.offline,
             keep_keys: options.store_keys,
             shared,
+            apart: VecDeque::new(),
             tasks: JoinSet::new(),
             running: Vec::new(),
+            ended: VecDeque::new(),
             stores: Mutex::new(JoinSet::new()),
         }
     }
@@ -121,9 +126,10 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     /// Cancel-safe: a download that was begun goes on, and another one for the same segment waits for it.
     pub(crate) async fn start(
         &mut self,
-        fetch: SegmentFetch,
+        plan: &SegmentPlan,
         key: &ResourceKey,
     ) -> Result<Started<A::Streaming>, HlsError> {
+        let fetch = self.fetch_of(plan);
         let what = Fetching::Segment(fetch.segment);
         let opened = self.assets.open_streaming_resource(key).await;
         let resource = opened.map_err(|source| assets_error(what, &fetch.url, source))?;
@@ -146,8 +152,20 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     /// Whether every byte of a segment is in the store.
     pub(crate) async fn is_stored(&self, plan: &SegmentPlan) -> bool {
         match self.assets.open_streaming_resource(&self.segment_key(plan)).await {
-            Ok(resource) => is_present(&resource, Self::window_in_resource(plan)),
+            Ok(resource) => is_present(&resource, self.window_in_resource(plan)),
             Err(_) => false,
+        }
+    }
+
+    /// The fetch of a planned segment.
+    fn fetch_of(&self, plan: &SegmentPlan) -> SegmentFetch {
+        SegmentFetch {
+            place: plan.place(),
+            segment: plan.index,
+            url: plan.url.clone(),
+            window: plan.window,
+            is_part: self.part(plan).is_some(),
+            is_encrypted: plan.key.is_some(),
         }
     }
 
@@ -163,13 +181,22 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     }
 
     /// Where a segment stands in its resource, unless it is all of it.
-    pub(crate) fn window_in_resource(plan: &SegmentPlan) -> Option<Window> {
-        plan.window.filter(|_| !is_part(plan))
+    pub(crate) fn window_in_resource(&self, plan: &SegmentPlan) -> Option<Window> {
+        plan.window.filter(|_| self.part(plan).is_none())
     }
 
-    /// The key of a segment's resource: one for each file, and one for each encrypted part of a file.
+    /// The window of a segment that is a part of a file and has a resource of its own: an encrypted one is decrypted by
+    /// itself, and one whose bytes in the file are no media must not cost the others.
+    fn part(&self, plan: &SegmentPlan) -> Option<Window> {
+        let is_apart = |window: &Window| {
+            plan.key.is_some() || self.apart.iter().any(|(url, of)| *url == plan.url && of == window)
+        };
+        plan.window.filter(is_apart)
+    }
+
+    /// The key of a segment's resource: one for each file, and one for each part that has a resource of its own.
     pub(crate) fn segment_key(&self, plan: &SegmentPlan) -> ResourceKey {
-        self.key_below(&self.root(plan.live), &plan.url, plan.window.filter(|_| is_part(plan)))
+        self.key_below(&self.root(plan.live), &plan.url, self.part(plan))
     }
 
     fn key_below(&self, root: &Url, url: &Url, window: Option<Window>) -> ResourceKey {
@@ -179,16 +206,51 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         }
     }
 
-    /// Removes what is stored under `key`, unless that is all there will be.
-    pub(crate) async fn discard(&self, key: &ResourceKey) -> Result<(), AssetsError> {
-        if self.offline {
+    /// Does away with what is stored of a segment that is no media, unless that is all there will be. Of a file whose
+    /// other parts are sound nothing is removed, for whoever reads them: this part is kept beside it from now on, and
+    /// found there by whoever comes upon the file's bytes.
+    pub(crate) async fn discard(&mut self, plan: &SegmentPlan) -> Result<(), AssetsError> {
+        let Some(window) = self.window_in_resource(plan) else {
+            if !self.offline {
+                let key = self.segment_key(plan);
+                // Nothing is removed under the hands of who fills it; its rest is no better.
+                self.stop(plan.place()).await;
+                let resource = self.assets.open_streaming_resource(&key).await?;
+                if let Some(len) = resource.len() {
+                    // A commit that is stopped goes on nevertheless: waits for it.
+                    let _ = resource.commit(len).await;
+                }
+                drop(resource);
+                self.assets.remove_resource(&key).await?;
+            }
             return Ok(());
+        };
+        let beside = self.key_below(&self.root(plan.live), &plan.url, Some(window));
+        if !self.offline || self.assets.open_streaming_resource(&beside).await?.len().is_some() {
+            self.apart.truncate(MAX_APART - 1);
+            self.apart.push_front((plan.url.clone(), window));
         }
-        self.assets.remove_resource(key).await.map(drop)
+        Ok(())
+    }
+
+    /// Stops the download of a segment, and waits until it has let go of it. Cancel-safe.
+    async fn stop(&mut self, place: SegmentPlace) {
+        let of_place = |(of, _): &&(SegmentPlace, AbortHandle)| *of == place;
+        self.running.iter().filter(of_place).for_each(|(_, task)| task.abort());
+        while self.running.iter().filter(of_place).any(|(_, task)| !task.is_finished()) {
+            match self.tasks.join_next().await {
+                Some(Ok(outcome)) => self.ended.push_back(outcome),
+                Some(Err(_)) => {}
+                None => break,
+            }
+        }
     }
 
     /// The next download that ends; `None` if none is under way. Cancel-safe.
     pub(crate) async fn ended(&mut self) -> Option<FetchOutcome> {
+        if let Some(outcome) = self.ended.pop_front() {
+            return Some(outcome);
+        }
         loop {
             match self.tasks.join_next().await? {
                 Ok(outcome) => return Some(outcome),
@@ -199,6 +261,9 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
 
     /// A download that has ended already, without waiting.
     pub(crate) fn try_ended(&mut self) -> Option<FetchOutcome> {
+        if let Some(outcome) = self.ended.pop_front() {
+            return Some(outcome);
+        }
         loop {
             match self.tasks.try_join_next()? {
                 Ok(outcome) => return Some(outcome),

@@ -10,10 +10,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Window, is_part, is_present};
+use super::{Window, is_present};
 use crate::body::Ending;
 use crate::message::SegmentPlace;
-use crate::playlists::SegmentPlan;
 use crate::shared::{Counters, Shared};
 
 /// A media segment to be downloaded.
@@ -25,30 +24,19 @@ pub(crate) struct SegmentFetch {
     pub(crate) url: Url,
     /// What is asked for.
     pub(crate) window: Option<Window>,
-    /// The resource holds the window alone, from its own offset 0: an encrypted part is decrypted by itself.
+    /// The resource holds the window alone, from its own offset 0.
     pub(crate) is_part: bool,
     /// The bytes are decrypted on the way out of the store, which must know their end; the padding proves it.
     pub(crate) is_encrypted: bool,
 }
 
 impl SegmentFetch {
-    /// The fetch of a planned segment.
-    pub(crate) fn of(plan: &SegmentPlan) -> Self {
-        Self {
-            place: plan.place(),
-            segment: plan.index,
-            url: plan.url.clone(),
-            window: plan.window,
-            is_part: is_part(plan),
-            is_encrypted: plan.key.is_some(),
-        }
-    }
-
     /// Where the bytes stand in the resource, unless they are all of it.
     pub(super) fn window_in_resource(&self) -> Option<Window> {
         self.window.filter(|_| !self.is_part)
     }
 }
+
 /// How a download ended.
 #[derive(Debug)]
 pub(crate) struct FetchOutcome {
@@ -164,6 +152,9 @@ async fn transfer<N: Net, R: Streaming>(
     }
     drop(meter);
     let Some(Window { offset: start, len }) = window else {
+        if let Some(Window { len, .. }) = fetch.window.filter(|window| offset < window.len) {
+            return Err(StorageError::Incomplete { len, gap: offset..len });
+        }
         let is_proven = response.body.end_is_proven() || fetch.is_encrypted;
         if is_proven {
             resource.commit(offset).await?;

@@ -11,7 +11,6 @@ use crate::abr::{TransferProgress, VariantMode};
 use crate::body::SegmentBody;
 use crate::error::{Fetching, HlsError};
 use crate::events::HlsEvent;
-use crate::fetch::SegmentFetch;
 use crate::message::{Failure, SegmentPlace};
 
 /// A transfer that brought nothing at all is looked at after this long.
@@ -119,7 +118,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let Some(plan) = index.and_then(|index| self.parts.playlists.segment(variant, index)) else { return };
         if !plan.gap && self.silence_at(plan.start).is_none() {
             let key = self.parts.fetches.segment_key(&plan);
-            let _ = self.parts.fetches.start(SegmentFetch::of(&plan), &key).await;
+            let _ = self.parts.fetches.start(&plan, &key).await;
         }
     }
 

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kithara_assets::{Assets, ResourceKey};
+use kithara_assets::Assets;
 use kithara_net::Net;
 use tokio::time::Instant;
 
 use super::source::{HlsWorkerSource, Parts};
 use crate::error::HlsError;
-use crate::fetch::FetchManager;
 use crate::message::{Failure, SegmentPlace};
 use crate::playlists::SegmentPlan;
 
@@ -34,7 +33,7 @@ pub(super) struct Trouble {
     /// The variant whose URLs were refused: new ones are wanted.
     pub(super) reload_wanted: Option<usize>,
     /// What is stored of segments that are no media.
-    spoiled: Vec<ResourceKey>,
+    spoiled: Vec<SegmentPlan>,
     /// Segments to be replaced by silence, in any variant.
     silent: Vec<(SegmentPlace, Arc<HlsError>)>,
     /// Reloads of the playlists on behalf of each variant, since a segment of it last arrived.
@@ -163,20 +162,18 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         self.exclude(variant, failure.error);
     }
 
-    /// Has what is stored of a segment that is no media forgotten: neither another stream nor another run should meet it.
-    /// False for a part of a file, which can only be forgotten as a whole: the other parts are sound.
+    /// Has what is stored of a segment that is no media forgotten: neither another stream nor another run should hear it.
+    /// False where it has left the list, and cannot be asked for again.
     fn forget(&mut self, segment: SegmentPlace) -> bool {
-        let plan = self.parts.playlists.planned_before(segment);
-        let is_part = |plan: &SegmentPlan| FetchManager::<N, A>::window_in_resource(plan).is_some();
-        let Some(plan) = plan.filter(|plan| !is_part(plan)) else { return false };
-        self.trouble.spoiled.push(self.parts.fetches.segment_key(&plan));
+        let Some(plan) = self.parts.playlists.planned_before(segment) else { return false };
+        self.trouble.spoiled.push(plan);
         true
     }
 
     /// Forgets what is stored of segments that are no media. Offline there is nothing better to be had.
     pub(super) async fn discard_spoiled(&mut self) {
-        while let Some(key) = self.trouble.spoiled.last() {
-            if let Err(error) = self.parts.fetches.discard(key).await {
+        while let Some(plan) = self.trouble.spoiled.last() {
+            if let Err(error) = self.parts.fetches.discard(plan).await {
                 tracing::debug!(%error, "a segment that is no media stays in the store");
             }
             // Not before: a command drops this future at its await.

@@ -18,7 +18,7 @@ use crate::abr::{AbrController, SwitchReason, VariantMode};
 use crate::body::SegmentBody;
 use crate::error::{HlsError, chain};
 use crate::events::HlsEvent;
-use crate::fetch::{FetchManager, FetchOutcome, SegmentFetch, Started, Window};
+use crate::fetch::{FetchManager, FetchOutcome, Started, Window};
 use crate::keys::KeyStore;
 use crate::message::{Content, Failure, HlsCommand, HlsMessage, SegmentPlace};
 use crate::options::LookAhead;
@@ -254,7 +254,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         };
         let plan = self.prefer_stored(plan).await;
         // The parts of one file are written one after the other: a second fetch could only stand in line.
-        if FetchManager::<N, A>::window_in_resource(&plan).is_some() && self.parts.fetches.in_flight() > 0 {
+        if self.parts.fetches.window_in_resource(&plan).is_some() && self.parts.fetches.in_flight() > 0 {
             return Ok(Plan::Full);
         }
         let variant = plan.variant;
@@ -320,12 +320,9 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     async fn start(&mut self, plan: SegmentPlan, reason: SwitchReason) -> Result<(), HlsError> {
         let gap = self.silence_at(plan.start).cloned();
         let key = self.parts.fetches.segment_key(&plan);
-        let started = if plan.gap || gap.is_some() {
-            None
-        } else {
-            Some(self.parts.fetches.start(SegmentFetch::of(&plan), &key).await?)
-        };
-        let window = FetchManager::<N, A>::window_in_resource(&plan);
+        let started =
+            if plan.gap || gap.is_some() { None } else { Some(self.parts.fetches.start(&plan, &key).await?) };
+        let window = self.parts.fetches.window_in_resource(&plan);
         let body = started
             .as_ref()
             .map(|started| SegmentBody::new(started.resource.clone(), window, started.fate.clone()));
@@ -370,7 +367,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             None => Content::Gap { error: pending.gap.as_ref().map(|error| chain(&**error)) },
             Some(Started { resource, cached, fate }) => {
                 let (resource, window) = match processor {
-                    None => (resource.clone(), FetchManager::<N, A>::window_in_resource(plan)),
+                    None => (resource.clone(), fetches.window_in_resource(plan)),
                     Some(processor) => (fetches.open_processed(&pending.key, processor, plan).await?, None),
                 };
                 Content::Body { body: SegmentBody::new(resource, window, fate.clone()), cached: *cached }

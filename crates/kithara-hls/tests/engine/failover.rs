@@ -293,33 +293,6 @@ async fn a_run_behind_a_captive_portal_leaves_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn a_part_of_a_file_that_is_no_media_does_not_cost_the_others() {
-    let origin = Origin::start().await.unwrap();
-    let fixture = media::all().iter().find(|fixture| fixture.name == "byterange").unwrap();
-    let folder = fixture.entry.rsplit_once('/').unwrap().0;
-    let path = format!("/{folder}/{}", names(text(fixture.entry))[0]);
-    let windows: Vec<(usize, usize)> = text(fixture.entry)
-        .lines()
-        .filter_map(|line| line.strip_prefix("#EXT-X-BYTERANGE:")?.split_once('@'))
-        .map(|(len, offset)| (len.parse().unwrap(), offset.parse().unwrap()))
-        .collect();
-    // The beginning of a part in the middle is written over.
-    let mut file = media::file(path.trim_start_matches('/')).unwrap().to_vec();
-    let begin: usize = windows[0].0 + windows[0].1;
-    file[begin..begin + 64].fill(b'<');
-    origin.serve(&path, kithara_testkit::Resource::new(bytes::Bytes::from(file)));
-    let mut stream = open(&origin, &format!("/{}", fixture.entry), options()).await;
-    let samples = read_all(&mut stream).await;
-    assert_eq!(stream.stats().gaps, 1);
-    assert!((samples.len() as u64 / 2).abs_diff(fixture.frames) < 4096);
-    let mut asked: Vec<_> = origin.requests_for(&path).iter().map(|request| request.range_start()).collect();
-    let all = asked.len();
-    asked.sort_unstable();
-    asked.dedup();
-    assert_eq!(asked.len(), all, "no part twice: {:?}", origin.requests_for(&path));
-}
-
-#[tokio::test]
 async fn an_advertisement_in_another_codec_is_silent() {
     let origin = Origin::start().await.unwrap();
     let name = media::find("ts-aac").unwrap().entry;

@@ -110,8 +110,10 @@ async fn a_part_of_a_file_that_is_no_media_is_fetched_anew_by_the_next_run_and_n
     origin.serve(&path, Resource::new(damaged.clone()));
     let folder = tempfile::tempdir().unwrap();
     let options = |offline| {
-        let assets = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
-        HlsOptions { assets, offline, ..options() }
+        let mut options = options();
+        options.assets = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
+        options.offline = offline;
+        options
     };
     let asked = || -> Vec<_> {
         let of_media = origin.requests_for(&path).into_iter();

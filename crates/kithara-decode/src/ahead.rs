@@ -45,6 +45,7 @@ impl Default for DecodeAheadSettings {
 /// [`interrupter`](crate::ByteSource::interrupter). Dropping it ends the thread, and joins it if that cannot take long.
 ///
 /// After an error the next call tries again from the frame that was due.
+#[doc(alias = "PcmBuffer")]
 pub struct DecodeAhead {
     worker: WorkerHandle<Item, Command, DecodeError>,
     interrupt: Option<Box<dyn FnOnce() + Send + Sync>>,

@@ -83,6 +83,21 @@ impl DecodeError {
             _ => false,
         }
     }
+
+    /// Whether the media is sound and this build can never play it: another encoding may do, another try will not.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(
+            self,
+            Self::Unsupported(_)
+                | Self::Demux(
+                    DemuxError::UnsupportedCodec { .. }
+                        | DemuxError::Unsupported { .. }
+                        | DemuxError::Encrypted { .. }
+                        | DemuxError::NoAudio { .. }
+                )
+        )
+    }
 }
 
 impl From<DemuxError> for DecodeError {

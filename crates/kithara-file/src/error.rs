@@ -93,6 +93,21 @@ impl FileError {
         }
     }
 
+    /// Whether this build can never play it, however often it is tried.
+    #[must_use]
+    pub fn is_unsupported(&self) -> bool {
+        matches!(self, Self::Decode(error) if error.is_unsupported())
+    }
+
+    /// The HTTP status behind this error, if a server's answer is the reason.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Net(error) => error.status().map(|status| status.as_u16()),
+            _ => None,
+        }
+    }
+
     /// The kind that this error has as an [`io::Error`].
     pub(crate) fn io_kind(&self) -> io::ErrorKind {
         match self {
@@ -121,8 +136,23 @@ mod tests {
     use std::io;
 
     use kithara_decode::DecodeError;
+    use kithara_decode::demux::{Codec, Container, DemuxError};
+    use kithara_net::{NetError, StatusCode};
 
     use super::FileError;
+
+    #[test]
+    fn an_error_tells_what_may_be_done_about_it() {
+        let codec = DemuxError::UnsupportedCodec { container: Container::MpegTs, codec: Codec::Ac3 };
+        for never in [DecodeError::Unsupported("HE-AAC".into()), codec.into()] {
+            assert!(FileError::from(never).is_unsupported());
+        }
+        assert!(!FileError::from(DecodeError::Malformed("x".into())).is_unsupported());
+        let url = "http://h/x".into();
+        let gone = FileError::from(NetError::Status { url, status: StatusCode::GONE, retry_after: None });
+        assert_eq!((gone.status(), gone.is_unsupported()), (Some(410), false));
+        assert_eq!(FileError::Stopped.status(), None);
+    }
 
     #[test]
     fn an_error_of_the_source_survives_the_decoder() {

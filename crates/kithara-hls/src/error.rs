@@ -225,16 +225,7 @@ impl HlsError {
     #[must_use]
     pub fn is_unsupported(&self) -> bool {
         match self {
-            Self::Decode { source, .. } => matches!(
-                **source,
-                DecodeError::Unsupported(_)
-                    | DecodeError::Demux(
-                        DemuxError::UnsupportedCodec { .. }
-                            | DemuxError::Unsupported { .. }
-                            | DemuxError::Encrypted { .. }
-                            | DemuxError::NoAudio { .. }
-                    )
-            ),
+            Self::Decode { source, .. } => source.is_unsupported(),
             Self::Unsupported { .. } => true,
             _ => false,
         }

@@ -29,6 +29,7 @@ pub trait Net: Clone + Send + Sync + 'static {
 }
 
 /// The body of a response, pulled chunk by chunk. Dropping it cancels the transfer.
+#[doc(alias = "ByteStream")]
 pub trait Body: Send + 'static {
     /// The next bytes (never empty), or `None` at the end. Cancel-safe: a dropped future loses nothing.
     ///

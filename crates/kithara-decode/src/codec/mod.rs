@@ -40,6 +40,7 @@ pub(crate) enum PacketError {
 /// One codec, ready to decode packets.
 ///
 /// After warm-up, decoding allocates nothing.
+#[doc(alias = "SymphoniaDecoder")]
 pub struct CodecDecoder {
     decoder: Box<dyn AudioDecoder>,
     params: AudioCodecParameters,

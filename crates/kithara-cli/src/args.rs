@@ -120,7 +120,11 @@ fn variant(text: &str) -> Result<Variant, String> {
 
 fn speed(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if value.is_finite() && value > 0.0 { Ok(value) } else { Err(format!("`{text}` is not a speed")) }
+    if (0.001..=1e6).contains(&value) {
+        Ok(value)
+    } else {
+        Err(format!("`{text}` is not in 0.001..=1000000"))
+    }
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
@@ -171,6 +175,8 @@ mod tests {
             "kithara|decode|x|--start|-1",
             "kithara|decode|x|--start|nan",
             "kithara|decode|x|--realtime=0",
+            "kithara|decode|x|--realtime=1e-300",
+            "kithara|decode|x|--realtime=nan",
             "kithara|decode|x|--variant|best",
             "kithara|decode|x|--header|nocolon",
             "kithara|decode|x|--header|a b: c",

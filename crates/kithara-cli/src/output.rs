@@ -10,7 +10,11 @@ use crate::args::Format;
 const UNKNOWN: u32 = u32::MAX;
 
 enum Target {
-    File(BufWriter<File>),
+    File {
+        file: BufWriter<File>,
+        /// Not a pipe or a device, which cannot be wound back.
+        is_regular: bool,
+    },
     Stdout(BufWriter<io::Stdout>),
     Nowhere,
 }
@@ -25,12 +29,17 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Opens `path` (`-` is standard output); without one the samples are dropped.
+    /// Opens `path` (`-` is standard output); without one the samples are dropped. What is there is replaced by the first
+    /// samples, not before: a run that fails to open its source destroys nothing.
     pub(crate) fn open(path: Option<&Path>, format: Format) -> io::Result<Self> {
         let target = match path {
             None => Target::Nowhere,
             Some(path) if path.as_os_str() == "-" => Target::Stdout(BufWriter::new(io::stdout())),
-            Some(path) => Target::File(BufWriter::new(File::create(path)?)),
+            Some(path) => {
+                let file = File::options().write(true).create(true).truncate(false).open(path)?;
+                let is_regular = file.metadata()?.is_file();
+                Target::File { file: BufWriter::new(file), is_regular }
+            }
         };
         Ok(Self { target, format, spec: None, data_bytes: 0, scratch: Vec::new() })
     }
@@ -63,9 +72,9 @@ impl Output {
         self.begin(sample_rate, channels)?;
         let data = u32::try_from(self.data_bytes).unwrap_or(UNKNOWN);
         match &mut self.target {
-            Target::File(file) => {
+            Target::File { file, is_regular } => {
                 file.flush()?;
-                if self.format == Format::Wav {
+                if self.format == Format::Wav && *is_regular {
                     file.seek(SeekFrom::Start(0))?;
                     file.write_all(&wav_header(sample_rate, channels, data))?;
                     file.flush()?;
@@ -88,6 +97,9 @@ impl Output {
         if self.spec.is_some() {
             return Ok(());
         }
+        if let Target::File { file, is_regular: true } = &self.target {
+            file.get_ref().set_len(0)?;
+        }
         self.spec = Some((sample_rate, channels));
         match self.format {
             Format::Wav => self.raw(&wav_header(sample_rate, channels, UNKNOWN)),
@@ -97,7 +109,7 @@ impl Output {
 
     fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.target {
-            Target::File(file) => file.write_all(bytes),
+            Target::File { file, .. } => file.write_all(bytes),
             Target::Stdout(out) => out.write_all(bytes),
             Target::Nowhere => Ok(()),
         }

@@ -51,6 +51,9 @@ impl Session {
     pub(crate) async fn prepare(args: &DecodeArgs, folder: Option<&Path>) -> Result<Self, Failure> {
         let mut origin = None;
         let source = find(&args.source, &mut origin).await?;
+        if let Source::Path(path) = &source {
+            refuse_to_overwrite(path, args)?;
+        }
         let transfers = Arc::new(TransferStats::new());
         let (assets, warned) = store(args, folder);
         let net = network(args, Arc::clone(&transfers));
@@ -192,6 +195,15 @@ async fn local(path: PathBuf, origin: &mut Option<Origin>) -> Result<Source, Fai
     // Escapes what means something in a URL.
     url.path_segments_mut().map_err(|()| "no such path")?.pop_if_empty().push(name);
     Ok(Source::Hls(url))
+}
+
+/// The first samples would destroy what they are read from.
+fn refuse_to_overwrite(source: &Path, args: &DecodeArgs) -> Result<(), Failure> {
+    let Some(output) = args.output.as_deref().filter(|_| !args.writes_stdout()) else { return Ok(()) };
+    match (source.canonicalize(), output.canonicalize()) {
+        (Ok(source), Ok(output)) if source == output => Err("the output is the source".into()),
+        _ => Ok(()),
+    }
 }
 
 async fn started(origin: &mut Option<Origin>) -> Result<&Origin, Failure> {

@@ -88,3 +88,28 @@ fn a_reader_that_goes_away_ends_the_run() {
         "{stderr}"
     );
 }
+
+#[test]
+fn a_run_that_fails_destroys_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept.wav");
+    let bytes = media::file("file/pcm16.wav").unwrap();
+    std::fs::write(&kept, bytes).unwrap();
+    let into_it = |source: &Path| decode(source).args("--output").args(&kept).run();
+    assert!(into_it(&folder.path().join("none.mp3")).error().contains("none.mp3"));
+    assert!(into_it(&kept).error().contains("the output is the source"));
+    assert!(std::fs::read(&kept).unwrap() == bytes, "what was there is gone");
+    // It is replaced as a whole, though it was longer.
+    decode("demo").with("--duration 0.5 --output").args(&kept).run().good();
+    let read = Wav::parse(&std::fs::read(&kept).unwrap()).unwrap();
+    assert_eq!(read.frames(), 22_050);
+    assert_eq!(std::fs::metadata(&kept).unwrap().len(), 44 + 22_050 * 4);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_with_a_name_is_a_pipe() {
+    let tool = decode("demo").with("--duration 0.5 --output /dev/stdout").run().good();
+    let plain = decode("demo").with("--duration 0.5").bytes();
+    assert!(tool.stdout == plain, "as with `-`");
+}

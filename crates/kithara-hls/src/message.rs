@@ -61,6 +61,19 @@ impl<R> HlsMessage<R> {
         let Self { variant, start, duration, .. } = *self;
         SegmentPlace { variant, start, duration }
     }
+
+    /// The media rules; the author should know. What the decoder holds back across segments is well below this.
+    pub(crate) fn warn_of_length(&self, actual: Duration) {
+        let declared = self.duration;
+        if actual.abs_diff(declared) > declared / 10 + Duration::from_millis(500) {
+            tracing::warn!(
+                segment = self.segment,
+                ?declared,
+                ?actual,
+                "a segment is not as long as its EXTINF says"
+            );
+        }
+    }
 }
 
 impl<R: Streaming> HlsMessage<R> {

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use kithara_bufpool::BytePool;
 use kithara_decode::demux::{Codec, Container};
 use kithara_decode::{
-    Anchor, AudioSpec, DecodeError, PcmChunk, PcmSource, SegmentDecoder, SegmentDecoderSettings, SegmentStart,
+    AudioSpec, DecodeError, PcmChunk, PcmSource, SegmentDecoder, SegmentDecoderSettings, SegmentStart,
 };
 use kithara_storage::{StorageError, Streaming};
 
@@ -21,6 +20,10 @@ use crate::message::{Content, Failure, HlsMessage};
 use crate::pace::Pace;
 use crate::shared::{Counters, Shared};
 use crate::worker::HlsSourceAdapter;
+
+mod landing;
+
+use landing::{Landed, Landing, SLACK};
 
 /// Attempts to get one segment from elsewhere before its failure is the stream's. Each excludes what failed, so the
 /// worker ends them by itself sooner; this bounds a worker that cannot.
@@ -227,7 +230,7 @@ impl<R: Streaming> HlsPcm<R> {
             State::Draining(message) => {
                 if let Some(began) = self.began.take() {
                     let actual = self.spec.position_of(self.position.saturating_sub(began));
-                    warn_of_length(message, actual);
+                    message.warn_of_length(actual);
                 }
                 self.state = State::Between;
             }
@@ -371,19 +374,6 @@ struct NextHeard {
     at: Duration,
 }
 
-/// The media rules; the author should know. What the decoder holds back across segments is well below this.
-fn warn_of_length<R>(message: &HlsMessage<R>, actual: Duration) {
-    let declared = message.duration;
-    if actual.abs_diff(declared) > declared / 10 + Duration::from_millis(500) {
-        tracing::warn!(
-            segment = message.segment,
-            ?declared,
-            ?actual,
-            "a segment is not as long as its EXTINF says"
-        );
-    }
-}
-
 enum Step {
     Chunk(PcmChunk),
     More,
@@ -438,7 +428,7 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
         self.recoveries = 0;
         self.jump();
         let wanted = to.saturating_sub(self.decoder.preroll());
-        self.landing = Some(Landing { wanted, tries: 0, head: BytesMut::new() });
+        self.landing = Some(Landing::new(wanted));
         let last = self.duration.map(|duration| duration.saturating_sub(Duration::from_millis(1)));
         let place = last.map_or(wanted, |last| wanted.min(last));
         if !self.adapter.keeps(place) {
@@ -448,66 +438,4 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
         self.adapter.seek(place);
         Ok(frame)
     }
-}
-
-/// How far behind the playlist's end a seek may go, and how far off its durations may be, beside a share of them.
-const SLACK: Duration = Duration::from_secs(10);
-
-/// A seek, until it is known where the segment that it landed in really begins.
-///
-/// The playlist's durations may be rounded, to whole seconds in the oldest version of the protocol: after some minutes
-/// the segment that should hold a place begins behind it. Its timestamps tell, and the seek goes back by as much.
-struct Landing {
-    /// Place on the timeline from which decoding must begin.
-    wanted: Duration,
-    tries: u32,
-    /// What was read of the segment so far.
-    head: BytesMut,
-}
-
-enum Landed {
-    /// At or before the wanted place, or nothing tells.
-    Well,
-    /// More bytes are needed.
-    Unknown(Landing),
-    /// Behind it: begin at `from` instead.
-    Late { landing: Landing, from: Duration },
-}
-
-impl Landing {
-    /// Bytes in which the first packet of a segment should be found.
-    const HEAD: usize = 192 * 1024;
-    /// Steps back at most.
-    const TRIES: u32 = 6;
-
-    fn look<R>(mut self, message: &HlsMessage<R>, data: &[u8], anchor: Option<Anchor>) -> Landed {
-        let Some(anchor) = anchor.filter(|_| message.start > Duration::ZERO) else { return Landed::Well };
-        self.head.extend_from_slice(data);
-        let Some(first) = SegmentDecoder::probe_anchor(message.init.as_ref(), &self.head) else {
-            return if self.head.len() < Self::HEAD { Landed::Unknown(self) } else { Landed::Well };
-        };
-        let begins = place_of(first).saturating_sub(place_of(anchor));
-        // Another timeline, behind a discontinuity or a wrap: nothing to compare with.
-        if begins <= self.wanted || begins.abs_diff(message.start) > SLACK + message.start / 4 {
-            return Landed::Well;
-        }
-        let drift = begins.saturating_sub(message.start);
-        let back =
-            self.wanted.saturating_sub(drift).min(message.start.saturating_sub(Duration::from_millis(1)));
-        Landed::Late { landing: self, from: back }
-    }
-
-    fn again(self) -> Option<Self> {
-        let Self { wanted, tries, mut head } = self;
-        head.clear();
-        (tries < Self::TRIES).then_some(Self { wanted, tries: tries + 1, head })
-    }
-}
-
-/// A media time as a duration; before zero is zero.
-fn place_of(anchor: Anchor) -> Duration {
-    let ticks = u64::try_from(anchor.media_time).unwrap_or(0);
-    let timescale = u64::from(anchor.timescale.max(1));
-    let rest = Duration::from_nanos((ticks % timescale).saturating_mul(1_000_000_000) / timescale);
-    Duration::from_secs(ticks / timescale) + rest
 }

@@ -6,7 +6,8 @@ use kithara_assets::Assets;
 use kithara_net::Net;
 use tokio::time::Instant;
 
-use super::source::{HlsWorkerSource, Planned};
+use super::room::Planned;
+use super::source::HlsWorkerSource;
 use crate::abr::{TransferProgress, VariantMode};
 use crate::body::SegmentBody;
 use crate::error::{Fetching, HlsError};

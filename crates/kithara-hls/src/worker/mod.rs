@@ -1,10 +1,13 @@
 //! The two ends of the chunk channel: the planner that fills it, and the adapter that the decoder reads from.
 
 mod adapter;
+mod compose;
 mod foresight;
 mod init;
 mod pace;
+mod plan;
 mod remedies;
+mod room;
 mod source;
 
 pub use adapter::{HlsSourceAdapter, MAX_BUFFERED_CHUNKS};

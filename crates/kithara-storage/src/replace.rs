@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 
 use crate::StorageError;
-use crate::disk::{is_at, parent, remove_if_present, sync_parent, with_suffix};
+use crate::disk::{len_at, parent, remove_if_present, sync_parent, with_suffix};
 
 /// How often we wait for others who replace the same file.
 const MAX_TURNS: usize = 1000;
@@ -61,7 +61,7 @@ fn lock(new: &Path, step: &mut impl FnMut(Step) -> io::Result<()>) -> io::Result
         step(Step::Opened)?;
         file.lock()?;
         // Whoever had it before us has renamed it: then it is the content, and not to be touched.
-        if is_at(&file, new)? {
+        if len_at(&file, new)?.is_some() {
             step(Step::Locked)?;
             return Ok(file);
         }

@@ -277,11 +277,12 @@ impl Streaming for StreamingResource {
             return Err(StorageError::InvalidRange { range: 0..len });
         }
         self.acquire()?;
+        let mut found = None;
         if let Backend::Disk(disk) = &self.inner.backend
             && self.len().is_none()
             && self.available_at(0) >= len
         {
-            disk.check_len(&self.inner.board, len)?;
+            found = Some(disk.check_len(&self.inner.board, len)?);
         }
         self.inner.board.commit(len)?;
         #[cfg(any(test, feature = "random-access"))]
@@ -291,7 +292,7 @@ impl Streaming for StreamingResource {
         if let Backend::Memory(memory) = &self.inner.backend {
             memory.discard(len..MAX_OFFSET);
         }
-        self.on_disk(move |disk, _| disk.persist(len)).await
+        self.on_disk(move |disk, _| disk.persist(len, found)).await
     }
 
     fn fail(&self, error: StorageError) {

@@ -6,7 +6,7 @@ use symphonia::core::audio::conv::{ConvertibleSample, FromSample};
 use symphonia::core::audio::sample::Sample;
 use symphonia::core::audio::{Audio, AudioBuffer, GenericAudioBufferRef};
 
-use super::interleave::{interleave_f32, interleave_with};
+use super::interleave::{append_planes, append_stereo};
 use crate::AudioSpec;
 
 /// The frames of one decoded packet, still planar and in the codec's own sample format.
@@ -72,15 +72,10 @@ impl<'a> Decoded<'a> {
 }
 
 fn append_f32(buffer: &AudioBuffer<f32>, range: Range<usize>, out: &mut Vec<f32>) {
-    let start = out.len();
-    let planes = buffer.num_planes();
-    out.resize(start + range.len() * planes, 0.0);
-    match (planes, buffer.plane(0), buffer.plane(1)) {
-        (1, Some(mono), _) => out[start..].copy_from_slice(&mono[range]),
-        (2, Some(left), Some(right)) => {
-            interleave_f32(&left[range.clone()], &right[range], &mut out[start..])
-        }
-        _ => interleave_with(buffer, range, &mut out[start..], |sample| sample),
+    match (buffer.num_planes(), buffer.plane(0), buffer.plane(1)) {
+        (1, Some(mono), _) => out.extend_from_slice(&mono[range]),
+        (2, Some(left), Some(right)) => append_stereo(left, right, range, out),
+        _ => append_planes(buffer, range, out, |sample| sample),
     }
 }
 
@@ -89,7 +84,5 @@ where
     S: Sample,
     f32: FromSample<S> + ConvertibleSample,
 {
-    let start = out.len();
-    out.resize(start + range.len() * buffer.num_planes(), 0.0);
-    interleave_with(buffer, range, &mut out[start..], f32::from_sample);
+    append_planes(buffer, range, out, f32::from_sample);
 }

@@ -120,9 +120,9 @@ impl DataFile {
         Writing(self)
     }
 
-    /// Makes the file end at `len`, without space that was reserved beyond, by whomever.
-    pub(crate) fn end_at(&self, len: u64) -> io::Result<()> {
-        if len > RESERVE || self.len()? != len {
+    /// Makes the file end at `len`, without space that was reserved beyond, by whomever. `found`: its length, where known.
+    pub(crate) fn end_at(&self, len: u64, found: Option<u64>) -> io::Result<()> {
+        if len > RESERVE || found.map_or_else(|| self.len(), Ok)? != len {
             self.file.set_len(len)?;
         }
         Ok(())
@@ -182,9 +182,9 @@ impl DataFile {
     }
 }
 
-/// Whether `path` names this very file.
-pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    os::is_at(file, path)
+/// The length of `file`, if `path` names this very file.
+pub(crate) fn len_at(file: &File, path: &Path) -> io::Result<Option<u64>> {
+    os::len_at(file, path)
 }
 
 /// Names the time during which the page cache cannot have lost anything: the run of this kernel and this mounting of the
@@ -210,11 +210,14 @@ mod os {
         file.write_at(data, offset)
     }
 
-    pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    pub(super) fn len_at(file: &File, path: &Path) -> io::Result<Option<u64>> {
         let here = file.metadata()?;
         match std::fs::symlink_metadata(path) {
-            Ok(there) => Ok(here.dev() == there.dev() && here.ino() == there.ino()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Ok(there) => {
+                let is_here = here.dev() == there.dev() && here.ino() == there.ino();
+                Ok(is_here.then_some(here.len()))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -330,10 +333,11 @@ mod os {
     }
 
     /// The standard library opens files so that others may rename and remove them.
-    pub(super) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    pub(super) fn len_at(file: &File, path: &Path) -> io::Result<Option<u64>> {
         match File::open(path) {
-            Ok(there) => is_same(file, &there),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Ok(there) if is_same(file, &there)? => Ok(Some(file.metadata()?.len())),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -39,6 +39,7 @@ pub(crate) struct Journal {
     pub(crate) durable: RangeSet,
     /// What the synchronisations under way will have brought there.
     under_way: Vec<Weak<Mutex<RangeSet>>>,
+    /// Known once it is needed.
     session: Option<[u8; 16]>,
     /// The open map, once there was something to note: opening it for each note costs as much as writing a note.
     map: Option<File>,
@@ -51,7 +52,7 @@ impl Journal {
     pub(crate) fn load(&mut self, paths: &Paths, part: &File, part_len: u64) -> io::Result<Found> {
         // Others may have had the file since: what was begun before tells nothing of it.
         self.forget(0..u64::MAX);
-        *self = Self { session: Some(session(part)), synced: Some(Instant::now()), ..Self::default() };
+        *self = Self { synced: Some(Instant::now()), ..Self::default() };
         if part_len == 0 {
             // Nothing can be known of an empty file: the map is of an earlier one, and must be gone for good before
             // anything is written that it could seem to speak of.
@@ -62,6 +63,7 @@ impl Journal {
         if valid_len < found_len {
             OpenOptions::new().write(true).open(&paths.map)?.set_len(valid_len)?;
         }
+        self.session = Some(session(part));
         self.map_len = valid_len;
         let Some(mut record) = record else { return Ok(Found::default()) };
         record.durable.truncate(part_len);
@@ -69,8 +71,9 @@ impl Journal {
         Ok(known(record, self.session, part_len))
     }
 
-    /// Appends a note of everything that the board knows.
-    pub(crate) fn note(&mut self, paths: &Paths, board: &Board) -> io::Result<()> {
+    /// Appends a note of everything that the board knows of the file `part`.
+    pub(crate) fn note(&mut self, paths: &Paths, part: &File, board: &Board) -> io::Result<()> {
+        self.session.get_or_insert_with(|| session(part));
         self.encode(board);
         if self.map_len > REWRITE_ABOVE.max(4 * self.buffer.len() as u64) {
             self.rewrite(paths)?;
@@ -166,7 +169,10 @@ impl Journal {
     /// Removes the map for good, power failure or not.
     pub(crate) fn remove(&mut self, paths: &Paths) -> io::Result<()> {
         self.map = None;
-        if remove_if_present(&paths.map)? {
+        // Nearly always there is none, and looking is cheaper than removing.
+        let is_absent =
+            |found: io::Result<_>| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if !is_absent(paths.map.symlink_metadata()) && remove_if_present(&paths.map)? {
             sync_parent(&paths.map)?;
         }
         self.map_len = 0;
@@ -232,16 +238,16 @@ mod tests {
         journal.load(&paths, &part, 0).unwrap();
         let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path).unwrap();
         assert!(board.announce(0..10, 0));
-        journal.note(&paths, &board).unwrap();
+        journal.note(&paths, &part, &board).unwrap();
         // The disk is full in the middle of a note, which cannot be taken back either.
         open(&paths.map).write_all(b"KMAP, and no more").unwrap();
         journal.map = Some(open(Path::new("/dev/full")));
         assert!(board.announce(10..20, 0));
-        assert_eq!(journal.note(&paths, &board).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(journal.note(&paths, &part, &board).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(read_map(&paths.map).unwrap().0.unwrap().written, RangeSet::from(0..10));
         for end in [30, 40] {
             assert!(board.announce(20..end, 0));
-            journal.note(&paths, &board).unwrap();
+            journal.note(&paths, &part, &board).unwrap();
             let (record, found, valid) = read_map(&paths.map).unwrap();
             assert_eq!((record.unwrap().written, found), (RangeSet::from(0..end), valid));
         }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use crate::board::{Board, Found};
 use crate::{StorageError, StorageSettings};
 pub(crate) use file::DataFile;
-pub(crate) use file::is_at;
+pub(crate) use file::len_at;
 use journal::{Journal, inspect};
 use paths::Paths;
 pub use paths::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
@@ -87,8 +87,9 @@ impl Disk {
         if journal.locked || board.is_committed() {
             return Ok(());
         }
-        let mut part = DataFile::new(self.lock_part()?);
-        match self.take_over(&mut journal, &mut part, board) {
+        let (part, len) = self.lock_part()?;
+        let mut part = DataFile::new(part);
+        match self.take_over(&mut journal, &mut part, len, board) {
             Ok(Some(found)) => {
                 *self.file.lock() = Some(Arc::new(part));
                 board.adopt(found);
@@ -107,20 +108,21 @@ impl Disk {
         &self,
         journal: &mut Journal,
         part: &mut DataFile,
+        len: u64,
         board: &Board,
     ) -> Result<Option<Found>, StorageError> {
         if let Some(committed) = open_if_present(&self.paths.committed).map_err(|e| self.error("open", e))? {
             return self.adopt_committed(journal, committed, board).map(|()| None);
         }
-        let found = self.load(journal, part).map_err(|e| self.error("open", e))?;
+        let found = self.load(journal, part, len).map_err(|e| self.error("open", e))?;
         if let Some(earlier) = self.file().filter(|_| !found.is_another_file) {
             part.continues(&earlier);
         }
         Ok(Some(found))
     }
 
-    fn load(&self, journal: &mut Journal, part: &DataFile) -> io::Result<Found> {
-        let mut found = journal.load(&self.paths, &part.file, part.len()?)?;
+    fn load(&self, journal: &mut Journal, part: &DataFile, len: u64) -> io::Result<Found> {
+        let mut found = journal.load(&self.paths, &part.file, len)?;
         found.is_another_file = self.is_another_file(part)?;
         Ok(found)
     }
@@ -133,8 +135,8 @@ impl Disk {
         }
     }
 
-    /// Opens `NAME.part`, makes it if need be, and locks it.
-    fn lock_part(&self) -> Result<File, StorageError> {
+    /// Opens `NAME.part`, makes it if need be, and locks it: the file and its length.
+    fn lock_part(&self) -> Result<(File, u64), StorageError> {
         for _ in 0..MAX_CHASES {
             let file = open_or_create(&self.paths.part).map_err(|e| self.error("open", e))?;
             match file.try_lock() {
@@ -143,8 +145,8 @@ impl Disk {
                 Err(TryLockError::Error(error)) => return Err(self.error("lock", error)),
             }
             // Between the two, the one before us may have renamed it (a commit) or replaced it (a reset).
-            if is_at(&file, &self.paths.part).map_err(|e| self.error("open", e))? {
-                return Ok(file);
+            if let Some(len) = len_at(&file, &self.paths.part).map_err(|e| self.error("open", e))? {
+                return Ok((file, len));
             }
         }
         Err(StorageError::LockedElsewhere { path: self.paths.part.clone() })
@@ -167,19 +169,22 @@ impl Disk {
 /// The committed file, else the unfinished one and what its map says.
 fn look_for(paths: &Paths) -> Result<(Option<File>, Found), StorageError> {
     let error = |path: &Path, source| StorageError::io("open", path, source);
-    // Twice: between the two looks, another process may rename the one to the other.
-    for _ in 0..2 {
-        if let Some(file) = open_if_present(&paths.committed).map_err(|e| error(&paths.committed, e))? {
-            let len = file.metadata().map_err(|e| error(&paths.committed, e))?.len();
-            return Ok((Some(file), Found { committed: Some(len), ..Found::default() }));
-        }
-        if let Some(file) = open_if_present(&paths.part).map_err(|e| error(&paths.part, e))? {
-            let look = |file: &File| inspect(paths, file, file.metadata()?.len());
-            let found = look(&file).map_err(|e| error(&paths.map, e))?;
-            return Ok((Some(file), found));
-        }
+    let committed = || -> Result<_, StorageError> {
+        let file = open_if_present(&paths.committed).map_err(|e| error(&paths.committed, e))?;
+        let Some(file) = file else { return Ok(None) };
+        let len = file.metadata().map_err(|e| error(&paths.committed, e))?.len();
+        Ok(Some((Some(file), Found { committed: Some(len), ..Found::default() })))
+    };
+    if let Some(found) = committed()? {
+        return Ok(found);
     }
-    Ok((None, Found::default()))
+    if let Some(file) = open_if_present(&paths.part).map_err(|e| error(&paths.part, e))? {
+        let look = |file: &File| inspect(paths, file, file.metadata()?.len());
+        let found = look(&file).map_err(|e| error(&paths.map, e))?;
+        return Ok((Some(file), found));
+    }
+    // Between the two looks, another process may have renamed the one to the other.
+    Ok(committed()?.unwrap_or_default())
 }
 
 fn open_if_present(path: &Path) -> io::Result<Option<File>> {

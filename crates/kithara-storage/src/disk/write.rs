@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::Disk;
-use super::file::{DataFile, Writing, is_at};
+use super::file::{DataFile, Writing, len_at};
 use super::journal::{Journal, open_map, sync_map};
 use super::paths::{Paths, remove_if_present, sync_parent, with_suffix};
 use crate::board::Board;
@@ -65,16 +65,23 @@ impl Disk {
         journal.unnoted += n;
         journal.unsynced += n;
         if journal.locked && journal.unnoted >= self.settings.journal_every {
-            self.note(&mut journal, board);
+            self.note_if_possible(&mut journal, board);
         }
         let due = journal.is_sync_due(self.settings.sync_every);
         journal.syncing |= due;
         due
     }
 
+    fn note(&self, journal: &mut Journal, board: &Board) -> io::Result<()> {
+        match self.file() {
+            Some(file) => journal.note(&self.paths, &file.file, board),
+            None => Ok(()),
+        }
+    }
+
     /// A note that cannot be written costs a download after a crash, and is no reason to stop this one.
-    fn note(&self, journal: &mut Journal, board: &Board) {
-        if let Err(error) = journal.note(&self.paths, board) {
+    fn note_if_possible(&self, journal: &mut Journal, board: &Board) {
+        if let Err(error) = self.note(journal, board) {
             journal.unnoted = 0;
             warn!(path = %self.paths.map.display(), %error, "cannot note what of an unfinished resource is stored");
         }
@@ -107,7 +114,7 @@ impl Disk {
             return Ok(SyncMap(None));
         }
         journal.durable.extend(&synced.ranges.lock());
-        journal.note(&self.paths, board)?;
+        self.note(&mut journal, board)?;
         Ok(SyncMap(Some((open_map(&self.paths)?, self.paths.clone()))))
     }
 
@@ -116,8 +123,8 @@ impl Disk {
         self.journal.lock().syncing = false;
     }
 
-    /// Whether `len` bytes are in the file, before anybody is told that they are all.
-    pub(crate) fn check_len(&self, board: &Board, len: u64) -> Result<(), StorageError> {
+    /// Whether `len` bytes are in the file, before anybody is told that they are all: the length of the file.
+    pub(crate) fn check_len(&self, board: &Board, len: u64) -> Result<u64, StorageError> {
         let actual = match self.file() {
             Some(file) => file.len().map_err(|e| self.error("open", e))?,
             None => 0,
@@ -126,31 +133,37 @@ impl Disk {
             self.forget(board, actual..u64::MAX);
             return Err(StorageError::Truncated { expected: len, actual, committed: false });
         }
-        Ok(())
+        Ok(actual)
     }
 
-    /// Brings the file of a committed resource to the disk and to its final name.
-    pub(crate) fn persist(&self, len: u64) -> Result<(), StorageError> {
+    /// Brings the file of a committed resource to the disk and to its final name. `found`: its length, where known.
+    pub(crate) fn persist(&self, len: u64, found: Option<u64>) -> Result<(), StorageError> {
         let _exclusive = self.exclusive.lock();
         if self.journal.lock().persisted {
             return Ok(());
         }
         let file = self.file().ok_or(StorageError::NotClaimed)?;
         let sync = || {
-            file.end_at(len)?;
+            file.end_at(len, found)?;
             file.file.sync_all()
         };
         sync().map_err(|e| self.error("sync", e))?;
         let mut journal = self.journal.lock();
-        self.rename(&mut journal, &file).map_err(|e| self.error("rename", e))
+        self.rename(&mut journal, &file, len).map_err(|e| self.error("rename", e))
     }
 
-    fn rename(&self, journal: &mut Journal, file: &DataFile) -> io::Result<()> {
-        if !journal.locked || !is_at(&file.file, &self.paths.part)? {
+    fn rename(&self, journal: &mut Journal, file: &DataFile, len: u64) -> io::Result<()> {
+        let found = if journal.locked { len_at(&file.file, &self.paths.part)? } else { None };
+        let Some(found) = found else {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
                 "the unfinished file was replaced or removed",
             ));
+        };
+        if found != len {
+            // A write that was under way when the resource ended.
+            file.end_at(len, Some(found))?;
+            file.file.sync_all()?;
         }
         std::fs::rename(&self.paths.part, &self.paths.committed)?;
         journal.persisted = true;
@@ -170,7 +183,7 @@ impl Disk {
         let _exclusive = self.exclusive.lock();
         let mut journal = self.journal.lock();
         // The lock on the file at `NAME.part` is the right to put another one in its place.
-        let part = if journal.locked { None } else { Some(DataFile::new(self.lock_part()?)) };
+        let part = if journal.locked { None } else { Some(DataFile::new(self.lock_part()?.0)) };
         board.reset();
         let replaced = self.replace(&mut journal).map_err(|e| self.error("replace", e));
         if let Some(part) = part {
@@ -212,7 +225,7 @@ impl Disk {
         let (true, Some(file)) = (journal.locked, self.file()) else { return Ok(()) };
         if journal.has_map() {
             // Before the bytes go, the disk must have ceased to claim them.
-            journal.note(&self.paths, board)?;
+            self.note(&mut journal, board)?;
             let map = open_map(&self.paths)?;
             drop(journal);
             sync_map(&map, &self.paths)?;
@@ -231,7 +244,7 @@ impl Disk {
             return;
         }
         if journal.unnoted > 0
-            && let Err(error) = journal.note(&self.paths, board)
+            && let Err(error) = self.note(&mut journal, board)
         {
             // Whoever locked the file next would learn less from the map than we know: keep it until we are closed.
             warn!(path = %self.paths.map.display(), %error, "cannot note what of an unfinished resource is stored");
@@ -248,7 +261,7 @@ impl Disk {
     pub(crate) fn close(&self, board: &Board) {
         let mut journal = self.journal.lock();
         if journal.locked && journal.unnoted > 0 {
-            self.note(&mut journal, board);
+            self.note_if_possible(&mut journal, board);
         }
         if let Some(file) = self.file().filter(|_| journal.locked) {
             file.unlock();

@@ -169,6 +169,29 @@ impl Counters {
     }
 }
 
+impl BytePool {
+    /// The one that all of a process share who need no pool of their own; keeps at most 1 MiB at rest, for ever.
+    ///
+    /// Of many who take turns, each would keep a buffer resting in a pool of its own.
+    #[must_use]
+    pub fn global() -> Self {
+        static GLOBAL: OnceLock<BytePool> = OnceLock::new();
+        GLOBAL.get_or_init(|| Self::new(GLOBAL_SETTINGS)).clone()
+    }
+}
+
+impl SamplePool {
+    /// The one that all of a process share who need no pool of their own; keeps at most 1 MiB at rest, for ever.
+    #[must_use]
+    pub fn global() -> Self {
+        static GLOBAL: OnceLock<SamplePool> = OnceLock::new();
+        GLOBAL.get_or_init(|| Self::new(GLOBAL_SETTINGS)).clone()
+    }
+}
+
+const GLOBAL_SETTINGS: PoolSettings =
+    PoolSettings { max_buffers: 64, trim_bytes: 256 << 10, retained_budget_bytes: 1 << 20 };
+
 impl<const SHARDS: usize, T: Poolable> Clone for SharedPool<SHARDS, T> {
     fn clone(&self) -> Self {
         Self { inner: Arc::clone(&self.inner) }

@@ -31,6 +31,8 @@ impl<R: Streaming> Download<R> {
     ) -> Result<Self, FileError> {
         let runtime = Handle::try_current().map_err(|_| FileError::NoRuntime)?;
         let guard = StopGuard(Arc::clone(&shared));
+        // What a future is moved within has room in a task twice.
+        let engine = Box::pin(engine);
         let task = runtime.spawn(async move {
             let _guard = guard;
             engine.await;

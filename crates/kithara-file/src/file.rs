@@ -38,10 +38,11 @@ impl File {
         options: FileOptions<N, A>,
     ) -> Result<FileStream, FileError> {
         match url.scheme() {
-            "http" | "https" => open_remote(url, options).await,
+            // Large while it lasts: the task of an application that opens a stream and then reads it need not have room for it.
+            "http" | "https" => Box::pin(open_remote(url, options)).await,
             "file" => {
                 let path = url.to_file_path().map_err(|()| invalid(&url, "not a path of this machine"))?;
-                Self::open_path(path, options).await
+                Box::pin(Self::open_path(path, options)).await
             }
             other => Err(invalid(&url, &format!("the scheme {other} is not one of http, https and file"))),
         }

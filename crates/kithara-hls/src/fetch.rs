@@ -144,7 +144,6 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         let (teller, fate) = watch::channel(None);
         let teller = Teller(Some(teller));
         let download = download(self.net.clone(), resource.clone(), fetch, Arc::clone(&self.shared), teller);
-        self.running.retain(|(_, task)| !task.is_finished());
         self.running.push((place, self.tasks.spawn(download)));
         Ok(Started { resource, cached: false, fate: Some(fate) })
     }
@@ -252,7 +251,9 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             return Some(outcome);
         }
         loop {
-            match self.tasks.join_next().await? {
+            let ended = self.tasks.join_next().await?;
+            self.let_go();
+            match ended {
                 Ok(outcome) => return Some(outcome),
                 Err(error) => tracing::debug!(%error, "a download was cancelled"),
             }
@@ -265,11 +266,20 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             return Some(outcome);
         }
         loop {
-            match self.tasks.try_join_next()? {
+            let ended = self.tasks.try_join_next()?;
+            self.let_go();
+            match ended {
                 Ok(outcome) => return Some(outcome),
                 Err(error) => tracing::debug!(%error, "a download was cancelled"),
             }
         }
+    }
+
+    /// A task keeps its memory, several kilobytes, until the last handle on it is gone.
+    fn let_go(&mut self) {
+        self.running.retain(|(_, task)| !task.is_finished());
+        let mut stores = self.stores.lock();
+        while stores.try_join_next().is_some() {}
     }
 
     /// Stops the downloads that `keep` says no to: what they have stored stays.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kithara_assets::{AssetStore, Assets};
-use kithara_bufpool::{BytePool, PoolSettings, SamplePool};
+use kithara_bufpool::BytePool;
 use kithara_decode::{AudioSpec, PcmChunk, PcmReader, PcmSource, SegmentDecoderSettings};
 use kithara_net::{DefaultNet, Net};
 use tokio::sync::broadcast;
@@ -40,6 +40,14 @@ impl Hls {
         url: Url,
         options: HlsOptions<N, A>,
     ) -> Result<HlsStream<A>, HlsError> {
+        // Large while it lasts: the task of an application that opens a stream and then reads it need not have room for it.
+        Box::pin(Self::open_stream(url, options)).await
+    }
+
+    async fn open_stream<N: Net, A: Assets>(
+        url: Url,
+        options: HlsOptions<N, A>,
+    ) -> Result<HlsStream<A>, HlsError> {
         let shared = Arc::new(Shared::new(options.event_capacity));
         let events = shared.events.subscribe();
         let fetches = FetchManager::new(&options, url.clone(), Arc::clone(&shared));
@@ -62,12 +70,12 @@ impl Hls {
         let parts =
             Parts { playlists, fetches, abr, shared: Arc::clone(&shared), look_ahead, audio, only_first };
         let worker = kithara_worker::spawn_async(HlsWorkerSource::new(parts), HLS_CHUNK_CHANNEL_CAPACITY);
-        let mut settings = SegmentDecoderSettings::new(SamplePool::new(PoolSettings::default()));
+        let mut settings = SegmentDecoderSettings::new(options.samples);
         settings.sample_rate = options.sample_rate;
         settings.native = options.native_format;
-        let bytes = BytePool::new(PoolSettings::default());
         let adapter = HlsSourceAdapter::new(worker);
-        let mut pcm = HlsPcm::open(adapter, settings, bytes, Arc::clone(&shared), duration).await?;
+        let mut pcm =
+            HlsPcm::open(adapter, settings, BytePool::global(), Arc::clone(&shared), duration).await?;
         if !start.is_zero() {
             pcm.seek(start).await?;
         }

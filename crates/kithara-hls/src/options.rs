@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kithara_assets::{AssetStore, KeyPolicy};
+use kithara_bufpool::SamplePool;
 use kithara_net::DefaultNet;
 
 use crate::abr::{AbrSettings, VariantMode};
@@ -70,6 +71,8 @@ pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
     pub offline: bool,
     /// Keep decryption keys in the store, which offline playback of encrypted presentations needs. Default `false`.
     pub store_keys: bool,
+    /// Where sample buffers come from. Default: the pool that the streams of a process share, [`SamplePool::global`].
+    pub samples: SamplePool,
     /// Events that a slow receiver may be behind before it loses the oldest. Default 64.
     pub event_capacity: usize,
 }
@@ -90,6 +93,7 @@ impl<N, A> HlsOptions<N, A> {
             start: None,
             offline: false,
             store_keys: false,
+            samples: SamplePool::global(),
             event_capacity: 64,
         }
     }

@@ -130,10 +130,12 @@ impl<N: Net> Net for RetryNet<N> {
     type Body = N::Body;
 
     async fn open(&self, request: Request) -> Result<Response<Self::Body>, NetError> {
+        // Five kilobytes while it lasts, which is not long: within the future, whatever asks would have room for them as long
+        // as it lives.
         if request.retried_by_caller || self.policy.max_retries == 0 {
-            return self.inner.open(request).await;
+            return Box::pin(self.inner.open(request)).await;
         }
-        retrying(&self.inner, &request, &self.policy, &self.jitter).await
+        Box::pin(retrying(&self.inner, &request, &self.policy, &self.jitter)).await
     }
 
     fn retry_policy(&self) -> RetryPolicy {

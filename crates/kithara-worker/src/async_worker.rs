@@ -1,5 +1,6 @@
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -49,13 +50,9 @@ fn prepare<S: AsyncWorkerSource>(
     let (producer, consumer) = queue(capacity);
     let (commander, commands) = Commander::new(producer.signals.clone(), S::starts_epoch, None);
     let gone = GoneOnDrop(producer.signals.clone());
-    let worker = Worker { source, core: Core::new(producer), commands };
-    let work = async move {
-        // Declared before the worker is moved in, so dropped after it.
-        let _gone = gone;
-        let mut worker = worker;
-        while worker.step().await.is_ok() {}
-    };
+    let mut worker = Worker { source, core: Core::new(producer), commands, _gone: gone };
+    // Nothing is moved within the futures from here on: what is, has room in a task twice.
+    let work = async move { while worker.step().await.is_ok() {} };
     (WorkerHandle::new(consumer, commander, Ending::Nothing), work)
 }
 
@@ -63,6 +60,8 @@ struct Worker<S: AsyncWorkerSource> {
     source: S,
     core: Core<S::Item, S::Error>,
     commands: UnboundedReceiver<Envelope<S::Command>>,
+    /// The last field, so that it is dropped after the source.
+    _gone: GoneOnDrop,
 }
 
 enum Event<S: AsyncWorkerSource> {
@@ -74,7 +73,7 @@ enum Event<S: AsyncWorkerSource> {
 impl<S: AsyncWorkerSource> Worker<S> {
     /// Waits for one thing and does it. Commands go first.
     async fn step(&mut self) -> Result<(), Ended> {
-        let Self { source, core, commands } = self;
+        let Self { source, core, commands, .. } = self;
         let event = match core.next() {
             Next::WaitForCommand => Event::<S>::Command(commands.recv().await),
             Next::WaitForRoom => tokio::select! {
@@ -82,11 +81,14 @@ impl<S: AsyncWorkerSource> Worker<S> {
                 command = commands.recv() => Event::Command(command),
                 () = core.queue.signals.drained.notified() => Event::Room,
             },
-            Next::Fetch => tokio::select! {
-                biased;
-                command = commands.recv() => Event::Command(command),
-                fetched = guarded(&core.queue.signals, source.fetch_next()) => Event::Fetched(fetched),
-            },
+            Next::Fetch => {
+                let fetch = pin!(source.fetch_next());
+                tokio::select! {
+                    biased;
+                    command = commands.recv() => Event::Command(command),
+                    fetched = guarded(&core.queue.signals, fetch) => Event::Fetched(fetched),
+                }
+            }
         };
         match event {
             Event::Command(None) => Err(Ended),
@@ -103,13 +105,14 @@ impl<S: AsyncWorkerSource> Worker<S> {
 }
 
 /// Polls `future` so that its panic is an end of the worker.
-async fn guarded<F: Future>(signals: &Signals, future: F) -> Result<F::Output, Ended> {
-    let mut future = pin!(future);
-    poll_fn(|context| match guard(signals, || future.as_mut().poll(context)) {
+fn guarded<F: Future>(
+    signals: &Signals,
+    mut future: Pin<&mut F>,
+) -> impl Future<Output = Result<F::Output, Ended>> {
+    poll_fn(move |context| match guard(signals, || future.as_mut().poll(context)) {
         Ok(poll) => poll.map(Ok),
-        Err(ended) => std::task::Poll::Ready(Err(ended)),
+        Err(ended) => Poll::Ready(Err(ended)),
     })
-    .await
 }
 
 #[cfg(test)]
@@ -121,6 +124,34 @@ mod tests {
     use super::*;
     use crate::CommandOutcome;
     use crate::wakes::Wakes;
+
+    /// What is large, and is held while it waits.
+    struct Large([u8; LARGE]);
+
+    const LARGE: usize = 4096;
+
+    impl AsyncWorkerSource for Large {
+        type Item = u8;
+        type Command = CommandOutcome;
+        type Error = ();
+
+        async fn fetch_next(&mut self) -> Result<Option<u8>, ()> {
+            let copy = self.0;
+            std::future::pending::<()>().await;
+            Ok(copy.last().copied())
+        }
+
+        fn handle_command(&mut self, command: CommandOutcome) -> CommandOutcome {
+            command
+        }
+    }
+
+    #[test]
+    fn a_task_has_room_for_the_source_and_its_fetch_once() {
+        let (_handle, work) = prepare(Large([0; LARGE]), 1);
+        let size = size_of_val(&work);
+        assert!(size < 2 * LARGE + 1024, "{size} bytes");
+    }
 
     struct Count(u32);
 

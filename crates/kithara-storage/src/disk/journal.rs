@@ -59,9 +59,9 @@ impl Journal {
             self.remove(paths)?;
             return Ok(Found::default());
         }
-        let (record, found_len, valid_len) = read_map(&paths.map)?;
+        let (record, found_len, valid_len) = read_map(&paths.map())?;
         if valid_len < found_len {
-            OpenOptions::new().write(true).open(&paths.map)?.set_len(valid_len)?;
+            OpenOptions::new().write(true).open(paths.map())?.set_len(valid_len)?;
         }
         self.session = Some(session(part));
         self.map_len = valid_len;
@@ -80,7 +80,7 @@ impl Journal {
         } else {
             let mut map = match self.map.take() {
                 Some(map) => map,
-                None => OpenOptions::new().append(true).create(true).open(&paths.map)?,
+                None => OpenOptions::new().append(true).create(true).open(paths.map())?,
             };
             if let Err(error) = map.write_all(&self.buffer) {
                 self.untear(&map);
@@ -120,9 +120,9 @@ impl Journal {
     /// nothing false is claimed.
     fn rewrite(&mut self, paths: &Paths) -> io::Result<()> {
         self.map = None;
-        let new = with_suffix(&paths.map, ".new");
+        let new = with_suffix(&paths.map(), ".new");
         File::create(&new)?.write_all(&self.buffer)?;
-        std::fs::rename(&new, &paths.map)?;
+        std::fs::rename(&new, paths.map())?;
         self.map_len = self.buffer.len() as u64;
         Ok(())
     }
@@ -172,8 +172,8 @@ impl Journal {
         // Nearly always there is none, and looking is cheaper than removing.
         let is_absent =
             |found: io::Result<_>| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        if !is_absent(paths.map.symlink_metadata()) && remove_if_present(&paths.map)? {
-            sync_parent(&paths.map)?;
+        if !is_absent(paths.map().symlink_metadata()) && remove_if_present(&paths.map())? {
+            sync_parent(&paths.map())?;
         }
         self.map_len = 0;
         self.forget(0..u64::MAX);
@@ -185,18 +185,18 @@ impl Journal {
 /// The map as it stands, for [`sync_map`].
 pub(crate) fn open_map(paths: &Paths) -> io::Result<File> {
     // Windows synchronises no file that is open for reading alone.
-    OpenOptions::new().write(true).open(&paths.map)
+    OpenOptions::new().write(true).open(paths.map())
 }
 
 /// Makes durable what a map says, and that it is the one with the name: it may have been made or replaced since.
 pub(crate) fn sync_map(map: &File, paths: &Paths) -> io::Result<()> {
     map.sync_data()?;
-    sync_parent(&paths.map)
+    sync_parent(&paths.map())
 }
 
 /// What an unfinished file has, for one who only reads it.
 pub(crate) fn inspect(paths: &Paths, part: &File, part_len: u64) -> io::Result<Found> {
-    let (record, ..) = read_map(&paths.map)?;
+    let (record, ..) = read_map(&paths.map())?;
     Ok(record.map_or_else(Found::default, |record| known(record, Some(session(part)), part_len)))
 }
 
@@ -233,22 +233,22 @@ mod tests {
     fn a_note_behind_a_torn_one_is_found() {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths::new(&folder.path().join("song"));
-        let part = File::create(&paths.part).unwrap();
+        let part = File::create(paths.part()).unwrap();
         let (mut journal, board) = (Journal::default(), Board::new());
         journal.load(&paths, &part, 0).unwrap();
         let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path).unwrap();
         assert!(board.announce(0..10, 0));
         journal.note(&paths, &part, &board).unwrap();
         // The disk is full in the middle of a note, which cannot be taken back either.
-        open(&paths.map).write_all(b"KMAP, and no more").unwrap();
+        open(&paths.map()).write_all(b"KMAP, and no more").unwrap();
         journal.map = Some(open(Path::new("/dev/full")));
         assert!(board.announce(10..20, 0));
         assert_eq!(journal.note(&paths, &part, &board).unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert_eq!(read_map(&paths.map).unwrap().0.unwrap().written, RangeSet::from(0..10));
+        assert_eq!(read_map(&paths.map()).unwrap().0.unwrap().written, RangeSet::from(0..10));
         for end in [30, 40] {
             assert!(board.announce(20..end, 0));
             journal.note(&paths, &part, &board).unwrap();
-            let (record, found, valid) = read_map(&paths.map).unwrap();
+            let (record, found, valid) = read_map(&paths.map()).unwrap();
             assert_eq!((record.unwrap().written, found), (RangeSet::from(0..end), valid));
         }
     }

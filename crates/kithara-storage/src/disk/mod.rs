@@ -78,7 +78,7 @@ impl Disk {
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> StorageError {
-        StorageError::io(action, &self.paths.part, source)
+        StorageError::io(action, &self.paths.part(), source)
     }
 
     /// Locks the unfinished file against other processes and takes over what it holds. Nothing to do for a committed one.
@@ -138,25 +138,25 @@ impl Disk {
     /// Opens `NAME.part`, makes it if need be, and locks it: the file and its length.
     fn lock_part(&self) -> Result<(File, u64), StorageError> {
         for _ in 0..MAX_CHASES {
-            let file = open_or_create(&self.paths.part).map_err(|e| self.error("open", e))?;
+            let file = open_or_create(&self.paths.part()).map_err(|e| self.error("open", e))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => break,
                 Err(TryLockError::Error(error)) => return Err(self.error("lock", error)),
             }
             // Between the two, the one before us may have renamed it (a commit) or replaced it (a reset).
-            if let Some(len) = len_at(&file, &self.paths.part).map_err(|e| self.error("open", e))? {
+            if let Some(len) = len_at(&file, &self.paths.part()).map_err(|e| self.error("open", e))? {
                 return Ok((file, len));
             }
         }
-        Err(StorageError::LockedElsewhere { path: self.paths.part.clone() })
+        Err(StorageError::LockedElsewhere { path: self.paths.part() })
     }
 
     /// Another process has completed the resource: what is left of the unfinished one is litter, and locked by us.
     fn adopt_committed(&self, journal: &mut Journal, file: File, board: &Board) -> Result<(), StorageError> {
         let committed = file.metadata().map_err(|e| self.error("open", e))?.len();
-        let _ = remove_if_present(&self.paths.map);
-        let _ = remove_if_present(&self.paths.part);
+        let _ = remove_if_present(&self.paths.map());
+        let _ = remove_if_present(&self.paths.part());
         let file = DataFile::new(file);
         let is_another_file = self.is_another_file(&file).map_err(|e| self.error("open", e))?;
         *self.file.lock() = Some(Arc::new(file));
@@ -178,9 +178,9 @@ fn look_for(paths: &Paths) -> Result<(Option<File>, Found), StorageError> {
     if let Some(found) = committed()? {
         return Ok(found);
     }
-    if let Some(file) = open_if_present(&paths.part).map_err(|e| error(&paths.part, e))? {
+    if let Some(file) = open_if_present(&paths.part()).map_err(|e| error(&paths.part(), e))? {
         let look = |file: &File| inspect(paths, file, file.metadata()?.len());
-        let found = look(&file).map_err(|e| error(&paths.map, e))?;
+        let found = look(&file).map_err(|e| error(&paths.map(), e))?;
         return Ok((Some(file), found));
     }
     // Between the two looks, another process may have renamed the one to the other.

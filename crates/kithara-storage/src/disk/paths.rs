@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 /// the bytes, which whoever fills it has locked, and `NAME.part.map`, which says what of it is real.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
+    /// The only one that is kept: many resources are open at once, and few of them are being written.
     pub(crate) committed: PathBuf,
-    pub(crate) part: PathBuf,
-    pub(crate) map: PathBuf,
 }
 
 /// The suffix of the file of an unfinished resource.
@@ -23,16 +22,22 @@ pub const NEW_SUFFIXES: [&str; 3] = [".part.new", ".part.map.new", ".new"];
 
 impl Paths {
     pub(crate) fn new(path: &Path) -> Self {
-        Self {
-            committed: path.to_owned(),
-            part: with_suffix(path, PART_SUFFIX),
-            map: with_suffix(path, MAP_SUFFIX),
-        }
+        Self { committed: path.to_owned() }
+    }
+
+    pub(crate) fn part(&self) -> PathBuf {
+        with_suffix(&self.committed, PART_SUFFIX)
+    }
+
+    pub(crate) fn map(&self) -> PathBuf {
+        with_suffix(&self.committed, MAP_SUFFIX)
     }
 }
 
 pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
+    let path = path.as_os_str();
+    let mut name = OsString::with_capacity(path.len() + suffix.len());
+    name.push(path);
     name.push(suffix);
     name.into()
 }

@@ -83,7 +83,7 @@ impl Disk {
     fn note_if_possible(&self, journal: &mut Journal, board: &Board) {
         if let Err(error) = self.note(journal, board) {
             journal.unnoted = 0;
-            warn!(path = %self.paths.map.display(), %error, "cannot note what of an unfinished resource is stored");
+            warn!(path = %self.paths.map().display(), %error, "cannot note what of an unfinished resource is stored");
         }
     }
 
@@ -153,7 +153,7 @@ impl Disk {
     }
 
     fn rename(&self, journal: &mut Journal, file: &DataFile, len: u64) -> io::Result<()> {
-        let found = if journal.locked { len_at(&file.file, &self.paths.part)? } else { None };
+        let found = if journal.locked { len_at(&file.file, &self.paths.part())? } else { None };
         let Some(found) = found else {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
@@ -165,13 +165,13 @@ impl Disk {
             file.end_at(len, Some(found))?;
             file.file.sync_all()?;
         }
-        std::fs::rename(&self.paths.part, &self.paths.committed)?;
+        std::fs::rename(self.paths.part(), &self.paths.committed)?;
         journal.persisted = true;
         journal.unlocked();
         if journal.has_map()
-            && let Err(error) = remove_if_present(&self.paths.map)
+            && let Err(error) = remove_if_present(&self.paths.map())
         {
-            warn!(path = %self.paths.map.display(), %error, "cannot remove the map of a finished resource");
+            warn!(path = %self.paths.map().display(), %error, "cannot remove the map of a finished resource");
         }
         // It is finished all the same; at the latest, closing the file unlocks it.
         file.unlock();
@@ -194,10 +194,10 @@ impl Disk {
 
     fn replace(&self, journal: &mut Journal) -> io::Result<()> {
         journal.remove(&self.paths)?;
-        let new = with_suffix(&self.paths.part, ".new");
+        let new = with_suffix(&self.paths.part(), ".new");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new)?;
         file.try_lock()?;
-        std::fs::rename(&new, &self.paths.part)?;
+        std::fs::rename(&new, self.paths.part())?;
         journal.load(&self.paths, &file, 0)?;
         journal.locked = true;
         *self.file.lock() = Some(Arc::new(DataFile::new(file)));
@@ -247,7 +247,7 @@ impl Disk {
             && let Err(error) = self.note(&mut journal, board)
         {
             // Whoever locked the file next would learn less from the map than we know: keep it until we are closed.
-            warn!(path = %self.paths.map.display(), %error, "cannot note what of an unfinished resource is stored");
+            warn!(path = %self.paths.map().display(), %error, "cannot note what of an unfinished resource is stored");
             return;
         }
         if let Some(file) = self.file()

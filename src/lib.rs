@@ -1,3 +1,18 @@
+// Where the README's links lead from here: the first definition counts.
+//! [`kithara-hls`]: hls
+//! [`kithara-file`]: mod@file
+//! [`kithara-decode`]: decode
+//! [`kithara-stream`]: stream
+//! [`kithara-net`]: net
+//! [`kithara-assets`]: assets
+//! [`kithara-worker`]: worker
+//! [`kithara-storage`]: storage
+//! [`kithara-bufpool`]: bufpool
+//! [`examples/hls_decode.rs`]: https://docs.rs/crate/kithara/latest/source/examples/hls_decode.rs
+//! [`examples/file_decode.rs`]: https://docs.rs/crate/kithara/latest/source/examples/file_decode.rs
+//! [`docs/performance.md`]: https://docs.rs/crate/kithara/latest/source/docs/performance.md
+//! [`ARCHITECTURE.md`]: https://docs.rs/crate/kithara/latest/source/ARCHITECTURE.md
+//!
 #![doc = include_str!("../README.md")]
 
 pub use kithara_assets as assets;

@@ -1,18 +1,26 @@
 //! What the same work costs at least: bare Symphonia on bytes in memory, bare sequential GETs.
 
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kithara_testkit::media::{self, Fixture, Kind};
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
 use symphonia::core::formats::{FormatOptions, FormatReader, TrackType, probe::Hint};
-use symphonia::core::io::{MediaSourceStream, MediaSourceStreamOptions};
+use symphonia::core::io::{MediaSource, MediaSourceStream, MediaSourceStreamOptions};
 use symphonia::core::meta::MetadataOptions;
+use tokio::runtime::Runtime;
 
 /// Decodes bytes in memory with nothing but Symphonia, to its own planar buffers: the count of frames.
 pub fn decode(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> u64 {
-    let mut decode = Decode::new(bytes);
-    std::iter::from_fn(|| decode.next()).sum()
+    Decode::new(bytes).count()
+}
+
+/// Decodes bodies that are fetched one after the other, each when the last one is used up: the count of frames.
+pub fn decode_arriving(client: reqwest::Client, urls: Vec<String>, folder: Option<PathBuf>) -> u64 {
+    let runtime = super::runtime();
+    Decode::of(Box::new(Bodies { runtime, client, urls: urls.into_iter(), folder, body: Cursor::default() }))
+        .count()
 }
 
 /// Bare Symphonia, packet by packet.
@@ -23,8 +31,11 @@ pub struct Decode {
 
 impl Decode {
     pub fn new(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
-        let stream =
-            MediaSourceStream::new(Box::new(Cursor::new(bytes)), MediaSourceStreamOptions::default());
+        Self::of(Box::new(Cursor::new(bytes)))
+    }
+
+    fn of(source: Box<dyn MediaSource>) -> Self {
+        let stream = MediaSourceStream::new(source, MediaSourceStreamOptions::default());
         let format = symphonia::default::get_probe()
             .probe(&Hint::new(), stream, FormatOptions::default(), MetadataOptions::default())
             .unwrap();
@@ -36,10 +47,64 @@ impl Decode {
         Self { format, decoder }
     }
 
+    /// Frames of all packets.
+    fn count(mut self) -> u64 {
+        std::iter::from_fn(|| self.next()).sum()
+    }
+
     /// Frames of the next packet.
     pub fn next(&mut self) -> Option<u64> {
         let packet = self.format.next_packet().ok()??;
         Some(self.decoder.decode(&packet).map_or(0, |audio| std::hint::black_box(audio).frames()) as u64)
+    }
+}
+
+/// The bodies of several URLs as one stream of bytes.
+struct Bodies {
+    runtime: Runtime,
+    client: reqwest::Client,
+    urls: std::vec::IntoIter<String>,
+    /// Each body goes into a file of its own first, and is read from there.
+    folder: Option<PathBuf>,
+    body: Cursor<Vec<u8>>,
+}
+
+impl Read for Bodies {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.body.read(out)?;
+            if read > 0 {
+                return Ok(read);
+            }
+            let Some(url) = self.urls.next() else { return Ok(0) };
+            let body = self.body.get_mut();
+            body.clear();
+            match &self.folder {
+                None => self.runtime.block_on(get_into(&self.client, &url, body)),
+                Some(folder) => {
+                    let path = folder.join(self.urls.len().to_string());
+                    self.runtime.block_on(get_to_file(&self.client, &url, &path));
+                    std::fs::File::open(path)?.read_to_end(body)?;
+                }
+            }
+            self.body.set_position(0);
+        }
+    }
+}
+
+impl Seek for Bodies {
+    fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+impl MediaSource for Bodies {
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        None
     }
 }
 
@@ -83,7 +148,7 @@ pub async fn get(client: &reqwest::Client, url: &str) -> u64 {
 }
 
 /// A whole body into a file that survives a power failure: written beside its place, synchronised, renamed.
-pub async fn get_to_file(client: &reqwest::Client, url: &str, path: &std::path::Path) {
+pub async fn get_to_file(client: &reqwest::Client, url: &str, path: &Path) {
     let new = path.with_extension("new");
     let mut file = std::fs::File::create(&new).unwrap();
     let mut response = client.get(url).send().await.unwrap().error_for_status().unwrap();

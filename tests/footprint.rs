@@ -1,4 +1,4 @@
-//! What streams take of the process: threads, open files, wake-ups. One test, because others would be counted with it.
+//! What streams take of the process: threads, memory, open files, wake-ups. One test, because others would be counted with it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![cfg(target_os = "linux")]
 
@@ -10,9 +10,16 @@ use std::time::Duration;
 use kithara::assets::{AssetSettings, AssetStore};
 use kithara::file::{File, FileOptions, FileStream};
 use kithara::hls::{HlsEvent, HlsOptions, HlsStream, LookAhead, VariantMode};
+use kithara_testkit::alloc::{Counting, Tally};
 use kithara_testkit::{Origin, process};
 use support::{impatient, memory, open_hls};
 use tokio::time::Instant;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting::new();
+
+/// Kilobytes of heap that one more AAC stream may take that rests: 95 of them are the decoder.
+const HEAP_OF_A_STREAM: u64 = 215;
 
 const MASTER: &str = "/hls/aac4/master.m3u8";
 
@@ -47,6 +54,19 @@ async fn a_stream_takes_no_thread_few_files_and_no_wake_up() {
     assert!(open <= FILES_OF_A_STREAM, "{open} open files");
     drop(stream);
 
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        HlsOptions::new(impatient(), AssetStore::disk(folder.path(), AssetSettings::default()).unwrap());
+    // The first one pays for what all of them share.
+    let mut streams = vec![one_of_many(&origin, &options, 0).await];
+    let before = Tally::now();
+    for n in 1..=STREAMS {
+        streams.push(one_of_many(&origin, &options, n).await);
+    }
+    let heap = (Tally::now() - before).live / STREAMS / 1000;
+    assert!(heap <= HEAP_OF_A_STREAM, "{heap} KB of heap for one more stream");
+    drop(streams);
+
     let mut stream = heard(&origin.url(&format!("{MASTER}?wakes")), memory()).await;
     resting(&mut stream).await;
     tokio::time::pause();
@@ -59,9 +79,22 @@ async fn a_stream_takes_no_thread_few_files_and_no_wake_up() {
     assert_eq!(with_stream, parks_at_rest(&mut at).await, "a paused stream wakes up as often as none");
 }
 
+/// Streams among which their memory is shared out: what a connection more takes, of the origin's too, is little then.
+const STREAMS: u64 = 20;
+
+/// A stream that rests, over the same connections and store as the others.
+async fn one_of_many(origin: &Origin, options: &HlsOptions, n: u64) -> HlsStream {
+    let mut stream = heard_with(&origin.url(&format!("{MASTER}?many{n}")), options.clone()).await;
+    resting(&mut stream).await;
+    stream
+}
+
 /// An open presentation whose first chunk was heard.
 async fn heard(url: &str, assets: AssetStore) -> HlsStream {
-    let mut options = HlsOptions::new(impatient(), assets);
+    heard_with(url, HlsOptions::new(impatient(), assets)).await
+}
+
+async fn heard_with(url: &str, mut options: HlsOptions) -> HlsStream {
     options.variant = VariantMode::Manual(1);
     let mut stream = open_hls(url, options).await.unwrap();
     stream.next_chunk().await.unwrap().unwrap();

@@ -17,6 +17,7 @@ use crate::error::HlsError;
 ///
 /// A message is a handle: queued, it holds no media bytes but the init section, which all messages of a variant share.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct HlsMessage<R> {
     /// Index in the ladder.
     pub variant: usize,
@@ -124,6 +125,7 @@ impl SegmentPlace {
 
 /// What the reader tells the worker.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum HlsCommand {
     /// Go on from the segment that holds this place of the timeline.
     Seek {
@@ -155,6 +157,7 @@ pub enum HlsCommand {
 
 /// How a segment failed, as far as the remedy depends on it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Failure {
     /// HTTP status of a server's refusal.
     pub status: Option<u16>,

@@ -14,6 +14,7 @@ const UNLIMITED: Duration = Duration::from_secs(1 << 32);
 
 /// Which variant is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum VariantMode {
     /// The throughput decides. The default.
     #[default]

@@ -179,7 +179,9 @@ impl PcmSource for DecodeAhead {
 
     async fn seek(&mut self, to: Duration) -> Result<u64, DecodeError> {
         let frame = self.spec.frame_at(to);
-        let frame = self.details.total_frames.map_or(frame, |total| frame.min(total));
+        // Where playback has shown that the file is longer than it says, it is.
+        let total = self.details.total_frames.filter(|_| self.duration() <= self.details.duration);
+        let frame = total.map_or(frame, |total| frame.min(total));
         self.has_failed = false;
         self.send(Command::Seek(frame))?;
         Ok(frame)

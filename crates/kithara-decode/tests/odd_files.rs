@@ -126,6 +126,27 @@ fn a_tag_behind_mp3_is_not_played() {
 }
 
 #[test]
+fn mp3_that_goes_on_behind_the_count_of_its_tag_is_heard_to_its_end() {
+    for name in ["vbr.mp3", "cbr.mp3"] {
+        let fixture = media::find(name).unwrap();
+        let whole = decode(fixture.bytes());
+        let tag = |bytes: &[u8]| bytes.windows(4).position(|word| matches!(word, b"Xing" | b"Info")).unwrap();
+        for told in [0u32, 1, 3, 30, 200] {
+            let mut bytes = fixture.bytes().to_vec();
+            let at = tag(&bytes) + 8;
+            bytes[at..at + 4].copy_from_slice(&told.to_be_bytes());
+            let pcm = assert_seeks(&bytes, name);
+            assert!(pcm.frames() >= fixture.frames, "{name}, told {told}: {}", pcm.frames());
+            whole.assert_part_of(&pcm);
+            let mut decoder = open(&bytes).unwrap();
+            while decoder.next_chunk().unwrap().is_some() {}
+            let seconds = pcm.frames() as f64 / f64::from(fixture.sample_rate);
+            assert!((decoder.duration().unwrap().as_secs_f64() - seconds).abs() < 1e-3);
+        }
+    }
+}
+
+#[test]
 fn what_follows_a_hole_in_flac_keeps_its_place() {
     let fixture = media::find("lossless.flac").unwrap();
     let whole = decode(fixture.bytes());

@@ -72,6 +72,11 @@ pub(super) trait Backend: Send {
         false
     }
 
+    /// Whether more follows than was told when the file was opened. Default: never.
+    fn goes_on(&self) -> bool {
+        false
+    }
+
     /// What the length turned out to be about, where that is not what was told when the file was opened. Default: nothing.
     fn length(&self) -> Option<Duration> {
         None

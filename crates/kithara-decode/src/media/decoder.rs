@@ -176,7 +176,7 @@ impl MediaDecoder {
 
     /// Nothing follows the last packet, which tells how long a file is that does not say it.
     fn note_end(&mut self) {
-        if self.stream.total.is_none()
+        if (self.stream.total.is_none() || self.backend.goes_on())
             && !self.backend.is_estimated()
             && let Some(next) = self.taker.next.and_then(|next| u64::try_from(next).ok())
         {
@@ -184,9 +184,9 @@ impl MediaDecoder {
         }
     }
 
-    /// Where playback ends. By an estimate nobody can tell what lies behind the end: the file itself ends.
+    /// Where playback ends. By an estimate, or behind an end that was none, the file itself ends.
     fn end(&self) -> Option<u64> {
-        self.stream.end.filter(|_| !self.backend.is_estimated())
+        self.stream.end.filter(|_| !self.backend.is_estimated() && !self.backend.goes_on())
     }
 
     /// Decodes one packet; `false` at the end.
@@ -227,7 +227,8 @@ impl MediaDecoder {
     /// The source cannot be read or moved.
     pub fn seek(&mut self, frame: u64) -> Result<u64, DecodeError> {
         self.backend.resume();
-        let frame = self.details.total_frames.map_or(frame, |total| frame.min(total));
+        let total = self.details.total_frames.filter(|_| !self.backend.goes_on());
+        let frame = total.map_or(frame, |total| frame.min(total));
         let rate = self.stream.sample_rate;
         let target = (u128::from(frame) * u128::from(rate) / u128::from(self.spec.sample_rate)) as u64;
         // A codec that lags gives nothing at first for about as many packets as it needs to settle.

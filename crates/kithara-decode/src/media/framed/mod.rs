@@ -22,6 +22,8 @@ use crate::demux::Codec;
 
 /// Longest frame: the ADTS length field.
 const MAX_FRAME: usize = 8191;
+/// Packets that padding may fill, and one.
+const PADDED: u64 = 5;
 /// Following headers that must agree before a frame behind damage is believed.
 const CONFIRMATIONS: usize = 3;
 /// Following headers that must agree before the file is taken to go on as something else.
@@ -56,6 +58,10 @@ pub(super) struct FramedFile {
     constant: Option<(u64, u64)>,
     /// A tag says that the bit rate varies.
     is_variable: bool,
+    /// Packets in the file, by its tag.
+    told: Option<u64>,
+    /// More of them follow than that, one behind the other.
+    goes_on: bool,
     /// Something was lost before the packet at hand.
     is_lost: bool,
     current: usize,
@@ -129,9 +135,12 @@ impl FramedFile {
             announced: reference,
             constant,
             is_variable,
+            told: tag.packets,
+            goes_on: false,
             is_lost: false,
             current: 0,
         };
+        file.check_end(&reference)?;
         let end = tag.end(reference.frames);
         file.rate = file.rate_at_hand();
         let estimate = if end.is_none() { file.estimate_duration() } else { None };
@@ -216,6 +225,25 @@ impl FramedFile {
         Ok(Some(header))
     }
 
+    /// Near the end that a tag tells of: looks whether it is one.
+    fn check_end(&mut self, header: &Header) -> io::Result<()> {
+        let Some(left) = self.told.and_then(|told| told.checked_sub(self.number)) else { return Ok(()) };
+        if self.is_estimated || self.goes_on || left > PADDED {
+            return Ok(());
+        }
+        let (mut at, mut next) = (0, Some(*header));
+        for _ in 0..left {
+            let Some(header) = next else { return Ok(()) };
+            at += header.len;
+            let data = self.window.peek(at + HEADER_LEN)?;
+            next = data.get(at..).and_then(|rest| self.kind.parse(rest)).filter(|next| next.agrees(&header));
+        }
+        if let Some(header) = next {
+            self.goes_on = self.window.peek(at + header.len)?.len() >= at + header.len;
+        }
+        Ok(())
+    }
+
     /// Looks for the next frames behind damage or a tag: such as before, or others that go on for longer.
     fn resync(&mut self) -> Result<Option<Header>, DecodeError> {
         loop {
@@ -250,6 +278,7 @@ impl Backend for FramedFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         let Some(header) = self.find()? else { return Ok(Event::End) };
         self.note(&header);
+        self.check_end(&header)?;
         let position = self.pieces.position_of(self.number);
         let change =
             if header.agrees(&self.announced) { None } else { Some(parameters(self.kind, &header)?) };
@@ -282,6 +311,10 @@ impl Backend for FramedFile {
 
     fn is_estimated(&self) -> bool {
         self.is_estimated
+    }
+
+    fn goes_on(&self) -> bool {
+        self.goes_on
     }
 
     fn resume(&mut self) {

@@ -173,6 +173,12 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
 
     /// The request failed.
     pub(super) async fn refused(&mut self, error: NetError, start: u64) -> Result<(), Trouble> {
+        if self.cannot_serve_parts(&error, start) {
+            self.sequential = true;
+            self.tries = 0;
+            self.shared.emit(&FileEvent::NoRanges);
+            return Err(self.passing("parts that were not asked for, or none"));
+        }
         let NetError::RangeNotSatisfiable { total, .. } = error else { return Err(error.into()) };
         match (total, self.shared.end()) {
             // The range begins at or behind the end, which is learned from this.
@@ -202,6 +208,22 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             (None, Some(end)) if start < end => Err(Trouble { permanent: false, ..error.into() }),
             _ => Err(error.into()),
         }
+    }
+
+    /// Whether a server that has sent the file from its start has shown that it sends no part of it: at once where it does not
+    /// say which part it sends, and by refusing again and again what it says is there.
+    fn cannot_serve_parts(&self, error: &NetError, start: u64) -> bool {
+        let is_shown = match error {
+            NetError::WrongRange { .. } => true,
+            NetError::RangeNotSatisfiable { total, .. } => {
+                let end = self.shared.end();
+                let is_there =
+                    end.is_some_and(|end| start < end) && total.is_none_or(|total| Some(total) == end);
+                is_there && self.tries >= self.settings.retry.max_retries
+            }
+            _ => false,
+        };
+        is_shown && start > 0 && self.checked && !self.sequential
     }
 
     /// Asks the server whether the complete file that is stored is still current, if the options want that.

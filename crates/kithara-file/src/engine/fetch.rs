@@ -154,7 +154,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             .with_tag("file")
             .without_retry();
         let entity = self.shared.entity();
-        let end = self.hole_end(start);
+        let end = self.hole_end(start).filter(|_| !self.sequential);
         if start > 0 || end.is_some() {
             let range = ByteRange { start, end };
             request = request.with_range(range).with_if_range(entity.validator());

@@ -126,6 +126,28 @@ fn a_tag_behind_mp3_is_not_played() {
 }
 
 #[test]
+fn what_stands_in_front_is_passed_over() {
+    let mp3 = media::file("file/cbr.mp3").unwrap();
+    let picture = &mp3[5000..60_000];
+    let flac = media::file("file/lossless.flac").unwrap();
+    let ts = joined("ts-aac").1;
+    let page = b"<html>Greetings from the GATEWAY of the portal</html>".repeat(31);
+    let fronts = [
+        (mp3, ape_tag(picture)),
+        (flac, ape_tag(picture)),
+        (mp3, [&page[..], &ape_tag(picture)].concat()),
+        (&ts, page.clone()),
+        (&ts, ts[..100].repeat(9)),
+    ];
+    for (number, (bytes, front)) in fronts.into_iter().enumerate() {
+        let whole = decode(bytes);
+        let pcm = assert_seeks(&[&front, bytes].concat(), "with something in front");
+        assert_eq!(pcm.frames(), whole.frames(), "{number}");
+        pcm.assert_part_of(&whole);
+    }
+}
+
+#[test]
 fn mp3_that_goes_on_behind_the_count_of_its_tag_is_heard_to_its_end() {
     for name in ["vbr.mp3", "cbr.mp3"] {
         let fixture = media::find(name).unwrap();

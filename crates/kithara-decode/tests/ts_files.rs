@@ -180,6 +180,29 @@ fn packets_of_another_rate_follow_at_once_and_can_be_sought_in() {
     }
 }
 
+/// The first packet that can be demuxed tells a time of another day, and is not the first once the tables are known.
+#[test]
+fn a_recording_that_begins_before_its_tables_begins_at_frame_0() {
+    let part = Part::aac(90_000);
+    let mut out = ts::Writer::new();
+    for (number, frame) in part.frames.iter().enumerate() {
+        if number == 12 {
+            out.pat().pmt(&[ts::Stream::new(AUDIO, AAC)]);
+        }
+        let day = if number == 12 { (1 << 32) + 90_000 } else { 0 };
+        out.pes(AUDIO, 0xC0, Some(part.start + part.ticks(number as u64) + day), frame);
+    }
+    let bytes = out.finish();
+    for mut decoder in [open(&bytes).unwrap(), far(bytes.clone()).0] {
+        let chunk = decoder.next_chunk().unwrap().unwrap();
+        assert_eq!(chunk.position(), 0);
+        let told = decoder.duration().unwrap().as_secs_f64();
+        assert!((told / part.seconds() - 1.0).abs() < 0.1, "{told}");
+    }
+    let pcm = assert_seeks(&bytes, "without tables in front");
+    assert!(pcm.frames() <= part.frames.len() as u64 * 1024);
+}
+
 /// A file too long to be read at once, whose timestamps begin anew in the middle.
 #[test]
 fn a_seek_behind_times_that_begin_anew_goes_where_it_was_told() {

@@ -4,6 +4,7 @@ use std::io;
 
 use kithara_stream::MediaInfo;
 
+use super::ape;
 use super::details::Tags;
 use super::framed::confirm;
 use super::header::{Header, Kind};
@@ -54,7 +55,8 @@ pub(super) fn find(
         if data.len() < 8 {
             break;
         }
-        let Some(at) = data.iter().position(|byte| matches!(byte, 0xFF | b'f' | b'O' | b'I')) else {
+        let Some(at) = data.iter().position(|&byte| matches!(byte, 0xFF | b'f' | b'O' | b'I' | b'A' | SYNC))
+        else {
             let len = data.len();
             window.consume(len);
             continue;
@@ -63,7 +65,7 @@ pub(super) fn find(
         if let Some(format) = behind_garbage(window, hint)? {
             return Ok(format);
         }
-        if id3::tag_len(window.peek(id3::HEADER_LEN)?).is_some() {
+        if tag_len(window)?.is_some() {
             skip_tags(window, tags)?;
         } else {
             window.consume(1);
@@ -74,7 +76,7 @@ pub(super) fn find(
 
 fn skip_tags(window: &mut Window, tags: &mut Tags) -> io::Result<()> {
     for _ in 0..MAX_TAGS {
-        let Some(len) = id3::tag_len(window.peek(id3::HEADER_LEN)?) else { return Ok(()) };
+        let Some(len) = tag_len(window)? else { return Ok(()) };
         let text = window.peek(usize::try_from(len).unwrap_or(usize::MAX).min(ID3_TEXT))?;
         let mut found = Tags::default();
         found.take_id3(text);
@@ -86,6 +88,12 @@ fn skip_tags(window: &mut Window, tags: &mut Tags) -> io::Result<()> {
         window.move_to(end)?;
     }
     Ok(())
+}
+
+/// Bytes of the tag that stands at the window's position.
+fn tag_len(window: &mut Window) -> io::Result<Option<u64>> {
+    let data = window.peek(ape::HEADER_LEN)?;
+    Ok(id3::tag_len(data).or_else(|| ape::tag_len(data)))
 }
 
 fn at_start(window: &mut Window, hint: &MediaInfo) -> io::Result<Option<Format>> {
@@ -121,6 +129,9 @@ fn behind_garbage(window: &mut Window, hint: &MediaInfo) -> io::Result<Option<Fo
     }
     if head.starts_with(b"OggS\0\x02") {
         return Ok(Some(Format::Ogg));
+    }
+    if head.first() == Some(&SYNC) && is_transport_stream(window.peek(TS_PROOF)?) {
+        return Ok(Some(Format::MpegTs));
     }
     framed(window, |kind| if hints_at(hint, kind) { 3 } else { 5 })
 }

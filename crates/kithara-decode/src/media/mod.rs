@@ -1,5 +1,6 @@
 //! Progressive media (`Read + Seek`) to PCM.
 
+mod ape;
 mod au;
 mod backend;
 mod caf;

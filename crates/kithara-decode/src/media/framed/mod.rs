@@ -11,6 +11,7 @@ use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP1, COD
 
 use self::pieces::Pieces;
 use self::seek::{Guess, Index};
+use super::ape;
 use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::Tags;
 use super::header::{HEADER_LEN, Header, Kind};
@@ -251,7 +252,7 @@ impl FramedFile {
             if data.len() < HEADER_LEN {
                 return Ok(None);
             }
-            if let Some(len) = crate::demux::id3::tag_len(data).or_else(|| ape_len(data)) {
+            if let Some(len) = crate::demux::id3::tag_len(data).or_else(|| ape::tag_len(data)) {
                 self.window.move_to(self.window.offset().saturating_add(len))?;
                 continue;
             }
@@ -320,15 +321,6 @@ impl Backend for FramedFile {
     fn resume(&mut self) {
         self.window.source_mut().resume();
     }
-}
-
-/// Bytes of the APE tag that `data` begins with: of one at the end of a file, whose header says so.
-fn ape_len(data: &[u8]) -> Option<u64> {
-    let fields = data.strip_prefix(b"APETAGEX")?.first_chunk::<16>()?;
-    let word = |at: usize| u32::from_le_bytes([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]]);
-    let is_header = word(12) >> 29 & 1 == 1;
-    // The length counts what follows the header: items and footer.
-    is_header.then(|| 32 + u64::from(word(4)))
 }
 
 /// Bytes and packets of as many packets as make whole bytes, at the frame's bit rate.

@@ -205,8 +205,7 @@ impl TsFile {
         let step = self.step();
         let expected = self.count.map_or(frame, |count| count.position(self.rate));
         let ahead = frame.saturating_sub(expected);
-        let is_hole = self.at.is_discontinuity
-            && (step / 2 + 1..=MAX_HOLE_SECONDS * i64::from(self.rate)).contains(&ahead);
+        let is_hole = self.at.is_discontinuity && (step / 2 + 1..=self.longest_hole()).contains(&ahead);
         let is_jump = self.at.is_timed && ahead.saturating_abs() > 2 * step;
         self.at.frame = if is_hole { frame } else { expected };
         if is_jump && !is_hole {
@@ -249,7 +248,28 @@ impl TsFile {
         };
         self.limit = u64::MAX;
         self.is_pending = matches!(found, Ok(Some(_)));
-        found
+        match found {
+            Ok(Some(frame)) if offset == self.first && !(0..=self.longest_hole()).contains(&frame) => {
+                self.begin_here(frame);
+                Ok(Some(0))
+            }
+            found => found,
+        }
+    }
+
+    /// The packet at hand, the first that has a time, stands at frame 0, and not at `frame`: what told so when the file was
+    /// opened was damaged.
+    fn begin_here(&mut self, frame: i64) {
+        let ticks = rescale_signed(frame, self.track.timescale, self.rate);
+        self.first_zero = self.first_zero.saturating_add(ticks);
+        self.zero = self.first_zero;
+        self.at.frame = 0;
+        self.count = Some(Count::from(0).plus(frames_of(&self.track), self.track.sample_rate, self.rate));
+    }
+
+    /// Frames of the longest hole that timestamps are believed to tell of.
+    fn longest_hole(&self) -> i64 {
+        MAX_HOLE_SECONDS * i64::from(self.rate)
     }
 
     /// Reads on from the packet at hand to the one that holds `frame`. `false` at the end.

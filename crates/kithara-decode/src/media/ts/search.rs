@@ -86,18 +86,24 @@ impl TsFile {
     pub(super) fn estimate_frames(&mut self) -> Result<Option<f64>, DecodeError> {
         let Some(len) = self.window.byte_len() else { return Ok(None) };
         let len = len.saturating_sub(self.first);
+        let end = self.window.offset();
+        let can_return =
+            self.window.source().is_seekable() || end - self.first <= self.window.history().len() as u64;
+        if can_return {
+            // Packets before the first that could be demuxed can be by now.
+            self.look(self.first, 0)?;
+        }
         let mut frames = None;
         if self.window.source().is_end_at_hand() {
             frames = self.survey(len + self.first)?;
             self.look(self.first, 0)?;
         }
-        let bytes = self.window.offset() - self.first;
-        let can_return = self.window.source().is_seekable() || bytes <= self.window.history().len() as u64;
         if frames.is_none() && can_return {
             // The packets of the bytes that were read, and no others.
-            self.limit = self.window.offset();
-            let (end, _) = self.last_frame()?;
-            frames = Some(end as f64 / bytes as f64 * len as f64);
+            self.limit = end.max(self.window.offset());
+            let bytes = self.limit - self.first;
+            let (last, _) = self.last_frame()?;
+            frames = Some(last as f64 / bytes as f64 * len as f64);
             self.look(self.first, 0)?;
         }
         Ok(frames)

@@ -19,7 +19,7 @@ pub type SamplePool = SharedPool<32, Vec<f32>>;
 /// drops it: a thread that fills buffers for another one finds them again. An empty shard looks into the others before it
 /// makes a new value.
 ///
-/// There is no hidden global pool: whoever wants to share one passes it on.
+/// Whoever wants to share a pool passes it on, or takes the process's: [`BytePool::global`], [`SamplePool::global`].
 ///
 /// A shard is made when a thread first takes from it: a pool that one thread works with costs one, not `SHARDS`.
 pub struct SharedPool<const SHARDS: usize, T: Poolable> {

@@ -45,7 +45,8 @@ pub(crate) struct DecodeArgs {
     /// An http(s) URL of a file or of an HLS playlist, a local file, or `demo` for the bundled presentation.
     pub(crate) source: OsString,
 
-    /// Where the PCM goes: a file, or `-` for standard output. Without it the PCM is decoded and dropped.
+    /// Where the PCM goes: a file, replaced when the first PCM comes, or `-` for standard output. Without it the PCM is
+    /// decoded and dropped.
     #[arg(short, long, value_name = "FILE|-")]
     pub(crate) output: Option<PathBuf>,
 
@@ -89,7 +90,7 @@ pub(crate) struct DecodeArgs {
     #[arg(long = "header", value_name = "K: V", value_parser = header)]
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
 
-    /// Consume at this multiple of playback speed, as a player would. Alone it means 1.
+    /// Consume at this multiple of playback speed (0.001 to 1,000,000), as a player would. Alone it means 1.
     #[arg(long, value_name = "SPEED", num_args = 0..=1, require_equals = true, default_missing_value = "1",
           value_parser = speed)]
     pub(crate) realtime: Option<f64>,

@@ -161,6 +161,9 @@ async fn find(source: &OsStr, origin: &mut Option<Origin>) -> Result<Source, Fai
     if text == "demo" {
         return Ok(Source::Hls(Url::parse(&started(origin).await?.url(DEMO))?));
     }
+    if text == "-" {
+        return Err("standard input cannot be decoded: a source is a URL or a file".into());
+    }
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && is_playlist(url.path()) => {
             Ok(Source::Hls(url))

@@ -138,6 +138,7 @@ fn files_that_are_not_there_or_no_media() {
     fails("ftp://example.org/x.mp3?token=secret", &["ftp"]);
     fails("rtsp://user:secret@example.org/x.mp3", &["rtsp"]);
     fails("http://user:secret@[::1/x.mp3?token=secret", &["no url", "ipv6"]);
+    fails("-", &["standard input"]);
     fails("file://host/x.mp3?token=secret", &["file://host/x.mp3"]);
 }
 

@@ -59,6 +59,7 @@ fn files() -> &'static Vec<Vec<u8>> {
             include_bytes!("media/chain.ogg"),
             include_bytes!("media/raw/s24be.au"),
             include_bytes!("media/raw/s16le.w64"),
+            include_bytes!("media/raw/s16le.aiff"),
         ];
         let others = others.into_iter().map(<[u8]>::to_vec);
         let all = files.chain(streams).chain(others);
@@ -96,7 +97,7 @@ proptest! {
 
     #[test]
     fn damaged_files(
-        index in 0usize..13,
+        index in 0usize..16,
         hits in proptest::collection::vec(any::<(u16, u8)>(), 0..40),
         head in proptest::collection::vec((0u16..400, any::<u8>()), 0..4),
         hole: (u16, u16),

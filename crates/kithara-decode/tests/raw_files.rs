@@ -1,4 +1,4 @@
-//! AU and W64: samples behind a header.
+//! AU, W64 and AIFF: samples behind a header.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -24,6 +24,10 @@ macro_rules! files {
 
 const AU: [File; 8] = files!(8 "s8.au", 16 "s16be.au", 24 "s24be.au", 32 "s32be.au", 32 "f32be.au", 64 "f64be.au", 8 "alaw.au", 8 "mulaw.au");
 const W64: [File; 8] = files!(8 "u8.w64", 16 "s16le.w64", 24 "s24le.w64", 32 "s32le.w64", 32 "f32le.w64", 64 "f64le.w64", 8 "alaw.w64", 8 "mulaw.w64");
+const AIFF: [File; 9] = files!(
+    8 "s8.aiff", 16 "s16be.aiff", 16 "s16le.aiff", 24 "s24be.aiff", 32 "s32be.aiff", 32 "f32be.aiff", 64 "f64be.aiff",
+    8 "alaw.aiff", 8 "mulaw.aiff"
+);
 const FRAMES: u64 = 248;
 
 fn reference(bytes: &[u8]) -> Vec<f32> {
@@ -32,8 +36,8 @@ fn reference(bytes: &[u8]) -> Vec<f32> {
 
 #[test]
 fn every_coding_gives_the_samples_of_the_reference() {
-    for (container, files) in [("au", AU), ("w64", W64)] {
-        for (bits, file, expected) in files {
+    for (container, files) in [("au", &AU[..]), ("w64", &W64), ("aiff", &AIFF)] {
+        for &(bits, file, expected) in files {
             let details = open(file).unwrap().details().clone();
             assert_eq!(
                 (details.container, details.codec, details.sample_rate, details.channels),
@@ -112,6 +116,60 @@ fn a_broken_header_is_an_error() {
     for cut in 16..W64_DATA {
         assert!(matches!(open(&w64[..cut]).unwrap_err(), DecodeError::Malformed(_)), "{cut}");
     }
+}
+
+/// A chunk of AIFF.
+fn chunk(name: &[u8; 4], len: u32, body: &[u8]) -> Vec<u8> {
+    [name, &len.to_be_bytes(), body, &[0][..body.len() % 2]].concat()
+}
+
+fn aiff(form: u32, chunks: &[Vec<u8>]) -> Vec<u8> {
+    [b"FORM", &form.to_be_bytes()[..], b"AIFF", &chunks.concat()].concat()
+}
+
+#[test]
+fn aiff_is_played_whatever_stands_around_its_samples() {
+    let (_, file, expected) = AIFF[1];
+    let find = |name: &[u8; 4]| {
+        let at = file.windows(4).position(|word| word == name).unwrap();
+        let len = u32::from_be_bytes(file[at + 4..at + 8].try_into().unwrap());
+        &file[at + 8..][..len as usize]
+    };
+    let (common, sound) = (find(b"COMM"), find(b"SSND"));
+    let comm = chunk(b"COMM", 18, &common[..18]);
+    let ssnd = chunk(b"SSND", sound.len() as u32, sound);
+    let junk = chunk(b"ID3 ", 3001, &[0x55; 3001]);
+    let set_off = [&100u32.to_be_bytes(), &sound[4..8], &[0x55; 100], &sound[8..]].concat();
+    let zero = [&common[..2], &[0; 4], &common[6..18]].concat();
+    let files = [
+        // Written to a pipe, by those who write nothing, and by those who write the most.
+        aiff(0, &[chunk(b"COMM", 18, &zero), chunk(b"SSND", 0, sound)]),
+        aiff(u32::MAX, &[comm.clone(), chunk(b"SSND", u32::MAX, sound)]),
+        aiff(0, &[comm.clone(), chunk(b"SSND", 0x7FFF_FFF0, sound)]),
+        aiff(9, &[junk.clone(), comm.clone(), ssnd.clone(), junk.clone()]),
+        aiff(9, &[ssnd.clone(), junk.clone(), comm.clone()]),
+        aiff(9, &[comm.clone(), chunk(b"SSND", set_off.len() as u32, &set_off)]),
+    ];
+    for (number, bytes) in files.into_iter().enumerate() {
+        assert_eq!(open(&bytes).unwrap().details().total_frames, Some(FRAMES), "{number}");
+        assert_eq!(decode(&bytes).samples, reference(expected), "{number}");
+    }
+    let seeks = [
+        &aiff(9, std::slice::from_ref(&comm))[..],
+        &chunk(b"SSND", 0, &[&sound[..8], &sound[8..].repeat(40)].concat()),
+    ];
+    assert_eq!(assert_seeks(&seeks.concat(), "AIFF").frames(), 40 * FRAMES);
+    let tag = b"ID3\x03\0\0\0\0\0\x10TIT2\0\0\0\x06\0\0\0Hello";
+    let tagged = open(&aiff(9, &[chunk(b"ID3 ", 26, tag), comm.clone(), ssnd.clone()])).unwrap();
+    assert_eq!(tagged.details().tags.title.as_deref(), Some("Hello"));
+    for chunks in
+        [vec![comm.clone()], vec![ssnd.clone()], vec![chunk(b"COMM", 10, &common[..10]), ssnd], vec![]]
+    {
+        assert!(matches!(open(&aiff(9, &chunks)).unwrap_err(), DecodeError::Malformed(_)));
+    }
+    let no_rate = [&common[..8], &[0; 10]].concat();
+    let sound = chunk(b"SSND", sound.len() as u32, sound);
+    assert!(matches!(open(&aiff(9, &[chunk(b"COMM", 18, &no_rate), sound])), Err(DecodeError::Malformed(_))));
 }
 
 /// Samples as they come: of unknown length, a few bytes at a time, from a source that cannot seek.

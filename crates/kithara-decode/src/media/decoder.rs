@@ -13,7 +13,7 @@ use super::format::{self, Format};
 use super::framed::FramedFile;
 use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
-use super::{au, caf, flac, mp4, ogg, ts, wav};
+use super::{aiff, au, caf, flac, mp4, ogg, ts, wav};
 use crate::codec::{CodecDecoder, Debt, PacketError, left_before, preroll_of};
 use crate::output::Output;
 use crate::resample::{rescale, rescale_signed};
@@ -343,11 +343,11 @@ fn open_backend(
         Format::MpegTs => ts::open(window, tags, options.probe_budget),
         Format::Caf => caf::open(window),
         Format::Au => au::open(window),
-        Format::Aiff | Format::Matroska => {
+        Format::Aiff => aiff::open(window),
+        Format::Matroska => {
             let tail = window.offset();
             let (file, track) = SymphoniaFile::open(format, window, Vec::new(), tail, false)?;
-            let container = if format == Format::Aiff { "aiff" } else { "matroska" };
-            opened_by_symphonia(container, file, track)
+            opened_by_symphonia("matroska", file, track)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Progressive media (`Read + Seek`) to PCM.
 
+mod aiff;
 mod ape;
 mod au;
 mod backend;

@@ -1,4 +1,4 @@
-//! AU, W64 and AIFF: samples behind a header.
+//! AU, WAV, W64 and AIFF: samples behind a header.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
@@ -8,6 +8,7 @@ use std::io::{self, Cursor, Read};
 use common::file::{assert_seeks, decode, open, options};
 use kithara_decode::{ByteSource, DecodeError, MediaDecoder};
 use kithara_stream::MediaInfo;
+use kithara_testkit::media;
 
 /// Bits of a sample, the file, and what ffmpeg makes of it.
 type File = (u32, &'static [u8], &'static [u8]);
@@ -116,6 +117,16 @@ fn a_broken_header_is_an_error() {
     for cut in 16..W64_DATA {
         assert!(matches!(open(&w64[..cut]).unwrap_err(), DecodeError::Malformed(_)), "{cut}");
     }
+}
+
+#[test]
+fn a_wav_file_that_claims_more_than_it_has_tells_its_true_length() {
+    let fixture = media::find("pcm16.wav").unwrap();
+    let mut bytes = fixture.bytes().to_vec();
+    let data = bytes.windows(4).position(|word| word == b"data").unwrap();
+    bytes[data + 4..data + 8].copy_from_slice(&0x7FFF_FFF0_u32.to_le_bytes());
+    assert_eq!(open(&bytes).unwrap().details().total_frames, Some(fixture.frames));
+    assert_eq!(assert_seeks(&bytes, "WAV").frames(), fixture.frames);
 }
 
 /// A chunk of AIFF.

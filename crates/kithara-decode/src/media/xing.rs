@@ -17,6 +17,8 @@ pub(super) struct XingTag {
     pub(super) trim: Option<(u32, u32)>,
 }
 
+/// Bytes of the shortest packet: 8 kbit/s at 24 kHz.
+const SHORTEST: u64 = 24;
 /// Frames by which an MP3 decoder is behind its encoder.
 const DECODER_DELAY: u32 = 529;
 
@@ -54,11 +56,12 @@ impl XingTag {
     }
 
     /// What is left of the tag when the file goes on for `left` bytes: in front of several files in one, the count of
-    /// packets says nothing.
+    /// packets says nothing, nor does one that so many bytes cannot hold.
     pub(super) fn believed(mut self, left: Option<u64>) -> Self {
-        if let (Some(left), Some(bytes)) = (left, self.bytes)
-            && left.saturating_sub(bytes) > bytes / 16
-        {
+        let Some(left) = left else { return self };
+        let is_joined = self.bytes.is_some_and(|bytes| left.saturating_sub(bytes) > bytes / 16);
+        let is_impossible = self.packets.is_some_and(|packets| left / SHORTEST < packets);
+        if is_joined || is_impossible {
             self.packets = None;
             self.table = None;
         }

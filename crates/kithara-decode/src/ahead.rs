@@ -7,6 +7,7 @@ use std::time::Duration;
 use kithara_stream::MediaInfo;
 use kithara_worker::{BlockingWorkerSource, CommandOutcome, WorkerError, WorkerHandle, spawn_blocking};
 use parking_lot::Mutex;
+use tracing::Span;
 
 use crate::{
     AudioSpec, ByteSource, DecodeError, DecodeOptions, Interrupter, MediaDecoder, MediaDetails, PcmChunk,
@@ -87,6 +88,7 @@ impl DecodeAhead {
         let opening = Opening { source: Box::new(source), hint, options };
         let worker_source = Source {
             state: State::Opening(Box::new(opening)),
+            span: tracing::debug_span!("decode"),
             has_interrupter: interrupter.is_some(),
             interrupter: Mutex::new(interrupter),
             position: 0,
@@ -222,6 +224,8 @@ enum State {
 /// What the thread runs.
 struct Source {
     state: State,
+    /// Of the thread's work; a child of the one in which the file was opened.
+    span: Span,
     interrupter: Mutex<Option<Interrupter>>,
     has_interrupter: bool,
     /// The frame that is due.
@@ -312,6 +316,7 @@ impl BlockingWorkerSource for Source {
     type Error = DecodeError;
 
     fn fetch_next(&mut self) -> Result<Option<Item>, DecodeError> {
+        let _inside = self.span.clone().entered();
         match self.state {
             State::Opening(_) => self.open(),
             State::Open(_) | State::Moved(_) => self.decode(),

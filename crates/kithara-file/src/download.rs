@@ -12,6 +12,8 @@ use kithara_storage::Streaming;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::shared::Shared;
 use crate::{FileError, FileStats};
@@ -33,10 +35,12 @@ impl<R: Streaming> Download<R> {
         let guard = StopGuard(Arc::clone(&shared));
         // What a future is moved within has room in a task twice.
         let engine = Box::pin(engine);
-        let task = runtime.spawn(async move {
+        let span = tracing::debug_span!("download", url = %shared.url, bytes = Empty);
+        let work = async move {
             let _guard = guard;
             engine.await;
-        });
+        };
+        let task = runtime.spawn(work.instrument(span));
         Ok(Self { shared, task })
     }
 
@@ -66,6 +70,7 @@ struct StopGuard<R: Streaming>(Arc<Shared<R>>);
 
 impl<R: Streaming> Drop for StopGuard<R> {
     fn drop(&mut self) {
+        Span::current().record("bytes", self.0.counters.bytes.load(Ordering::Relaxed));
         self.0.fail(FileError::Stopped, true);
     }
 }

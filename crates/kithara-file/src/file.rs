@@ -11,6 +11,7 @@ use kithara_storage::{ResourceStatus, Streaming};
 use kithara_stream::{MediaInfo, Source, SyncReader};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
+use tracing::Instrument;
 
 use crate::download::Download;
 use crate::engine::{Engine, EngineSettings};
@@ -39,7 +40,10 @@ impl File {
     ) -> Result<FileStream, FileError> {
         match url.scheme() {
             // Large while it lasts: the task of an application that opens a stream and then reads it need not have room for it.
-            "http" | "https" => Box::pin(open_remote(url, options)).await,
+            "http" | "https" => {
+                let span = tracing::debug_span!("file", url = %RedactedUrl(&url));
+                Box::pin(open_remote(url, options)).instrument(span).await
+            }
             "file" => {
                 let path = url.to_file_path().map_err(|()| invalid(&url, "not a path of this machine"))?;
                 Box::pin(Self::open_path(path, options)).await

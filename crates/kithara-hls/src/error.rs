@@ -178,6 +178,9 @@ pub enum HlsError {
         /// Its last words.
         reason: String,
     },
+    /// Called outside of a tokio runtime.
+    #[error("a presentation is opened inside a tokio runtime")]
+    NoRuntime,
 }
 
 impl fmt::Debug for HlsError {
@@ -196,6 +199,7 @@ impl fmt::Debug for HlsError {
             Self::NoPlayableVariant { .. } => "NoPlayableVariant",
             Self::NoSuchVariant { .. } => "NoSuchVariant",
             Self::Worker { .. } => "Worker",
+            Self::NoRuntime => "NoRuntime",
         };
         let mut text = f.debug_tuple(name);
         text.field(&format_args!("{self}"));

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use kithara_assets::{Assets, AssetsError, KeyPolicy, Processor, ResourceKey};
-use kithara_net::Net;
+use kithara_net::{Net, RedactedUrl};
 use kithara_storage::Streaming;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use url::Url;
 
 use crate::body::Fate;
@@ -70,6 +72,8 @@ pub(crate) struct FetchManager<N, A> {
     /// Parts of files whose bytes there are no media.
     apart: VecDeque<(Url, Window)>,
     tasks: JoinSet<FetchOutcome>,
+    /// The stream's, in which the downloads stand.
+    span: Span,
     /// The tasks by what they fetch, so that those which a seek made useless can be stopped.
     running: Vec<(SegmentPlace, AbortHandle)>,
     /// Downloads that ended while one was waited for that was stopped.
@@ -92,6 +96,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             shared,
             apart: VecDeque::new(),
             tasks: JoinSet::new(),
+            span: Span::current(),
             running: Vec::new(),
             ended: VecDeque::new(),
             stores: Mutex::new(JoinSet::new()),
@@ -143,8 +148,17 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         let place = fetch.place;
         let (teller, fate) = watch::channel(None);
         let teller = Teller(Some(teller));
+        let span = tracing::debug_span!(
+            parent: &self.span,
+            "segment",
+            variant = place.variant,
+            segment = fetch.segment,
+            url = %RedactedUrl(&fetch.url),
+            bytes = Empty,
+            ok = Empty,
+        );
         let download = download(self.net.clone(), resource.clone(), fetch, Arc::clone(&self.shared), teller);
-        self.running.push((place, self.tasks.spawn(download)));
+        self.running.push((place, self.tasks.spawn(download.instrument(span))));
         Ok(Started { resource, cached: false, fate: Some(fate) })
     }
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 use kithara_assets::{AssetStore, Assets};
 use kithara_bufpool::BytePool;
 use kithara_decode::{AudioSpec, PcmChunk, PcmReader, PcmSource, SegmentDecoderSettings};
-use kithara_net::{DefaultNet, Net};
+use kithara_net::{DefaultNet, Net, RedactedUrl};
+use tokio::runtime::Handle;
 use tokio::sync::broadcast;
+use tracing::Instrument;
 use url::Url;
 
 use crate::abr::{AbrController, VariantMode};
@@ -40,8 +42,10 @@ impl Hls {
         url: Url,
         options: HlsOptions<N, A>,
     ) -> Result<HlsStream<A>, HlsError> {
+        Handle::try_current().map_err(|_| HlsError::NoRuntime)?;
         // Large while it lasts: the task of an application that opens a stream and then reads it need not have room for it.
-        Box::pin(Self::open_stream(url, options)).await
+        let span = tracing::debug_span!("hls", url = %RedactedUrl(&url));
+        Box::pin(Self::open_stream(url, options)).instrument(span).await
     }
 
     async fn open_stream<N: Net, A: Assets>(

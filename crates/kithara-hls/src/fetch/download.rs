@@ -102,6 +102,7 @@ pub(super) async fn download<N: Net, R: Streaming>(
     }
     teller.tell(&result);
     let is_ok = result.is_ok();
+    tracing::Span::current().record("bytes", bytes).record("ok", is_ok);
     FetchOutcome { fetch, bytes, len: result.ok().map(|stored| stored.len), elapsed: begun.elapsed(), is_ok }
 }
 

@@ -69,7 +69,7 @@ impl Hls {
         let only_first = !start.is_zero();
         if only_first {
             // Should the first segment hold no audio, the reader asks for the rest.
-            shared.change_plan();
+            shared.change_plan(Duration::ZERO);
         }
         let parts =
             Parts { playlists, fetches, abr, shared: Arc::clone(&shared), look_ahead, audio, only_first };

@@ -181,10 +181,11 @@ impl<R: Streaming> HlsPcm<R> {
             return Ok(Step::Chunk(chunk));
         }
         match &mut self.state {
-            State::Between if self.next_start.is_some() && self.shared.take_plan_changed() => {
-                if let Some(from) = self.next_start {
-                    self.adapter.replan(from);
-                }
+            State::Between
+                if let Some(from) = self.next_start
+                    && self.shared.take_plan_changed(from) =>
+            {
+                self.adapter.replan(from);
             }
             State::Between => match self.adapter.next().await? {
                 Some(message) => {
@@ -433,7 +434,7 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
         let place = last.map_or(wanted, |last| wanted.min(last));
         if !self.adapter.keeps(place) {
             // The worker plans everything anew.
-            self.shared.take_plan_changed();
+            self.shared.take_plan_changed(Duration::MAX);
         }
         self.adapter.seek(place);
         Ok(frame)

@@ -9,6 +9,9 @@ use tokio::sync::{Notify, broadcast};
 use crate::events::HlsEvent;
 use crate::meter::ThroughputMeter;
 
+/// Places of the timeline that are no further apart are one: variants round their durations.
+pub(crate) const SAME_PLACE: Duration = Duration::from_millis(10);
+
 /// Shared state of one stream. All of it is counters: nothing here is locked across an await.
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -25,8 +28,9 @@ pub(crate) struct Shared {
     speed: AtomicU32,
     /// A paced reader found nothing to decode.
     ran_dry: AtomicBool,
-    /// What is planned has changed: the reader is to ask for it anew with its next segment.
-    plan_changed: AtomicBool,
+    /// What is planned has changed from this place on, in nanoseconds of the timeline: the reader is to ask for it anew when
+    /// it gets there. `u64::MAX`: nothing has.
+    plan_changed: AtomicU64,
     /// The variant that is heard.
     pub(crate) variant: AtomicUsize,
 }
@@ -61,7 +65,7 @@ impl Shared {
             played: AtomicU64::new(0),
             speed: AtomicU32::new(0),
             ran_dry: AtomicBool::new(false),
-            plan_changed: AtomicBool::new(false),
+            plan_changed: AtomicU64::new(u64::MAX),
             variant: AtomicUsize::new(usize::MAX),
         }
     }
@@ -98,14 +102,15 @@ impl Shared {
         Some(f64::from(f32::from_bits(self.speed.load(Ordering::Relaxed)))).filter(|speed| *speed > 0.0)
     }
 
-    /// Messages under way are out of date.
-    pub(crate) fn change_plan(&self) {
-        self.plan_changed.store(true, Ordering::Release);
+    /// Messages under way are out of date from this place on.
+    pub(crate) fn change_plan(&self, from: Duration) {
+        self.plan_changed.fetch_min(nanos(from), Ordering::AcqRel);
     }
 
-    /// Whether messages under way are out of date.
-    pub(crate) fn take_plan_changed(&self) -> bool {
-        self.plan_changed.swap(false, Ordering::AcqRel)
+    /// Whether messages under way are out of date for one who goes on at `next`.
+    pub(crate) fn take_plan_changed(&self, next: Duration) -> bool {
+        let is_due = self.plan_changed.load(Ordering::Acquire) <= nanos(next.saturating_add(SAME_PLACE));
+        is_due && self.plan_changed.swap(u64::MAX, Ordering::AcqRel) != u64::MAX
     }
 
     /// A paced reader finds nothing to decode.

@@ -312,6 +312,15 @@ impl AbrController {
         }
     }
 
+    /// Lets variants be chosen again that were left alone for a while.
+    pub fn forgive(&mut self) {
+        for rung in &mut self.ladder {
+            if let Exclusion::Until(_) = rung.exclusion {
+                rung.exclusion = Exclusion::None;
+            }
+        }
+    }
+
     /// Whether a variant may not be chosen at `now`: it is excluded, or there is no such variant.
     #[must_use]
     pub fn is_excluded(&self, variant: usize, now: Instant) -> bool {

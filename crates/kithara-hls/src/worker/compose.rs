@@ -6,6 +6,7 @@ use kithara_assets::{Assets, ResourceKey};
 use kithara_net::Net;
 
 use super::init::init_section;
+use super::room::Planned;
 use super::source::HlsWorkerSource;
 use crate::abr::SwitchReason;
 use crate::body::SegmentBody;
@@ -16,6 +17,7 @@ use crate::playlists::SegmentPlan;
 
 /// A segment whose fetch has begun, and whose message waits for its init section and key.
 pub(super) struct Pending<A: Assets> {
+    pub(super) planned: Planned<A::Streaming>,
     pub(super) plan: SegmentPlan,
     pub(super) reason: SwitchReason,
     pub(super) key: ResourceKey,
@@ -25,8 +27,19 @@ pub(super) struct Pending<A: Assets> {
 }
 
 impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
-    /// Waits for what the pending message needs, and makes it.
+    /// Waits for what the pending message needs, and makes it; withholds it from a reader that has to ask anew first.
     pub(super) async fn complete(&mut self) -> Result<Option<HlsMessage<A::Streaming>>, HlsError> {
+        let Some(message) = self.compose().await? else { return Ok(None) };
+        let Some(Pending { planned, .. }) = self.pending.take() else { return Ok(None) };
+        if self.given_up.is_some() {
+            self.withheld.push_back((planned, message));
+            return Ok(None);
+        }
+        self.ahead.push_back(planned);
+        Ok(Some(message))
+    }
+
+    async fn compose(&mut self) -> Result<Option<HlsMessage<A::Streaming>>, HlsError> {
         let Some(pending) = &self.pending else { return Ok(None) };
         let plan = &pending.plan;
         let fetches = &self.parts.fetches;
@@ -68,7 +81,6 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             init,
             content,
         };
-        self.pending = None;
         Ok(Some(message))
     }
 
@@ -76,7 +88,6 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     pub(super) fn give_up_pending(&mut self, error: HlsError) -> Result<(), HlsError> {
         let Some(pending) = self.pending.take() else { return Err(error) };
         let segment = pending.plan.place();
-        self.ahead.pop_back();
         self.cursor = segment.start;
         self.next = None;
         self.on_failed(segment, Failure::new(error));

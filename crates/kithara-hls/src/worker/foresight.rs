@@ -21,36 +21,35 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// The first planned segment that is still arriving, and its place in the plan.
     pub(super) fn arriving(&self) -> Option<(usize, &Planned<A::Streaming>)> {
         let arrives = |planned: &Planned<_>| planned.body.as_ref().is_some_and(SegmentBody::is_arriving);
-        self.ahead.iter().enumerate().find(|(_, planned)| arrives(planned))
+        self.planned().enumerate().find(|(_, planned)| arrives(planned))
     }
 
-    /// Looks at what is ahead of the reader, and replaces what it would wait for in vain.
-    pub(super) async fn look_ahead(&mut self) {
+    /// Looks at what is ahead of the reader, and gives up what it would wait for in vain.
+    pub(super) fn look_ahead(&mut self) {
         // A message that was not sent yet would never tell the reader.
-        if self.given_up.is_none() && self.pending.is_none() {
-            self.replace_what_failed().await;
-        }
-        if self.given_up.is_none() && self.pending.is_none() {
-            self.give_up_what_is_too_slow().await;
+        if self.pending.is_none() {
+            self.replace_what_failed();
+            self.give_up_what_is_too_slow();
         }
     }
 
     /// A download ahead of the reader has failed: applies the remedy now, not when the reader gets there. One after the
     /// other: what is behind a segment that still arrives may be planned anew with it.
-    async fn replace_what_failed(&mut self) {
+    fn replace_what_failed(&mut self) {
         let is_missing = |planned: &Planned<_>| planned.body.as_ref().is_some_and(|body| !body.is_complete());
-        let Some(place) = self.ahead.iter().position(is_missing) else { return };
-        let Planned { segment, body, .. } = &self.ahead[place];
+        let missing = self.planned().enumerate().find(|(_, planned)| is_missing(planned));
+        let Some((place, Planned { segment, body, .. })) = missing else { return };
         let Some(error) = body.as_ref().and_then(SegmentBody::failure) else { return };
         // One that left a live list in the meantime is the reader's to find: nothing can be asked for in its place.
         let Some(plan) = self.parts.playlists.planned_before(*segment) else { return };
         let segment = *segment;
         let error = HlsError::from_storage(Fetching::Segment(plan.index), plan.url, error);
+        // Who waits for the first byte of it tells at once, and would interrupt the playlists' reload.
+        if error.is_refusal() && segment.start <= self.parts.shared.reader() {
+            return;
+        }
         self.on_failed(segment, Failure::new(error));
         self.give_up(place, segment);
-        if self.trouble.reload_wanted.is_none() {
-            self.fetch_instead().await;
-        }
     }
 
     /// How long the audio that is here lasts.
@@ -63,7 +62,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     pub(super) fn look_due(&self) -> Option<Instant> {
         let (_, planned) = self.arriving()?;
         let is_new = self.looked_at != Some(planned.segment);
-        let may_change = self.parts.abr.mode() == VariantMode::Auto && self.given_up.is_none();
+        let may_change = self.parts.abr.mode() == VariantMode::Auto;
         (is_new && may_change).then(|| (Instant::now() + self.lasts()).max(planned.begun + FIRST_LOOK))
     }
 
@@ -73,8 +72,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     /// Gives up the arriving segment, and what follows it in its variant, if it would come too late and a lesser variant's
-    /// would be here sooner; begins to fetch that one.
-    async fn give_up_what_is_too_slow(&mut self) {
+    /// would be here sooner.
+    fn give_up_what_is_too_slow(&mut self) {
         let Some((place, planned)) = self.arriving() else { return };
         let Some(body) = &planned.body else { return };
         let (segment, index) = (planned.segment, planned.index);
@@ -94,32 +93,21 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         self.parts.abr.abandoned(&progress);
         self.give_up(place, segment);
         self.parts.shared.emit(HlsEvent::SegmentAbandoned { variant, segment: index });
-        self.fetch_instead().await;
     }
 
-    /// Stops what is under way from this place of the plan on.
+    /// Stops what is under way from this place of the plan on. What comes instead is planned at once; but a reader that was
+    /// told of it has to ask for that first, and until then it is withheld.
     fn give_up(&mut self, place: usize, segment: SegmentPlace) {
         self.parts.fetches.cancel_unless(|of| of.variant != segment.variant || of.start < segment.start);
-        self.ahead.truncate(place);
-        self.cursor = segment.start;
+        // It is further back while the reader is led again to what was withheld.
+        self.cursor = self.cursor.min(segment.start);
         self.next = None;
-        self.given_up = Some(segment);
-        self.parts.shared.change_plan();
-    }
-
-    /// Begins to fetch what will be planned next, before the reader asks for it. Whatever is wrong with it shows then.
-    async fn fetch_instead(&mut self) {
-        let now = Instant::now().into_std();
-        let count = self.parts.playlists.bandwidths().len();
-        if (0..count).all(|variant| self.parts.abr.is_excluded(variant, now)) {
-            return;
-        }
-        let Ok((variant, _)) = self.choose().await else { return };
-        let index = self.parts.playlists.index_at(variant, self.cursor);
-        let Some(plan) = index.and_then(|index| self.parts.playlists.segment(variant, index)) else { return };
-        if !plan.gap && self.silence_at(plan.start).is_none() {
-            let key = self.parts.fetches.segment_key(&plan);
-            let _ = self.parts.fetches.start(&plan, &key).await;
+        let told = self.ahead.len();
+        self.withheld.truncate(place.saturating_sub(told));
+        if place < told {
+            self.ahead.truncate(place);
+            self.given_up = Some(segment);
+            self.parts.shared.change_plan(segment.start);
         }
     }
 

@@ -13,10 +13,16 @@ use super::source::{HlsWorkerSource, Parts};
 use crate::abr::{SwitchReason, VariantMode};
 use crate::body::SegmentBody;
 use crate::error::HlsError;
+use crate::message::HlsMessage;
 use crate::playlists::SegmentPlan;
+use crate::shared::SAME_PLACE;
 
-pub(super) enum Plan {
+pub(super) enum Plan<R> {
     Started,
+    /// Planned before, and withheld until the reader asked for it.
+    Withheld(Box<HlsMessage<R>>),
+    /// Ahead of the reader, every variant has failed: try again then, or when the reader is there.
+    Later(Option<Instant>),
     /// The look-ahead is full, or as many fetches as the network bears are under way.
     Full,
     /// The playlist of this variant may grow: look again then.
@@ -25,11 +31,18 @@ pub(super) enum Plan {
 }
 
 impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
-    pub(super) async fn plan(&mut self) -> Result<Plan, HlsError> {
-        if self.given_up.is_some() || !self.has_room() {
+    pub(super) async fn plan(&mut self) -> Result<Plan<A::Streaming>, HlsError> {
+        if let Some(message) = self.take_withheld(self.cursor) {
+            return Ok(Plan::Withheld(message));
+        }
+        if !self.has_room() {
             return Ok(Plan::Full);
         }
-        let (variant, reason) = self.choose().await?;
+        let (variant, reason) = match self.choose().await {
+            Some(chosen) => chosen,
+            None if self.given_up.is_some() => return Ok(Plan::Later(self.next_try())),
+            None => return Err(self.no_variant()),
+        };
         let index = match self.next {
             Some((of, index)) if of == variant => index,
             _ => match self.parts.playlists.index_at(variant, self.cursor) {
@@ -40,6 +53,10 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let Some(plan) = self.parts.playlists.segment(variant, index) else {
             return Ok(self.at_end(variant));
         };
+        // A live list may have lost what lies before it.
+        if let Some(message) = self.take_withheld(plan.start) {
+            return Ok(Plan::Withheld(message));
+        }
         let plan = self.prefer_stored(plan).await;
         // The parts of one file are written one after the other: a second fetch could only stand in line.
         if self.parts.fetches.window_in_resource(&plan).is_some() && self.parts.fetches.in_flight() > 0 {
@@ -80,7 +97,37 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         plan
     }
 
-    fn at_end(&self, variant: usize) -> Plan {
+    /// The message that was withheld for this place; what does not fit to it is dropped, and planned anew.
+    fn take_withheld(&mut self, start: Duration) -> Option<Box<HlsMessage<A::Streaming>>> {
+        if self.given_up.is_some() {
+            return None;
+        }
+        while let Some((planned, _)) = self.withheld.front() {
+            let segment = planned.segment;
+            if segment.start > start.saturating_add(SAME_PLACE) {
+                return None;
+            }
+            // Where the reader is expected, or from where on it goes in a list that has lost what lies before.
+            if self.cursor <= segment.start + SAME_PLACE {
+                break;
+            }
+            self.withheld.pop_front();
+        }
+        let (planned, message) = self.withheld.pop_front()?;
+        if self.variant != Some(message.variant) {
+            self.init_segments_cache.clear();
+            self.variant = Some(message.variant);
+        }
+        self.cursor = planned.segment.end();
+        self.next = None;
+        self.ahead.push_back(planned);
+        Some(Box::new(message))
+    }
+
+    fn at_end(&mut self, variant: usize) -> Plan<A::Streaming> {
+        if let Some(message) = self.take_withheld(Duration::MAX) {
+            return Plan::Withheld(message);
+        }
         match self.parts.playlists.reload_due(variant) {
             Some(due) => Plan::Reload(variant, due),
             None => Plan::End,
@@ -88,15 +135,13 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     }
 
     /// The variant of the next segment, with its playlist loaded. If that is refused, the master may have a new URL for it; one
-    /// whose playlist cannot be had leaves the ladder.
-    pub(super) async fn choose(&mut self) -> Result<(usize, SwitchReason), HlsError> {
+    /// whose playlist cannot be had leaves the ladder. `None`: they all have.
+    async fn choose(&mut self) -> Option<(usize, SwitchReason)> {
         loop {
             let now = Instant::now().into_std();
-            let Some(decision) = self.parts.abr.choose(now, self.buffered()) else {
-                return Err(self.no_variant());
-            };
+            let decision = self.parts.abr.choose(now, self.buffered())?;
             match self.parts.playlists.ensure(decision.variant, &self.parts.fetches).await {
-                Ok(()) => return Ok((decision.variant, decision.reason)),
+                Ok(()) => return Some((decision.variant, decision.reason)),
                 Err(error) if self.wants_new_url(decision.variant, &error) => {
                     Box::pin(self.reload_if_wanted()).await;
                 }
@@ -122,17 +167,11 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             |window| window.len,
         );
         let found = body.as_ref().map_or(0, SegmentBody::received);
-        self.ahead.push_back(Planned {
-            segment: plan.place(),
-            index: plan.index,
-            bytes,
-            body,
-            begun: Instant::now(),
-            found,
-        });
+        let (segment, index) = (plan.place(), plan.index);
+        let planned = Planned { segment, index, bytes, body, begun: Instant::now(), found };
         self.cursor = plan.start + plan.duration;
         self.next = Some((plan.variant, plan.index + 1));
-        self.pending = Some(Pending { plan, reason, key, started, gap });
+        self.pending = Some(Pending { planned, plan, reason, key, started, gap });
         Ok(())
     }
 }

@@ -24,6 +24,12 @@ const MAX_RELOADS: u32 = 2;
 /// How often a segment whose bytes changed or vanished under the reader is asked for again at the same source.
 const MAX_AGAIN: u32 = 2;
 
+/// Before what has failed in all variants ahead of the reader is tried again.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often that pause doubles.
+const MAX_DOUBLINGS: u32 = 5;
+
 /// Reasons kept for the error that ends the stream, should every variant fail.
 const MAX_REASONS: usize = 32;
 
@@ -43,6 +49,10 @@ pub(super) struct Trouble {
     last: Option<Arc<HlsError>>,
     /// The place that failed last.
     pub(super) place: Option<Place>,
+    /// How often everything was tried again ahead of the reader, since a segment last arrived.
+    pub(super) tries: u32,
+    /// When it is tried again.
+    next_try: Option<Instant>,
 }
 
 /// A place of the timeline that failed, and what was tried there.
@@ -88,6 +98,23 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             Some(Ok(error)) => self.no_variant_because(reasons, Some(Arc::new(error))),
             Some(Err(error)) => self.no_variant_because(reasons, Some(error)),
             None => self.no_variant_because(reasons, None),
+        }
+    }
+
+    /// When to try again what has failed in all variants, ahead of a reader that still has something to play: each time
+    /// after twice as long. `None` where no time can help.
+    pub(super) fn next_try(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        self.parts.abr.next_return(now.into_std())?;
+        let pause = FIRST_PAUSE.saturating_mul(1 << self.trouble.tries.min(MAX_DOUBLINGS));
+        Some(*self.trouble.next_try.get_or_insert(now + pause))
+    }
+
+    /// Tries again what has failed in all variants, if it has.
+    pub(super) fn try_again(&mut self) {
+        if self.trouble.next_try.take().is_some() {
+            self.trouble.tries += 1;
+            self.parts.abr.forgive();
         }
     }
 

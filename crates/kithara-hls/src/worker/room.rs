@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::pace::GRACE;
 use super::source::HlsWorkerSource;
 use crate::body::SegmentBody;
-use crate::message::SegmentPlace;
+use crate::message::{HlsMessage, SegmentPlace};
 
 /// A planned segment that the reader has not passed.
 pub(super) struct Planned<R> {
@@ -26,6 +26,9 @@ pub(super) struct Planned<R> {
     pub(super) found: u64,
 }
 
+/// A planned segment, and the message that its reader does not get yet.
+pub(super) type Withheld<R> = (Planned<R>, HlsMessage<R>);
+
 impl<R: Streaming> Planned<R> {
     /// Length of its body in bytes: declared, or by the variant's bandwidth.
     pub(super) fn expected_len(&self) -> u64 {
@@ -40,34 +43,43 @@ impl<R: Streaming> Planned<R> {
 }
 
 impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
+    /// What is planned and not passed, in order: what the reader was told of, then what is withheld from it.
+    pub(super) fn planned(&self) -> impl DoubleEndedIterator<Item = &Planned<A::Streaming>> {
+        self.ahead.iter().chain(self.withheld.iter().map(|(planned, _)| planned))
+    }
+
     /// Audio that is in the store without a gap, from the reader's place on.
     pub(super) fn buffered(&self) -> Duration {
         let mut buffered = Duration::ZERO;
-        for planned in &self.ahead {
+        for planned in self.planned() {
             let fraction = planned.body.as_ref().map_or(1.0, SegmentBody::fraction);
             buffered += planned.segment.duration.mul_f64(fraction);
             if fraction < 1.0 {
                 break;
             }
         }
-        let begins = self.ahead.front().map_or(Duration::ZERO, |planned| planned.segment.start);
+        let begins = self.planned().next().map_or(Duration::ZERO, |planned| planned.segment.start);
         buffered.saturating_sub(self.parts.shared.played().saturating_sub(begins))
     }
 
     /// Whether another fetch may begin.
     pub(super) fn has_room(&self) -> bool {
         let look_ahead = &self.parts.look_ahead;
-        let Some(last) = self.ahead.back() else { return true };
+        let Some(last) = self.planned().next_back() else { return true };
         if self.parts.only_first {
             return false;
         }
         let span = last.segment.end().saturating_sub(self.parts.shared.reader());
-        let bytes: u64 = self.ahead.iter().map(Planned::expected_len).sum();
-        let arriving: u64 = self.ahead.iter().map(Planned::missing).sum();
+        // On the way to what was withheld from it, the reader passes what it was told of before: that was room enough.
+        if self.given_up.is_none() && !self.withheld.is_empty() {
+            return true;
+        }
+        let count = self.ahead.len() + self.withheld.len();
+        let bytes: u64 = self.planned().map(Planned::expected_len).sum();
+        let arriving: u64 = self.planned().map(Planned::missing).sum();
         // The one that is being read, and the next: whatever the bounds, the reader must come to it.
-        let is_needed = self.ahead.len() < 2;
-        let is_within =
-            self.ahead.len() < look_ahead.segments && span < look_ahead.duration && bytes < look_ahead.bytes;
+        let is_needed = count < 2;
+        let is_within = count < look_ahead.segments && span < look_ahead.duration && bytes < look_ahead.bytes;
         let in_flight = self.parts.fetches.in_flight();
         let bears = in_flight == 0 || (in_flight < self.parallel() && arriving < look_ahead.bytes_in_flight);
         (is_needed || is_within) && bears
@@ -84,7 +96,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         match self.parts.abr.throughput() {
             Some(throughput) if bandwidth > 0 => {
                 let is_low =
-                    self.ahead.front().is_some_and(|planned| self.buffered() < planned.segment.duration);
+                    self.planned().next().is_some_and(|planned| self.buffered() < planned.segment.duration);
                 let speed = self.parts.abr.speed() * if is_low { 4.0 } else { 1.0 };
                 let needed = (bandwidth as f64 * speed) as u64;
                 usize::try_from(throughput / needed).unwrap_or(most).clamp(1, most)
@@ -96,7 +108,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
 
     /// Whether segments come so soon that one fetch at a time is enough.
     pub(super) fn is_prompt(&self) -> bool {
-        let next = self.ahead.front();
+        let next = self.planned().next();
         next.is_some_and(|next| self.pace.is_prompt(next.segment.duration, self.parts.abr.speed()))
     }
 

@@ -15,7 +15,7 @@ use super::init::InitId;
 use super::pace::FetchPace;
 use super::plan::Plan;
 use super::remedies::Trouble;
-use super::room::Planned;
+use super::room::{Planned, Withheld};
 use crate::abr::AbrController;
 use crate::error::HlsError;
 use crate::events::HlsEvent;
@@ -54,11 +54,13 @@ pub(crate) struct HlsWorkerSource<N: Net, A: Assets> {
     pub(super) next: Option<(usize, usize)>,
     pub(super) variant: Option<usize>,
     pub(super) ahead: VecDeque<Planned<A::Streaming>>,
+    /// Planned behind what was given up, for a reader that has not asked for it yet.
+    pub(super) withheld: VecDeque<Withheld<A::Streaming>>,
     /// Planned, and its message not yet handed out.
     pub(super) pending: Option<Pending<A>>,
     pub(super) trouble: Trouble,
-    /// A variant from this segment on, given up. Nothing more is planned until the reader has everything planned anew: when
-    /// it comes to its next segment, or when it meets the end of this one's bytes, if it is in it already.
+    /// A variant from this segment on, given up. What is planned from here on is withheld until the reader asks anew: when it
+    /// comes to this segment, or when it meets the end of its bytes, if it is in it already.
     pub(super) given_up: Option<SegmentPlace>,
     pub(super) pace: FetchPace,
     /// The arriving segment that was looked at last.
@@ -76,6 +78,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             next: None,
             variant: None,
             ahead: VecDeque::with_capacity(HLS_CHUNK_CHANNEL_CAPACITY),
+            withheld: VecDeque::new(),
             pending: None,
             trouble: Trouble::default(),
             given_up: None,
@@ -93,7 +96,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             self.parts.abr.record(bytes, elapsed);
         }
         self.parts.abr.set_speed(self.parts.shared.speed().unwrap_or(1.0));
-        if let Some(longest) = self.ahead.iter().map(|planned| planned.segment.duration).max() {
+        if let Some(longest) = self.planned().map(|planned| planned.segment.duration).max() {
             let LookAhead { segments, duration, .. } = self.parts.look_ahead;
             let segments = u32::try_from(segments.max(1)).unwrap_or(u32::MAX);
             self.parts.abr.set_capacity(longest.saturating_mul(segments).min(duration));
@@ -116,6 +119,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             self.pace.observe(outcome.elapsed);
         }
         if outcome.is_ok {
+            self.trouble.tries = 0;
             self.trouble.reloads.retain(|(of, _)| *of != variant);
             self.parts.shared.emit(HlsEvent::SegmentStored {
                 variant,
@@ -167,7 +171,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         self.next = None;
     }
 
-    /// Plans anew from `to` on.
+    /// Plans anew from `to` on; what was withheld follows where it belongs.
     fn restart_at(&mut self, to: Duration) {
         self.cursor = to;
         self.next = None;
@@ -190,16 +194,23 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
 
     async fn fetch_next(&mut self) -> Result<Option<Self::Item>, HlsError> {
         loop {
+            self.absorb();
+            self.look_ahead();
             if self.has_spoiled() {
                 Box::pin(self.discard_spoiled()).await;
             }
             self.reload_if_wanted().await;
-            self.absorb();
-            self.look_ahead().await;
             if self.pending.is_none() {
                 match self.plan().await? {
                     Plan::Started => {}
-                    Plan::Full => {
+                    Plan::Withheld(message) => return Ok(Some(*message)),
+                    Plan::Later(Some(due)) => {
+                        if tokio::time::timeout_at(due, self.wait()).await.is_err() {
+                            self.try_again();
+                        }
+                        continue;
+                    }
+                    Plan::Full | Plan::Later(None) => {
                         self.wait().await;
                         continue;
                     }
@@ -231,12 +242,16 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
         let needed_from = match command {
             HlsCommand::Seek { to } => {
                 self.restart_at(to);
+                self.withheld.clear();
                 self.parts.shared.set_reader(to);
                 self.trouble.place = None;
                 to
             }
             HlsCommand::Failed { segment, resume_at, failure } => {
-                if !self.is_given_up(segment) {
+                if self.is_given_up(segment) {
+                    self.try_again();
+                } else {
+                    self.withheld.clear();
                     self.on_failed(segment, failure);
                 }
                 self.restart_at(resume_at);
@@ -244,12 +259,14 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
                 resume_at
             }
             HlsCommand::Replan { from } => {
+                self.try_again();
                 self.restart_at(from);
                 from
             }
             HlsCommand::SetMode { mode, from } => {
                 self.parts.abr.set_mode(mode);
                 self.restart_at(from);
+                self.withheld.clear();
                 // The reader is still in the segment before.
                 self.parts.shared.reader()
             }

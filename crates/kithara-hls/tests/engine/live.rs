@@ -160,3 +160,49 @@ async fn what_was_on_air_before_a_refusal_is_not_played_again() {
     let fresh = play(1, AssetStore::memory(AssetSettings::default())).await;
     assert!(difference(&after, &fresh) < 1e-6);
 }
+
+/// A listener who stands still while something ahead fails, and the window slides on.
+#[tokio::test]
+async fn a_reader_that_pauses_loses_nothing_behind_a_segment_that_failed() {
+    let origin = Origin::start().await.unwrap();
+    let whole = read_all(&mut open(&origin, &format!("/{FOLDER}/index.m3u8"), options()).await).await;
+    origin.forget();
+    origin.always(&segment(2), Reply::status(404));
+    let all = names(text(&format!("{FOLDER}/index.m3u8"))).len();
+    let loads = AtomicUsize::new(0);
+    origin.answer("/live.m3u8", move |_| {
+        let from = (2 * loads.fetch_add(1, Ordering::SeqCst)).min(all - 3);
+        Reply::ok().resource(playlist(window(from, 3)))
+    });
+    let mut stream = open(&origin, "/live.m3u8", options()).await;
+    let mut samples = read(&mut stream, 1000).await;
+    let last = segment(all - 2);
+    let fetched = origin.wait_for_request(&last);
+    tokio::time::timeout(Duration::from_secs(60), fetched).await.expect("is planned on");
+    // What comes before is out of the window by now.
+    samples.extend(tokio::time::timeout(Duration::from_secs(60), read_all(&mut stream)).await.expect("ends"));
+    assert_eq!(stream.stats().gaps, 1);
+    assert!(samples.len().abs_diff(whole.len()) < 2 * 4096, "{} {}", samples.len(), whole.len());
+    for index in (0..all).filter(|index| *index != 2) {
+        assert_eq!(origin.count(&segment(index)), 1, "segment {index}");
+    }
+}
+
+/// The only variant fails ahead of a reader that has something to play yet, and then does not.
+#[tokio::test]
+async fn an_outage_ahead_of_a_reader_that_pauses_is_over_before_it_gets_there() {
+    let origin = Origin::start().await.unwrap();
+    let entry = format!("/{FOLDER}/index.m3u8");
+    let whole = read_all(&mut open(&origin, &entry, options()).await).await;
+    origin.forget();
+    origin.script(&segment(2), (0..5).map(|_| Reply::status(429)));
+    let mut stream = open(&origin, &entry, options()).await;
+    let mut samples = stream.next_chunk().await.unwrap().unwrap().samples().to_vec();
+    let next = segment(3);
+    let fetched = origin.wait_for_request(&next);
+    tokio::time::timeout(Duration::from_secs(60), fetched).await.expect("is tried again");
+    samples.extend(read_all(&mut stream).await);
+    assert_eq!(stream.stats().gaps, 0);
+    assert!(difference(&samples, &whole) < 1e-3);
+    assert_eq!(origin.count(&segment(2)), 6);
+}

@@ -60,13 +60,14 @@ impl TimestampWrap {
 pub struct EditList {
     /// Silence before the media, in `movie_timescale` units (the sum of leading empty edits).
     pub empty_duration: u64,
-    /// Media time that is presented first, in [`TrackInfo::timescale`] units (the encoder delay).
+    /// Media time that is presented first, in [`TrackInfo::timescale`] units (the encoder delay); with more edits, the least
+    /// that any of them presents.
     pub media_time: u64,
     /// Length of the presented media in `movie_timescale` units; 0 means to the end of the media.
     pub segment_duration: u64,
     /// Units per second of the two durations. Never 0.
     pub movie_timescale: u32,
-    /// True when further edits follow, which are not described.
+    /// True when further edits follow, which are not described otherwise.
     pub has_more: bool,
 }
 

@@ -283,31 +283,45 @@ fn parse_trex(fields: &mut Fields<'_>) -> Option<(u32, FragmentDefaults)> {
     Some((id, FragmentDefaults { description: fields.u32()?, duration: fields.u32()?, size: fields.u32()? }))
 }
 
-/// Leading empty edits and the first edit of media. `None` when no edit presents media.
+/// Leading empty edits and the first edit of media: of several, the one that begins first in the media, so that nothing that
+/// another one presents is hidden. `None` when no edit presents media.
 fn parse_elst(payload: &[u8]) -> Parsed<Option<EditList>> {
     let (version, _, mut fields) = full_box(payload)?;
-    let wide = version == 1;
     let count = fields.u32().ok_or("elst")?;
     let mut empty_duration = 0u64;
-    for index in 0..count {
-        let duration = fields.u32_or_u64(wide).ok_or("elst")?;
-        let media_time = if wide {
-            fields.u64().ok_or("elst")? as i64
-        } else {
-            i64::from(fields.u32().ok_or("elst")? as i32)
+    let mut found: Option<EditList> = None;
+    for _ in 0..count {
+        let entry = parse_edit(&mut fields, version == 1);
+        let Some((duration, media_time)) = entry.or_else(|| found.map(|_| (0, -1))) else {
+            return Err("elst");
         };
-        fields.skip(4).ok_or("elst")?;
-        if media_time < 0 {
-            empty_duration = empty_duration.saturating_add(duration);
-            continue;
+        match (&mut found, u64::try_from(media_time)) {
+            (None, Err(_)) => empty_duration = empty_duration.saturating_add(duration),
+            (None, Ok(media_time)) => {
+                found = Some(EditList {
+                    empty_duration,
+                    media_time,
+                    segment_duration: duration,
+                    movie_timescale: 1,
+                    has_more: false,
+                });
+            }
+            (Some(edit), other) => {
+                edit.has_more = true;
+                edit.media_time = other.map_or(edit.media_time, |other| edit.media_time.min(other));
+                if entry.is_none() {
+                    break;
+                }
+            }
         }
-        return Ok(Some(EditList {
-            empty_duration,
-            media_time: media_time.unsigned_abs(),
-            segment_duration: duration,
-            movie_timescale: 1,
-            has_more: index + 1 < count,
-        }));
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// Duration and media time of an edit; the time of an empty one is negative.
+fn parse_edit(fields: &mut Fields<'_>, wide: bool) -> Option<(u64, i64)> {
+    let duration = fields.u32_or_u64(wide)?;
+    let media_time = if wide { fields.u64()? as i64 } else { i64::from(fields.u32()? as i32) };
+    fields.skip(4)?;
+    Some((duration, media_time))
 }

@@ -427,8 +427,11 @@ fn edit_lists() {
             .unwrap();
     assert_eq!(
         (edit.empty_duration, edit.media_time, edit.duration_in(44_100), edit.has_more),
-        (50, 7, None, true)
+        (50, 2, None, true),
+        "what the second edit presents is not hidden"
     );
+    let cut_off = edit_of(full(b"elst", 0, 0, &[&be(&[9, 50, 7, 0x1_0000, 1, u32::MAX])])).unwrap();
+    assert_eq!((cut_off.media_time, cut_off.has_more), (7, true));
     let wide = [&be(&[1])[..], &5u64.to_be_bytes(), &(1u64 << 33).to_be_bytes(), &be(&[0x1_0000])].concat();
     let edit = edit_of(full(b"elst", 1, 0, &[&wide])).unwrap();
     assert_eq!((edit.media_time, edit.segment_duration), (1 << 33, 5));

@@ -27,6 +27,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
     /// Looks at what is ahead of the reader, and gives up what it would wait for in vain.
     pub(super) fn look_ahead(&mut self) {
         // A message that was not sent yet would never tell the reader.
+        self.is_refused = false;
         if self.pending.is_none() {
             self.replace_what_failed();
             self.give_up_what_is_too_slow();
@@ -44,8 +45,10 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let Some(plan) = self.parts.playlists.planned_before(*segment) else { return };
         let segment = *segment;
         let error = HlsError::from_storage(Fetching::Segment(plan.index), plan.url, error);
-        // Who waits for the first byte of it tells at once, and would interrupt the playlists' reload.
-        if error.is_refusal() && segment.start <= self.parts.shared.reader() {
+        // Who waits for the first byte of it tells at once, and would interrupt the playlists' reload. What follows it would
+        // be refused as well.
+        self.is_refused = error.is_refusal() && segment.start <= self.parts.shared.reader();
+        if self.is_refused {
             return;
         }
         self.on_failed(segment, Failure::new(error));

@@ -35,7 +35,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         if let Some(message) = self.take_withheld(self.cursor) {
             return Ok(Plan::Withheld(message));
         }
-        if !self.has_room() {
+        if self.is_refused || !self.has_room() {
             return Ok(Plan::Full);
         }
         let (variant, reason) = match self.choose().await {
@@ -57,7 +57,10 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         if let Some(message) = self.take_withheld(plan.start) {
             return Ok(Plan::Withheld(message));
         }
-        let plan = self.prefer_stored(plan).await;
+        let (plan, reason) = match plan.gap {
+            true => Box::pin(self.around_gap(plan, reason)).await,
+            false => (self.prefer_stored(plan).await, reason),
+        };
         // The parts of one file are written one after the other: a second fetch could only stand in line.
         if self.parts.fetches.window_in_resource(&plan).is_some() && self.parts.fetches.in_flight() > 0 {
             return Ok(Plan::Full);
@@ -71,11 +74,32 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         Ok(Plan::Started)
     }
 
+    /// A segment that its variant's list declares to be missing, from the nearest variant that has it; rather a lesser one.
+    async fn around_gap(&mut self, plan: SegmentPlan, reason: SwitchReason) -> (SegmentPlan, SwitchReason) {
+        let now = Instant::now().into_std();
+        let below = (0..plan.variant).rev();
+        for other in below.chain(plan.variant + 1..self.parts.playlists.bandwidths().len()) {
+            let Parts { playlists, fetches, abr, .. } = &mut self.parts;
+            if abr.is_excluded(other, now) {
+                continue;
+            }
+            if let Err(error) = playlists.ensure(other, fetches).await {
+                self.exclude(other, Arc::new(error));
+                continue;
+            }
+            let twin = playlists.twins(plan.variant, plan.index).find(|twin| twin.variant == other);
+            if let Some(twin) = twin.filter(|twin| !twin.gap) {
+                return (twin, SwitchReason::Failover);
+            }
+        }
+        (plan, reason)
+    }
+
     /// In automatic mode a segment that is complete in the store beats a request: in a better variant always, in a
     /// lesser one while nothing is known of the network, or where it was heard before.
     async fn prefer_stored(&mut self, plan: SegmentPlan) -> SegmentPlan {
         let Parts { playlists, fetches, abr, shared, .. } = &self.parts;
-        if abr.mode() != VariantMode::Auto || plan.gap {
+        if abr.mode() != VariantMode::Auto {
             return plan;
         }
         let now = Instant::now().into_std();

@@ -62,6 +62,8 @@ pub(crate) struct HlsWorkerSource<N: Net, A: Assets> {
     /// A variant from this segment on, given up. What is planned from here on is withheld until the reader asks anew: when it
     /// comes to this segment, or when it meets the end of its bytes, if it is in it already.
     pub(super) given_up: Option<SegmentPlace>,
+    /// The reader is in a segment that was refused, and about to say so.
+    pub(super) is_refused: bool,
     pub(super) pace: FetchPace,
     /// The arriving segment that was looked at last.
     pub(super) looked_at: Option<SegmentPlace>,
@@ -82,6 +84,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             pending: None,
             trouble: Trouble::default(),
             given_up: None,
+            is_refused: false,
             pace: FetchPace::default(),
             looked_at: None,
         }

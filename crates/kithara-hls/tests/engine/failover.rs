@@ -318,3 +318,43 @@ async fn an_advertisement_in_another_codec_is_silent() {
     let error = Hls::open(origin.url("/hls/wild-no-ac3/index.m3u8").parse().unwrap(), options()).await;
     assert!(error.err().unwrap().is_unsupported());
 }
+
+/// An encoder that has lost a segment says so in its list; the one beside it has not.
+#[tokio::test]
+async fn a_gap_in_one_variant_is_heard_from_another() {
+    let origin = Origin::start().await.unwrap();
+    let list = |variant: &str, gap: Option<usize>| {
+        let folder = format!("/hls/aac4/{variant}");
+        let mut index = 0;
+        let line = |line: &str| match line {
+            line if line.starts_with("#EXTINF") => {
+                index += 1;
+                let mark = if gap == Some(index - 1) { "#EXT-X-GAP\n" } else { "" };
+                format!("{mark}{line}\n")
+            }
+            line if line.starts_with('#') => {
+                format!("{}\n", line.replace("URI=\"", &format!("URI=\"{folder}/")))
+            }
+            name => format!("{folder}/{name}\n"),
+        };
+        playlist(text(&format!("hls/aac4/{variant}/index.m3u8")).lines().map(line).collect::<String>())
+    };
+    origin.serve("/a.m3u8", list("64k", Some(1)));
+    origin.serve("/b.m3u8", list("128k", Some(2)));
+    let stream_inf = |bandwidth, name| format!("#EXT-X-STREAM-INF:BANDWIDTH={bandwidth}\n{name}.m3u8\n");
+    let master = format!("#EXTM3U\n{}{}", stream_inf(64_000, "a"), stream_inf(128_000, "b"));
+    origin.serve("/master.m3u8", playlist(master));
+    for variant in 0..2 {
+        let mut stream = open(&origin, "/master.m3u8", locked(variant)).await;
+        let samples = read_all(&mut stream).await;
+        let stats = stream.stats();
+        assert_eq!((stats.gaps, stats.switches), (0, 2), "{variant}: there and back: {stats:?}");
+        let whole = read_all(&mut open(&origin, MASTER, locked(variant)).await).await;
+        assert!(samples.len().abs_diff(whole.len()) < 2 * 4096);
+    }
+    // Where all have lost it, it is silent.
+    origin.serve("/b.m3u8", list("128k", Some(1)));
+    let mut stream = open(&origin, "/master.m3u8", locked(0)).await;
+    read_all(&mut stream).await;
+    assert_eq!((stream.stats().gaps, stream.stats().switches), (1, 0));
+}

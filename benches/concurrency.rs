@@ -17,7 +17,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kithara::assets::AssetStore;
 use kithara::hls::{Hls, HlsOptions, VariantMode};
 use kithara::net::DefaultNet;
 use kithara_testkit::process;
@@ -82,17 +81,14 @@ fn number(name: &str, default: u64) -> u64 {
 
 fn ours(arguments: Value) -> Value {
     let assets = disk(Path::new(arguments["folder"].as_str().unwrap()));
-    let net = DefaultNet::default();
+    let mut options = HlsOptions::new(DefaultNet::default(), assets);
+    options.variant = VariantMode::Auto;
     let url = arguments["url"].as_str().unwrap().to_owned();
-    watch(&arguments, move |n, until| {
-        listen(format!("{url}?listener={n}"), net.clone(), assets.clone(), until)
-    })
+    watch(&arguments, move |n, until| listen(format!("{url}?listener={n}"), options.clone(), until))
 }
 
 /// Plays until the time is over: stalls.
-async fn listen(url: String, net: DefaultNet, assets: AssetStore, until: Instant) -> u64 {
-    let mut options = HlsOptions::new(net, assets);
-    options.variant = VariantMode::Auto;
+async fn listen(url: String, options: HlsOptions, until: Instant) -> u64 {
     let mut stream = Hls::open(url.parse().unwrap(), options).await.unwrap();
     let mut pacer = Pacer::new(1.0);
     while Instant::now() < until {

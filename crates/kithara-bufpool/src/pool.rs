@@ -19,7 +19,7 @@ pub type SamplePool = SharedPool<32, Vec<f32>>;
 /// drops it: a thread that fills buffers for another one finds them again. An empty shard looks into the others before it
 /// makes a new value.
 ///
-/// Whoever wants to share a pool passes it on, or takes the process's: [`BytePool::global`], [`SamplePool::global`].
+/// There is no hidden global pool: whoever wants to share one passes it on.
 ///
 /// A shard is made when a thread first takes from it: a pool that one thread works with costs one, not `SHARDS`.
 pub struct SharedPool<const SHARDS: usize, T: Poolable> {
@@ -168,29 +168,6 @@ impl Counters {
         }
     }
 }
-
-impl BytePool {
-    /// The one that all of a process share who need no pool of their own; keeps at most 1 MiB at rest, for ever.
-    ///
-    /// Of many who take turns, each would keep a buffer resting in a pool of its own.
-    #[must_use]
-    pub fn global() -> Self {
-        static GLOBAL: OnceLock<BytePool> = OnceLock::new();
-        GLOBAL.get_or_init(|| Self::new(GLOBAL_SETTINGS)).clone()
-    }
-}
-
-impl SamplePool {
-    /// The one that all of a process share who need no pool of their own; keeps at most 1 MiB at rest, for ever.
-    #[must_use]
-    pub fn global() -> Self {
-        static GLOBAL: OnceLock<SamplePool> = OnceLock::new();
-        GLOBAL.get_or_init(|| Self::new(GLOBAL_SETTINGS)).clone()
-    }
-}
-
-const GLOBAL_SETTINGS: PoolSettings =
-    PoolSettings { max_buffers: 64, trim_bytes: 256 << 10, retained_budget_bytes: 1 << 20 };
 
 impl<const SHARDS: usize, T: Poolable> Clone for SharedPool<SHARDS, T> {
     fn clone(&self) -> Self {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use kithara_assets::{AssetStore, KeyPolicy, ResourceKey};
-use kithara_bufpool::SamplePool;
+use kithara_bufpool::{PoolSettings, SamplePool};
 use kithara_net::{DefaultNet, HeaderMap, RetryPolicy};
 
 use crate::Downloads;
@@ -119,7 +119,7 @@ pub struct FileOptions<N = DefaultNet, A = AssetStore> {
     /// [`FileStream::position_is_estimated`](crate::FileStream::position_is_estimated). In all other files a seek is exact,
     /// and one request, in any case.
     pub exact_seek: bool,
-    /// Where sample buffers come from. Default: the pool that the streams of a process share, [`SamplePool::global`].
+    /// Where sample buffers come from. Default: a pool of this value and its clones.
     pub samples: SamplePool,
     /// Events that a slow receiver may be behind before it loses the oldest. Default 256.
     pub event_capacity: usize,
@@ -149,7 +149,7 @@ impl<N, A> FileOptions<N, A> {
             channels: None,
             gapless: true,
             exact_seek: true,
-            samples: SamplePool::global(),
+            samples: SamplePool::new(PoolSettings::default()),
             event_capacity: 256,
         }
     }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kithara_assets::{AssetStore, Assets};
-use kithara_bufpool::BytePool;
 use kithara_decode::{AudioSpec, PcmChunk, PcmReader, PcmSource, SegmentDecoderSettings};
 use kithara_net::{DefaultNet, Net, RedactedUrl};
 use tokio::runtime::Handle;
@@ -78,8 +77,7 @@ impl Hls {
         settings.sample_rate = options.sample_rate;
         settings.native = options.native_format;
         let adapter = HlsSourceAdapter::new(worker);
-        let mut pcm =
-            HlsPcm::open(adapter, settings, BytePool::global(), Arc::clone(&shared), duration).await?;
+        let mut pcm = HlsPcm::open(adapter, settings, options.bytes, Arc::clone(&shared), duration).await?;
         if !start.is_zero() {
             pcm.seek(start).await?;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kithara_assets::{AssetStore, KeyPolicy};
-use kithara_bufpool::SamplePool;
+use kithara_bufpool::{BytePool, PoolSettings, SamplePool};
 use kithara_net::DefaultNet;
 
 use crate::abr::{AbrSettings, VariantMode};
@@ -71,8 +71,11 @@ pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
     pub offline: bool,
     /// Keep decryption keys in the store, which offline playback of encrypted presentations needs. Default `false`.
     pub store_keys: bool,
-    /// Where sample buffers come from. Default: the pool that the streams of a process share, [`SamplePool::global`].
+    /// Where sample buffers come from. Default: a pool of this value and its clones; many streams of one value keep fewer
+    /// buffers at rest than as many values.
     pub samples: SamplePool,
+    /// Where the buffers come from into which stored segments are read, 8 KiB at a time. Default: as `samples`.
+    pub bytes: BytePool,
     /// Events that a slow receiver may be behind before it loses the oldest. Default 64.
     pub event_capacity: usize,
 }
@@ -93,7 +96,8 @@ impl<N, A> HlsOptions<N, A> {
             start: None,
             offline: false,
             store_keys: false,
-            samples: SamplePool::global(),
+            samples: SamplePool::new(PoolSettings::default()),
+            bytes: BytePool::new(PoolSettings::default()),
             event_capacity: 64,
         }
     }

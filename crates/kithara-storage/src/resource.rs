@@ -292,7 +292,7 @@ impl Streaming for StreamingResource {
         if let Backend::Memory(memory) = &self.inner.backend {
             memory.discard(len..MAX_OFFSET);
         }
-        self.on_disk(move |disk, _| disk.persist(len, found)).await
+        self.on_disk(move |disk, board| disk.persist(board, len, found)).await
     }
 
     fn fail(&self, error: StorageError) {

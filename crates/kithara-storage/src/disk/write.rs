@@ -137,9 +137,11 @@ impl Disk {
     }
 
     /// Brings the file of a committed resource to the disk and to its final name. `found`: its length, where known.
-    pub(crate) fn persist(&self, len: u64, found: Option<u64>) -> Result<(), StorageError> {
+    pub(crate) fn persist(&self, board: &Board, len: u64, found: Option<u64>) -> Result<(), StorageError> {
         let _exclusive = self.exclusive.lock();
-        if self.journal.lock().persisted {
+        // A commit that nobody waits for may come after the reset of what it was to keep.
+        let is_reset = board.look().len() != Some(len);
+        if is_reset || self.journal.lock().persisted {
             return Ok(());
         }
         let file = self.file().ok_or(StorageError::NotClaimed)?;

@@ -105,6 +105,21 @@ fn what_is_written_anew_before_its_space_is_given_back_stays() {
     assert_eq!(fs::read(place.part()).unwrap(), bytes);
 }
 
+/// A commit whose future was dropped, and that gets a thread only after the resource was begun anew.
+#[test]
+fn a_commit_that_comes_after_a_reset_keeps_nothing() {
+    let place = Place::new();
+    let (disk, board) = (Disk::open(&place.path(), SETTINGS).unwrap().0, Board::new());
+    disk.acquire(&board).unwrap();
+    drop(disk.write(0, &[1; 100], None).unwrap());
+    assert!(board.announce(0..100, 0));
+    assert!(board.commit(100).unwrap());
+    disk.reset(&board).unwrap();
+    disk.persist(&board, 100, None).unwrap();
+    assert!(!place.path().exists(), "a hundred zeros");
+    assert!(board.look().ranges.is_empty());
+}
+
 /// A handle that cannot be read through any more, because the file was locked through another one (on Windows).
 #[test]
 fn a_read_that_fails_goes_on_with_the_file_that_was_opened_since() {

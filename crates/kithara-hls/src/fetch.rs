@@ -10,7 +10,7 @@ use kithara_net::{Net, RedactedUrl};
 use kithara_storage::Streaming;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 use url::Url;
@@ -251,11 +251,9 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         let of_place = |(of, _): &&(SegmentPlace, AbortHandle)| *of == place;
         self.running.iter().filter(of_place).for_each(|(_, task)| task.abort());
         while self.running.iter().filter(of_place).any(|(_, task)| !task.is_finished()) {
-            match self.tasks.join_next().await {
-                Some(Ok(outcome)) => self.ended.push_back(outcome),
-                Some(Err(_)) => {}
-                None => break,
-            }
+            let Some(joined) = self.tasks.join_next().await else { break };
+            let outcome = self.joined(joined);
+            self.ended.extend(outcome);
         }
     }
 
@@ -265,11 +263,9 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             return Some(outcome);
         }
         loop {
-            let ended = self.tasks.join_next().await?;
-            self.let_go();
-            match ended {
-                Ok(outcome) => return Some(outcome),
-                Err(error) => tracing::debug!(%error, "a download was cancelled"),
+            let joined = self.tasks.join_next().await?;
+            if let Some(outcome) = self.joined(joined) {
+                return Some(outcome);
             }
         }
     }
@@ -280,20 +276,20 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             return Some(outcome);
         }
         loop {
-            let ended = self.tasks.try_join_next()?;
-            self.let_go();
-            match ended {
-                Ok(outcome) => return Some(outcome),
-                Err(error) => tracing::debug!(%error, "a download was cancelled"),
+            let joined = self.tasks.try_join_next()?;
+            if let Some(outcome) = self.joined(joined) {
+                return Some(outcome);
             }
         }
     }
 
-    /// A task keeps its memory, several kilobytes, until the last handle on it is gone.
-    fn let_go(&mut self) {
+    /// The outcome of a task that has ended, unless it was cancelled. Lets go of all that have: a task keeps its memory, several
+    /// kilobytes, until the last handle on it is gone.
+    fn joined(&mut self, joined: Result<FetchOutcome, JoinError>) -> Option<FetchOutcome> {
         self.running.retain(|(_, task)| !task.is_finished());
         let mut stores = self.stores.lock();
         while stores.try_join_next().is_some() {}
+        joined.map_err(|error| tracing::debug!(%error, "a download was cancelled")).ok()
     }
 
     /// Stops the downloads that `keep` says no to: what they have stored stays.

@@ -32,8 +32,6 @@ struct Inner {
     backend: Backend,
 }
 
-// One for each resource, behind its `Arc`: what the smaller one wastes is not moved about.
-#[allow(clippy::large_enum_variant)]
 enum Backend {
     Disk(Disk),
     Memory(Memory),

@@ -15,8 +15,6 @@ use crate::DecodeError;
 
 /// Chunks that are believed.
 const MAX_CHUNKS: usize = 4096;
-/// Longest chunk that is read through rather than skipped by a seek.
-const READ_THROUGH: u64 = 64 * 1024;
 /// Bytes of an ID3 tag that are looked at for text.
 const ID3_TEXT: u64 = 16 * 1024;
 /// Bytes in front of the samples, in their chunk.
@@ -85,11 +83,8 @@ impl Chunks {
             {
                 break;
             }
-            if len <= READ_THROUGH {
-                window.peek(len as usize)?;
-            }
             // Chunks begin at even offsets.
-            window.move_to(start + len + len % 2)?;
+            window.skip(len + len % 2)?;
         }
         Ok(chunks)
     }

@@ -11,8 +11,6 @@ use crate::DecodeError;
 const HEADER: u32 = 24;
 /// Longest header that is believed.
 const MAX_HEADER: u32 = 16 << 20;
-/// Longest text that is read through rather than skipped by a seek.
-const READ_THROUGH: u32 = 64 * 1024;
 
 /// Opens the AU file that begins at the window's position.
 pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
@@ -37,14 +35,11 @@ pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
         other => return Err(DecodeError::Unsupported(format!("AU with encoding {other}"))),
     };
     let channels = u16::try_from(word(20)).unwrap_or(0);
-    if offset <= READ_THROUGH {
-        window.peek(offset as usize)?;
-    }
-    let start = start + u64::from(offset);
-    window.move_to(start)?;
+    let data = start + u64::from(offset);
+    window.skip(u64::from(offset))?;
     // Zero was written by an encoder that could not go back and fill it in.
     if !matches!(len, 0 | u32::MAX) {
-        window.end_at(start + u64::from(len));
+        window.end_at(data + u64::from(len));
     }
     pcm::open("au", window, &Layout { codec, bytes, sample_rate, channels })
 }

@@ -13,8 +13,6 @@ use crate::codec::codec_name;
 const MAX_CHUNK: i64 = 64 << 20;
 /// Chunks that are believed.
 const MAX_CHUNKS: usize = 4096;
-/// Longest chunk that is read through rather than skipped by a seek.
-const READ_THROUGH: u64 = 64 * 1024;
 /// Bytes of a chunk's header, and of the audio chunk's count of edits.
 const HEADER: usize = 12;
 const EDITS: u64 = 4;
@@ -84,10 +82,8 @@ impl Chunks {
                 let len = len.unsigned_abs() as usize;
                 let Some(body) = window.peek(len)?.get(..len) else { break };
                 chunks.keep(&kind, body);
-            } else if len.unsigned_abs() <= READ_THROUGH {
-                window.peek(len.unsigned_abs() as usize)?;
             }
-            window.move_to(end)?;
+            window.skip(len.unsigned_abs())?;
         }
         Ok(chunks)
     }

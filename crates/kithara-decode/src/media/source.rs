@@ -113,6 +113,8 @@ impl<S: ByteSource + ?Sized> ByteSource for Box<S> {
 
 /// Bytes read in one go.
 const STEP: usize = 32 * 1024;
+/// What is longer is skipped by a seek, and not read through.
+const READ_THROUGH: u64 = 64 * 1024;
 /// Bytes behind the position that are kept, for short ways back: more than an Ogg page.
 const HISTORY: usize = 72 * 1024;
 
@@ -210,6 +212,14 @@ impl Window {
         let count = count.min(self.available().len());
         self.start += count;
         self.offset += count as u64;
+    }
+
+    /// Steps over `len` bytes. Few are read through: a seek may cost more than they do.
+    pub(super) fn skip(&mut self, len: u64) -> io::Result<()> {
+        if len <= READ_THROUGH {
+            self.peek(len as usize)?;
+        }
+        self.move_to(self.offset.saturating_add(len))
     }
 
     /// Moves to `offset`; reads and drops what is between where the source cannot seek.

@@ -18,8 +18,6 @@ use crate::DecodeError;
 const MAX_FMT: usize = 4096;
 /// Chunks before the audio that are believed.
 const MAX_CHUNKS: usize = 4096;
-/// Longest chunk that is read through rather than skipped by a seek.
-const READ_THROUGH: u64 = 64 * 1024;
 
 /// What a W64 file begins with.
 pub(super) const RIFF_GUID: [u8; 16] = *b"riff\x2E\x91\xCF\x11\xA5\xD6\x28\xDB\x04\xC1\0\0";
@@ -157,16 +155,14 @@ fn read_chunks(window: &mut Window) -> Result<Chunks, DecodeError> {
             }
             _ => {}
         }
-        if len <= READ_THROUGH {
-            window.peek(len as usize)?;
-        }
-        let end = start.saturating_add(len);
         if is_w64 {
-            window.move_to(base.saturating_add((end - base).checked_next_multiple_of(8).unwrap_or(end)))?;
+            let end = start.saturating_add(len);
+            let next = base.saturating_add((end - base).checked_next_multiple_of(8).unwrap_or(end));
+            window.skip(next - start)?;
             continue;
         }
         // Chunks begin at even offsets; some writers forget it.
-        window.move_to(end)?;
+        window.skip(len)?;
         if len % 2 == 1 && window.peek(1)?.first() == Some(&0) {
             window.consume(1);
         }

@@ -1,7 +1,5 @@
 //! FLAC metadata blocks: what is needed is read, and pictures are skipped.
 
-use std::io;
-
 use crate::DecodeError;
 use crate::media::details::Tags;
 use crate::media::source::Window;
@@ -13,8 +11,6 @@ const VORBIS_COMMENT: u8 = 4;
 const MAX_KEPT: usize = 1 << 20;
 /// Blocks that are believed.
 const MAX_BLOCKS: usize = 1024;
-/// Longest block that is read through rather than skipped by a seek.
-const READ_THROUGH: usize = 64 * 1024;
 
 /// What stands before the frames.
 pub(super) struct Metadata {
@@ -38,7 +34,7 @@ pub(super) fn read(window: &mut Window) -> Result<Metadata, DecodeError> {
             STREAMINFO if info.is_none() => info = Some(take(window, len)?),
             SEEKTABLE if points.is_empty() && len <= MAX_KEPT => points = read_points(&take(window, len)?),
             VORBIS_COMMENT if len <= MAX_KEPT => tags.take_comments(&take(window, len)?),
-            _ => skip(window, len)?,
+            _ => window.skip(len as u64)?,
         }
         if kind & 0x80 != 0 {
             let info = info.ok_or_else(|| DecodeError::Malformed("FLAC without STREAMINFO".into()))?;
@@ -56,13 +52,6 @@ fn take(window: &mut Window, len: usize) -> Result<Vec<u8>, DecodeError> {
     let block = window.peek(len)?.get(..len).ok_or_else(cut_off)?.to_vec();
     window.consume(len);
     Ok(block)
-}
-
-fn skip(window: &mut Window, len: usize) -> io::Result<()> {
-    if len <= READ_THROUGH {
-        window.peek(len)?;
-    }
-    window.move_to(window.offset() + len as u64)
 }
 
 fn read_points(block: &[u8]) -> Vec<(u64, u64)> {

@@ -6,11 +6,13 @@ mod ahead;
 mod block_on;
 mod codec;
 mod error;
+mod headers;
 mod media;
 mod output;
 mod pcm;
 mod reader;
 mod resample;
+mod rescale;
 mod segment;
 mod source;
 

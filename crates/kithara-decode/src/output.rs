@@ -6,7 +6,8 @@ use std::ops::Range;
 use kithara_bufpool::{PooledSamples, SamplePool};
 
 use crate::codec::Decoded;
-use crate::resample::{ResamplerProcessor, rescale_signed};
+use crate::resample::ResamplerProcessor;
+use crate::rescale::rescale_signed;
 use crate::{AudioSpec, DecodeError, PcmChunk};
 
 /// Frames that a chunk should hold at least, so that codecs with tiny packets do not give tiny chunks.

@@ -3,6 +3,7 @@
 use audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
+use crate::rescale::rescale;
 use crate::{AudioSpec, DecodeError};
 
 /// Frames that the shorter side of one FFT block holds at least: the length of the anti-aliasing filter.
@@ -251,17 +252,4 @@ fn blocks(from: u32, to: u32) -> (u32, u32) {
 
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
-}
-
-/// `value × to / from`, rounded to nearest.
-pub(crate) fn rescale(value: u64, to: u32, from: u32) -> u64 {
-    let from = u128::from(from.max(1));
-    u64::try_from((u128::from(value) * u128::from(to) + from / 2) / from).unwrap_or(u64::MAX)
-}
-
-/// [`rescale`] for times before and after zero: rounds to nearest, halves upwards.
-pub(crate) fn rescale_signed(value: i64, to: u32, from: u32) -> i64 {
-    let from = i128::from(from.max(1));
-    let scaled = (i128::from(value) * i128::from(to) + from / 2).div_euclid(from);
-    i64::try_from(scaled).unwrap_or(if value < 0 { i64::MIN } else { i64::MAX })
 }

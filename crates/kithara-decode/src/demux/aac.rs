@@ -172,7 +172,7 @@ fn sample_rate(bits: &mut Bits<'_>) -> Option<u32> {
 }
 
 /// Channels of a channel configuration; 0 when it does not say.
-pub(super) fn channels_of(channel_config: u8) -> u16 {
+pub(crate) fn channels_of(channel_config: u8) -> u16 {
     match channel_config {
         1..=6 => u16::from(channel_config),
         7 | 12 | 14 => 8,

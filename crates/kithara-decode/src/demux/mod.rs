@@ -56,7 +56,8 @@ mod tests;
 mod track;
 mod ts;
 
-pub use adts::{AdtsDemuxer, AdtsHeader};
+pub use crate::headers::adts::AdtsHeader;
+pub use adts::AdtsDemuxer;
 pub use codec::{Codec, FourCc, SampleAesCodec};
 pub use error::DemuxError;
 pub use fmp4::Fmp4Demuxer;

@@ -1,6 +1,7 @@
 //! What a container says about its audio track.
 
 use super::Codec;
+use crate::rescale::rescale;
 
 /// The audio track of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,11 +90,4 @@ pub struct Gapless {
     pub padding: u32,
     /// Frames between the two, where the tag says it.
     pub total_frames: Option<u64>,
-}
-
-/// `value × to / from`, rounded to nearest.
-pub(super) fn rescale(value: u64, to: u32, from: u32) -> u64 {
-    let from = u128::from(from.max(1));
-    let scaled = (u128::from(value) * u128::from(to) + from / 2) / from;
-    u64::try_from(scaled).unwrap_or(u64::MAX)
 }

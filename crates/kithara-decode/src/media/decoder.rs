@@ -15,8 +15,9 @@ use super::source::{ByteSource, Interrupter, Window};
 use super::symphonia_file::SymphoniaFile;
 use super::{aiff, au, caf, flac, mp4, ogg, ts, wav};
 use crate::codec::{CodecDecoder, Debt, PacketError, left_before, preroll_of};
+use crate::headers::opus::{self, OpusHead};
 use crate::output::Output;
-use crate::resample::{rescale, rescale_signed};
+use crate::rescale::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError, PcmChunk};
 
 /// How a [`MediaDecoder`] is to decode.
@@ -361,7 +362,7 @@ pub(super) fn opened_by_symphonia(
     let mut params = track.params;
     if params.codec == CODEC_ID_OPUS {
         // Opus decodes to this, whatever the rate of what was encoded.
-        params.with_sample_rate(48_000);
+        params.with_sample_rate(opus::RATE);
     }
     let lead = if params.codec == CODEC_ID_OPUS { opus_lead(&params) } else { 0 };
     let file = file.led_by(lead);
@@ -402,9 +403,7 @@ fn first_spec(backend: &mut dyn Backend, codec: &mut CodecDecoder) -> Result<Opt
 /// Frames that an Opus decoder gives before the first presented one.
 fn opus_lead(params: &AudioCodecParameters) -> i64 {
     let head = params.extra_data.as_deref().unwrap_or_default();
-    head.get(10..)
-        .and_then(|rest| rest.first_chunk::<2>())
-        .map_or(0, |lead| i64::from(u16::from_le_bytes(*lead)))
+    OpusHead::parse(head).map_or(0, |head| i64::from(head.pre_skip))
 }
 
 fn details_of(stream: &Stream, codec: &CodecDecoder, input: AudioSpec, spec: AudioSpec) -> MediaDetails {

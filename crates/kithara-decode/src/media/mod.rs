@@ -19,7 +19,6 @@ mod symphonia_file;
 mod ts;
 mod view;
 mod wav;
-mod xing;
 
 pub use decoder::{DecodeOptions, MediaDecoder};
 pub use details::{MediaDetails, Tags};

@@ -12,7 +12,7 @@ use crate::DecodeError;
 use crate::codec::{CodecDecoder, parameters_of, preroll_packets};
 use crate::demux::mp4_file::{Mp4File, Mp4FileError};
 use crate::demux::{Codec, TrackInfo};
-use crate::resample::{rescale, rescale_signed};
+use crate::rescale::{rescale, rescale_signed};
 
 /// An edit or delay that hides more than this is not believed, in seconds.
 const MAX_LEAD_SECONDS: u64 = 10;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Anchor;
 use crate::demux::{Codec, DemuxedPacket, TrackInfo};
-use crate::resample::rescale_signed;
+use crate::rescale::rescale_signed;
 
 /// Timelines remembered: one per discontinuity that was played through.
 const MAX_TIMELINES: usize = 256;

@@ -7,7 +7,7 @@ use super::{SegmentDecoderSettings, SegmentStart};
 use crate::codec::{CodecDecoder, Debt, PacketError};
 use crate::demux::{DemuxedPacket, TrackInfo};
 use crate::output::Output;
-use crate::resample::{rescale, rescale_signed};
+use crate::rescale::{rescale, rescale_signed};
 use crate::{AudioSpec, DecodeError};
 
 /// Packets after a loss whose times are looked at: a container may give a time to one of many.

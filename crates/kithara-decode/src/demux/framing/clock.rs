@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::super::track::rescale;
 use super::{TIMESCALE, WRAP};
+use crate::rescale::rescale;
 
 /// Counts time between timestamps.
 #[derive(Debug, Default)]

@@ -1,11 +1,12 @@
 //! The movie box: tracks and their descriptions.
 
 use super::super::bits::Fields;
-use super::super::track::{EditList, Gapless, TrackInfo, rescale};
+use super::super::track::{EditList, Gapless, TrackInfo};
 use super::super::{Codec, Container, DemuxError};
 use super::boxes::{Boxes, Parsed, full_box};
 use super::sample_entry::{SampleEntry, parse_stsd};
 use super::table::SampleTable;
+use crate::rescale::rescale;
 
 /// A parsed `moov` box.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::io::{Read, Seek};
 use super::super::mp4::described::Described;
 use super::super::mp4::fragment::{Fragment, Sample};
 use super::super::mp4::sidx::{IndexPoint, SegmentIndex, parse_mfra, parse_sidx};
-use super::super::track::rescale;
 use super::super::{TrackInfo, limits};
 use super::window::Window;
 use super::{Mp4FileError, io, malformed, read_box, read_header};
+use crate::rescale::rescale;
 
 /// The position among the fragments of a file.
 #[derive(Debug)]

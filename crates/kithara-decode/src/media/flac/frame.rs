@@ -1,32 +1,9 @@
 //! FLAC frames: their headers, and where they end.
 
-/// What STREAMINFO says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Info {
-    pub(super) max_block: u32,
-    /// Bytes of the shortest frame; 0: unknown.
-    pub(super) min_frame: u32,
-    pub(super) sample_rate: u32,
-    pub(super) channels: u16,
-    pub(super) bits: u32,
-    pub(super) total: Option<u64>,
-}
+pub(super) use crate::headers::flac::FRAME_HEADER_MAX as HEADER_MAX;
+use crate::headers::flac::{FrameHeader, StreamInfo};
 
-impl Info {
-    pub(super) fn parse(block: &[u8]) -> Option<Self> {
-        let block = block.first_chunk::<34>()?;
-        let packed = u64::from_be_bytes(*block[10..18].first_chunk::<8>()?);
-        let total = packed & 0xF_FFFF_FFFF;
-        Some(Self {
-            max_block: u32::from(u16::from_be_bytes([block[2], block[3]])),
-            min_frame: u32::from_be_bytes([0, block[4], block[5], block[6]]),
-            sample_rate: (packed >> 44) as u32,
-            channels: (packed >> 41 & 7) as u16 + 1,
-            bits: (packed >> 36 & 31) as u32 + 1,
-            total: (total > 0).then_some(total),
-        })
-    }
-
+impl StreamInfo {
     /// Bytes that no frame exceeds: all samples verbatim, and what stands around them.
     pub(super) fn longest_frame(&self) -> usize {
         let samples = self.max_block.max(16) as usize * usize::from(self.channels);
@@ -34,7 +11,7 @@ impl Info {
     }
 }
 
-/// What a frame's header says.
+/// A frame of the stream that STREAMINFO describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     /// Number of the first sample.
@@ -45,81 +22,30 @@ pub(super) struct Header {
     pub(super) len: usize,
 }
 
-/// Longest header in bytes.
-pub(super) const HEADER_MAX: usize = 16;
-
 /// Reads the header that `data` begins with, if it is one of the stream that `info` describes.
-pub(super) fn parse(data: &[u8], info: &Info) -> Option<Header> {
-    let &[0xFF, sync @ (0xF8 | 0xF9), sizes, shape, first, ..] = data else { return None };
-    if shape & 1 != 0 || !fits(shape, info) {
+pub(super) fn parse(data: &[u8], info: &StreamInfo) -> Option<Header> {
+    let FrameHeader { number, is_variable, block, sample_rate, channels, bits, len } =
+        FrameHeader::parse(data)?;
+    let is_of_stream = sample_rate.is_none_or(|rate| rate == info.sample_rate)
+        && block <= info.max_block
+        && channels == info.channels
+        && bits.is_none_or(|bits| bits == info.bits);
+    if !is_of_stream {
         return None;
     }
-    let extra = match first.leading_ones() {
-        0 => 0,
-        ones @ 2..=7 => ones as usize - 1,
-        _ => return None,
-    };
-    let mut number = u64::from(first) & (0x7F >> extra);
-    for &byte in data.get(5..5 + extra)? {
-        if byte & 0xC0 != 0x80 {
-            return None;
-        }
-        number = number << 6 | u64::from(byte & 0x3F);
-    }
-    let mut at = 5 + extra;
-    let mut take = |count: usize| {
-        let bytes = data.get(at..at + count)?;
-        at += count;
-        Some(bytes.iter().fold(0u32, |value, &byte| value << 8 | u32::from(byte)))
-    };
-    let block = match sizes >> 4 {
-        0 => return None,
-        1 => 192,
-        code @ 2..=5 => 576 << (code - 2),
-        6 => take(1)? + 1,
-        7 => take(2)? + 1,
-        code => 256 << (code - 8),
-    };
-    let rate = match sizes & 15 {
-        0 => info.sample_rate,
-        code @ 1..=11 => RATES[usize::from(code) - 1],
-        12 => take(1)? * 1000,
-        13 => take(2)?,
-        14 => take(2)? * 10,
-        _ => return None,
-    };
-    if rate != info.sample_rate || block > info.max_block || crc8(data.get(..at)?) != *data.get(at)? {
-        return None;
-    }
-    let sample = if sync == 0xF8 { number.checked_mul(u64::from(info.max_block))? } else { number };
-    Some(Header { sample, block, len: at + 1 })
-}
-
-const RATES: [u32; 11] =
-    [88_200, 176_400, 192_000, 8000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000];
-
-fn fits(shape: u8, info: &Info) -> bool {
-    let channels = match shape >> 4 {
-        independent @ 0..=7 => u16::from(independent) + 1,
-        8..=10 => 2,
-        _ => return false,
-    };
-    let bits = match shape >> 1 & 7 {
-        0 => info.bits,
-        1 => 8,
-        2 => 12,
-        4 => 16,
-        5 => 20,
-        6 => 24,
-        7 => 32,
-        _ => return false,
-    };
-    channels == info.channels && bits == info.bits
+    let sample = if is_variable { number } else { number.checked_mul(u64::from(info.max_block))? };
+    Some(Header { sample, block, len })
 }
 
 /// Length of the frame that `data` begins with: up to the next frame's header if `data` holds it, or, if it is the last
 /// one and `is_all` that comes of it, up to where its checksum holds. `from` bytes were searched before.
-pub(super) fn length(data: &[u8], header: &Header, info: &Info, from: usize, is_all: bool) -> Option<usize> {
+pub(super) fn length(
+    data: &[u8],
+    header: &Header,
+    info: &StreamInfo,
+    from: usize,
+    is_all: bool,
+) -> Option<usize> {
     let start = (header.len + 2).max(info.min_frame as usize).max(from);
     let mut sum = Sum::default();
     let mut at = start;
@@ -201,12 +127,6 @@ const fn crc16_tables() -> [[u16; 256]; 8] {
         table += 1;
     }
     tables
-}
-
-fn crc8(data: &[u8]) -> u8 {
-    data.iter().fold(0, |crc, &byte| {
-        (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 != 0 { crc << 1 ^ 0x07 } else { crc << 1 })
-    })
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ mod metadata;
 
 use symphonia::core::codecs::audio::well_known::CODEC_ID_FLAC;
 
-use self::frame::{HEADER_MAX, Header, Info};
+use self::frame::{HEADER_MAX, Header};
 use super::backend::{Backend, Event, MAX_HOLE_SECONDS, Opened, Packet, Stream};
 use super::details::Tags;
 use super::source::Window;
 use crate::DecodeError;
 use crate::codec::{CodecDecoder, plain_parameters};
+use crate::headers::flac::StreamInfo;
 
 /// Steps of a search for a place in the file.
 const MAX_PROBES: u32 = 32;
@@ -19,7 +20,7 @@ const NEAR_SECONDS: u64 = 1;
 
 pub(super) struct FlacFile {
     window: Window,
-    info: Info,
+    info: StreamInfo,
     /// Sample numbers and offsets of frames, in order, from the seek table.
     points: Vec<(u64, u64)>,
     /// Offset and sample number of the first frame.
@@ -33,7 +34,7 @@ pub(super) struct FlacFile {
 /// Opens the FLAC stream that begins at the window's position.
 pub(super) fn open(mut window: Window, tags: Tags) -> Result<Opened, DecodeError> {
     let mut read = metadata::read(&mut window)?;
-    let info = Info::parse(&read.info).filter(|info| info.sample_rate > 0);
+    let info = StreamInfo::parse(&read.info).filter(|info| info.sample_rate > 0);
     let info = info.ok_or_else(|| DecodeError::Malformed("FLAC with an impossible STREAMINFO".into()))?;
     let mut params = plain_parameters(CODEC_ID_FLAC, info.sample_rate, info.channels);
     params.with_extra_data(read.info.into_boxed_slice()).with_bits_per_sample(info.bits);

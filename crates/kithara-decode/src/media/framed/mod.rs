@@ -16,10 +16,10 @@ use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::Tags;
 use super::header::{HEADER_LEN, Header, Kind};
 use super::source::Window;
-use super::xing::XingTag;
 use crate::DecodeError;
 use crate::codec::{CodecDecoder, plain_parameters, preroll_packets};
 use crate::demux::Codec;
+use crate::headers::xing::XingTag;
 
 /// Longest frame: the ADTS length field.
 const MAX_FRAME: usize = 8191;
@@ -103,7 +103,7 @@ impl FramedFile {
         let tag_at = window.offset();
         let left = window.byte_len().map(|len| len.saturating_sub(window.offset()));
         let tag = match kind {
-            Kind::MpegAudio => XingTag::parse(&first, window.peek(first.len)?).map(|tag| tag.believed(left)),
+            Kind::MpegAudio => XingTag::parse(window.peek(first.len)?).map(|tag| tag.believed(left)),
             Kind::Adts => None,
         };
         let mut reference = first;
@@ -117,7 +117,7 @@ impl FramedFile {
         }
         let is_variable = tag.is_some_and(|tag| !tag.is_constant);
         let tag = tag.unwrap_or_default();
-        let (start, _) = tag.trim.unwrap_or((0, 0));
+        let (start, _) = tag.trim().unwrap_or((0, 0));
         let codec = CodecDecoder::for_params(parameters(kind, &reference)?)?;
         let constant = (kind == Kind::MpegAudio && tag.is_constant).then(|| average(&reference));
         let mut file = Self {
@@ -151,7 +151,7 @@ impl FramedFile {
             sample_rate: reference.sample_rate,
             channels: reference.channels,
             bits_per_sample: None,
-            end: tag.trim.and(end),
+            end: tag.trim().and(end),
             total: end,
             estimate,
             preroll,

@@ -1,7 +1,7 @@
 //! Files that go on as something else: packets of another length or rate.
 
 use super::Header;
-use crate::resample::{rescale, rescale_signed};
+use crate::rescale::{rescale, rescale_signed};
 
 /// Packets of one kind in a row.
 #[derive(Clone, Copy, Debug)]

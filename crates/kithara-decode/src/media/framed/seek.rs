@@ -1,9 +1,9 @@
 //! Where a packet of a file of bare frames stands: by what was passed, by the bit rate, or by an estimate.
 
 use super::super::header::{HEADER_LEN, Header};
-use super::super::xing::XingTag;
 use super::{CONFIRMATIONS, FramedFile, Kind, MAX_FRAME, average, confirm};
 use crate::DecodeError;
+use crate::headers::xing::XingTag;
 
 /// Packets between two entries of an index.
 const INDEX_STEP: u64 = 64;

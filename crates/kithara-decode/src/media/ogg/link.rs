@@ -2,7 +2,7 @@
 
 use super::mapping::Mapping;
 use super::page::Page;
-use crate::resample::rescale_signed;
+use crate::rescale::rescale_signed;
 
 /// One link of a chain: a stream with headers of its own.
 #[derive(Clone, Debug)]

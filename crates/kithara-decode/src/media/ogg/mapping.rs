@@ -4,6 +4,8 @@ use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_FLAC, CODEC_ID_OPUS, CODEC_ID_VORBIS};
 
 use crate::codec::plain_parameters;
+use crate::headers::flac::{FrameHeader, StreamInfo};
+use crate::headers::opus::{self, OpusHead};
 use crate::media::details::Tags;
 
 /// Longest header packet that is kept, in bytes: a Vorbis setup header has some ten thousand, comments may hold pictures.
@@ -60,10 +62,7 @@ impl Mapping {
     fn flac(packet: &[u8]) -> Option<Self> {
         let headers = u32::from(u16::from_be_bytes(*packet.get(7..)?.first_chunk::<2>()?));
         let info = packet.get(17..51)?;
-        let &[a, b, c, d] = info.get(10..)?.first_chunk::<4>()?;
-        let sample_rate = u32::from_be_bytes([0, a, b, c]) >> 4;
-        let channels = u16::from(c >> 1 & 7) + 1;
-        let bits = u32::from((c & 1) << 4 | d >> 4) + 1;
+        let StreamInfo { sample_rate, channels, bits, .. } = StreamInfo::parse(info)?;
         let mut mapping =
             Self::new(Kind::Flac, sample_rate, channels, info.to_vec(), (headers > 0).then_some(headers));
         mapping.bits_per_sample = Some(bits);
@@ -71,10 +70,9 @@ impl Mapping {
     }
 
     fn opus(packet: &[u8]) -> Option<Self> {
-        let channels = u16::from(*packet.get(9)?);
-        let pre_skip = u32::from(u16::from_le_bytes(*packet.get(10..)?.first_chunk::<2>()?));
-        let mut mapping = Self::new(Kind::Opus, 48_000, channels, packet.to_vec(), Some(1));
-        mapping.pre_skip = pre_skip;
+        let head = OpusHead::parse(packet)?;
+        let mut mapping = Self::new(Kind::Opus, opus::RATE, head.channels.into(), packet.to_vec(), Some(1));
+        mapping.pre_skip = head.pre_skip.into();
         Some(mapping)
     }
 
@@ -177,8 +175,8 @@ impl Mapping {
                 }
                 before.map_or(0, |before| u64::from(before + block) / 4)
             }
-            Kind::Flac => flac_frames(packet).unwrap_or(0),
-            Kind::Opus => opus_frames(packet),
+            Kind::Flac => FrameHeader::parse(packet).map_or(0, |header| header.block.into()),
+            Kind::Opus => opus::packet_frames(packet),
         }
     }
 }
@@ -206,36 +204,4 @@ fn vorbis_modes(setup: &[u8]) -> Vec<bool> {
     }
     found.reverse();
     found
-}
-
-fn flac_frames(packet: &[u8]) -> Option<u64> {
-    let &[0xFF, _, sizes, _, number, ..] = packet else { return None };
-    let coded = match number.leading_ones() {
-        0 => 1,
-        ones @ 2..=7 => ones as usize,
-        _ => return None,
-    };
-    let tail = packet.get(4 + coded..)?;
-    match sizes >> 4 {
-        1 => Some(192),
-        code @ 2..=5 => Some(576 << (code - 2)),
-        6 => tail.first().map(|&byte| u64::from(byte) + 1),
-        7 => tail.first_chunk::<2>().map(|bytes| u64::from(u16::from_be_bytes(*bytes)) + 1),
-        code @ 8..=15 => Some(256 << (code - 8)),
-        _ => None,
-    }
-}
-
-fn opus_frames(packet: &[u8]) -> u64 {
-    let Some(&toc) = packet.first() else { return 0 };
-    let frame = match toc >> 3 {
-        config @ 0..=11 => [480, 960, 1920, 2880][usize::from(config & 3)],
-        config @ 12..=15 => [480, 960][usize::from(config & 1)],
-        config => [120, 240, 480, 960][usize::from(config & 3)],
-    };
-    match toc & 3 {
-        0 => frame,
-        1 | 2 => 2 * frame,
-        _ => frame * packet.get(1).map_or(0, |&count| u64::from(count & 63)),
-    }
 }

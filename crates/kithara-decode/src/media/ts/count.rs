@@ -1,6 +1,6 @@
 //! Counting packets whose rate may change on the way.
 
-use crate::resample::rescale_signed;
+use crate::rescale::rescale_signed;
 
 /// Counts the frames of packets, each at its own rate, without an error that grows from packet to packet.
 #[derive(Clone, Copy, Debug)]

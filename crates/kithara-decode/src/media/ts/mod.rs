@@ -14,7 +14,7 @@ use super::source::Window;
 use crate::DecodeError;
 use crate::codec::{CodecDecoder, parameters_of, preroll_packets};
 use crate::demux::{DemuxError, Demuxer, TrackInfo, TsDemuxer};
-use crate::resample::rescale_signed;
+use crate::rescale::rescale_signed;
 
 /// A hole that timestamps tell of behind a loss is believed up to this length, in seconds: behind what is longer stands
 /// something else more often, as where recordings were cut or joined.

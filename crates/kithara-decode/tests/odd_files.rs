@@ -3,43 +3,19 @@
 
 mod common;
 
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::Cursor;
 
 #[cfg(feature = "fdk-aac")]
 use common::Pcm;
-use common::file::{assert_seeks, decode, joined, open, options, read_all};
+use common::file::{Endless, assert_seeks, decode, far, joined, open, options, read_all};
+use kithara_decode::MediaDecoder;
 #[cfg(feature = "fdk-aac")]
 use kithara_decode::demux::{Demuxer, Fmp4Demuxer};
-use kithara_decode::{ByteSource, MediaDecoder};
 use kithara_stream::MediaInfo;
 use kithara_testkit::media;
 #[cfg(feature = "fdk-aac")]
 use kithara_testkit::media::Fixture;
 use kithara_testkit::signal;
-
-/// A file of unknown length, as one that is sent in chunks.
-struct Endless(Cursor<Vec<u8>>);
-
-impl Read for Endless {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buf)
-    }
-}
-
-impl Seek for Endless {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        match to {
-            SeekFrom::End(_) => Err(io::ErrorKind::Unsupported.into()),
-            to => self.0.seek(to),
-        }
-    }
-}
-
-impl ByteSource for Endless {
-    fn byte_len(&self) -> Option<u64> {
-        None
-    }
-}
 
 #[test]
 fn fragmented_mp4_of_unknown_length_is_played_and_sought_in() {
@@ -442,4 +418,115 @@ fn he_aac_files_stand_where_the_reference_decoder_puts_them() {
             assert_eq!(at.offset, target as i64 + 8192, "{} from {target}", fixture.name);
         }
     }
+}
+
+#[test]
+fn tags_behind_mp3_do_not_keep_its_padding() {
+    let tags: [(&str, Vec<u8>); 6] = [
+        ("APE", ape_tag(&[0x55; 400_000])),
+        ("APE and ID3v1", [ape_tag(&[0x55; 400_000]), [&b"TAG"[..], &[b' '; 125]].concat()].concat()),
+        ("ID3v1", [&b"TAG"[..], &[b' '; 125]].concat()),
+        ("Lyrics3 v2", {
+            let text = [&b"LYRICSBEGIN"[..], &b"LYR06000"[..], &[b'a'; 60_000]].concat();
+            [&text, format!("{:06}", text.len()).as_bytes(), b"LYRICS200", b"TAG", &[b' '; 125]].concat()
+        }),
+        ("Lyrics3 v1", [&b"LYRICSBEGIN"[..], &[b'a'; 5000], b"LYRICSEND", b"TAG", &[b' '; 125]].concat()),
+        ("ID3v2 with a footer", {
+            let size = [0, 8, 0, 0];
+            let body = vec![0x55; 8 << 14];
+            [&b"ID3\x04\0\x10"[..], &size, &body, b"3DI\x04\0\x10", &size].concat()
+        }),
+    ];
+    for name in ["cbr.mp3", "vbr.mp3"] {
+        let fixture = media::find(name).unwrap();
+        let whole = decode(fixture.bytes());
+        assert_eq!(whole.frames(), fixture.frames);
+        for (kind, tag) in &tags {
+            let bytes = [fixture.bytes(), tag].concat();
+            let mut decoder = open(&bytes).unwrap();
+            assert_eq!(decoder.details().total_frames, Some(fixture.frames), "{kind} behind {name}");
+            let pcm = read_all(&mut decoder).unwrap();
+            assert_eq!(pcm.frames(), fixture.frames, "{kind} behind {name}");
+            pcm.assert_part_of(&whole);
+            // The end is far away, and so are the tags.
+            let pcm = read_all(&mut far(bytes).0).unwrap();
+            assert_eq!(pcm.frames(), fixture.frames, "{kind} behind {name}, far");
+            pcm.assert_part_of(&whole);
+        }
+    }
+}
+
+#[test]
+fn tags_between_adts_frames_cost_none() {
+    let adts = media::file("file/adts.aac").unwrap();
+    let whole = decode(adts);
+    let starts = |from: usize| {
+        let mut at = from;
+        std::iter::from_fn(move || {
+            let len = adts
+                .get(at..at + 6)
+                .map(|h| usize::from(h[3] & 3) << 11 | usize::from(h[4]) << 3 | usize::from(h[5] >> 5))?;
+            at += len;
+            Some(at)
+        })
+    };
+    let id3 = |len: usize| {
+        let size = [0, (len >> 14) as u8, (len >> 7 & 127) as u8, (len & 127) as u8];
+        [&b"ID3\x04\0\0"[..], &size, &vec![0xFF; len]].concat()
+    };
+    for (every, len) in [(40, 60), (1, 20), (7, 100_000), (100, 0)] {
+        let mut bytes = Vec::new();
+        let mut from = 0;
+        for (number, at) in starts(0).enumerate() {
+            bytes.extend_from_slice(&adts[from..at]);
+            if number % every == every - 1 {
+                bytes.extend_from_slice(&id3(len));
+            }
+            from = at;
+        }
+        let pcm = assert_seeks(&bytes, "ADTS with tags between");
+        assert_eq!(pcm.frames(), whole.frames(), "every {every}, {len} bytes");
+        pcm.assert_part_of(&whole);
+    }
+}
+
+#[test]
+fn rf64_without_sizes_plays_to_its_end() {
+    let wav = media::file("file/pcm16.wav").unwrap();
+    let whole = decode(wav);
+    let data = wav.windows(4).position(|word| word == b"data").unwrap() + 8;
+    for size in [0, u64::MAX] {
+        let ds64 = [&b"ds64\x1C\0\0\0"[..], &size.to_le_bytes(), &size.to_le_bytes(), &[0; 12]].concat();
+        let head = [b"RF64\xFF\xFF\xFF\xFFWAVE", &ds64[..], &wav[12..data - 4], &[0xFF; 4]].concat();
+        let pcm = assert_seeks(&[&head, &wav[data..]].concat(), "RF64");
+        assert_eq!(pcm.frames(), whole.frames(), "{size}");
+        pcm.assert_part_of(&whole);
+    }
+}
+
+#[test]
+fn last_page_of_vorbis_trims_as_oggdec_does() {
+    for (name, bytes, frames) in [
+        ("t1000", &include_bytes!("media/odd/t1000.ogg")[..], 1000),
+        ("sil", &include_bytes!("media/odd/sil.ogg")[..], 132_300),
+    ] {
+        let mut decoder = open(bytes).unwrap();
+        assert_eq!(decoder.details().total_frames, Some(frames), "{name}");
+        assert_eq!(read_all(&mut decoder).unwrap().frames(), frames, "{name}");
+        let mut decoder = far(bytes.to_vec()).0;
+        assert_eq!(read_all(&mut decoder).unwrap().frames(), frames, "{name}, far");
+        assert_eq!(decoder.duration(), Some(decoder.spec().position_of(frames)), "{name}, far");
+        for target in [0, frames / 2, frames - 1] {
+            decoder.seek(target).unwrap();
+            assert_eq!(read_all(&mut decoder).unwrap().end(), frames, "{name} from {target}");
+        }
+    }
+}
+
+#[test]
+fn length_of_vorbis_counts_what_was_trimmed() {
+    let fixture = media::find("vorbis.ogg").unwrap();
+    let mut decoder = far(fixture.bytes().to_vec()).0;
+    assert_eq!(read_all(&mut decoder).unwrap().frames(), fixture.frames);
+    assert_eq!(decoder.duration(), Some(decoder.spec().position_of(fixture.frames)));
 }

@@ -108,8 +108,8 @@ fn a_broken_header_is_an_error() {
     assert!(matches!(au(20, 256), DecodeError::Unsupported(_)));
     assert!(matches!(au(20, 70_000), DecodeError::Malformed(_)));
     for cut in [5, 20, 30] {
-        let mut opened = open(&AU[1].1[..cut]);
-        assert!(opened.as_mut().map_or(true, |decoder| decoder.next_chunk().unwrap().is_none()), "{cut}");
+        let error = open(&AU[1].1[..cut]).and_then(|mut decoder| decoder.next_chunk()).unwrap_err();
+        assert!(matches!(error, DecodeError::Malformed(_)), "{cut}: {error}");
     }
     let mut w64 = W64[1].1.to_vec();
     w64[56] = 3;
@@ -221,5 +221,45 @@ fn a_pipe_plays_to_its_end() {
         let mut decoder = MediaDecoder::open(pipe, &MediaInfo::default(), options()).unwrap();
         let pcm = common::file::read_all(&mut decoder).unwrap();
         assert_eq!((pcm.samples == whole.samples, pcm.frames()), (true, 40 * FRAMES));
+    }
+}
+
+/// CAF with a description of `codec`, and `data`.
+fn caf(codec: &[u8; 4], rate: f64, numbers: [u32; 5], data: &[u8]) -> Vec<u8> {
+    let mut desc = [&rate.to_be_bytes()[..], codec].concat();
+    desc.extend(numbers.iter().flat_map(|number| number.to_be_bytes()));
+    let len = (data.len() as u64 + 4).to_be_bytes();
+    [b"caff\0\x01\0\0desc", &32u64.to_be_bytes()[..], &desc, b"data", &len, &[0; 4], data].concat()
+}
+
+#[test]
+fn g711_in_caf_decodes_as_in_au() {
+    for (codec, name) in [(b"ulaw", "mulaw.au"), (b"alaw", "alaw.au")] {
+        let au = std::fs::read(format!("{}/tests/media/raw/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let whole = decode(&au);
+        let offset = u32::from_be_bytes(*au[4..].first_chunk::<4>().unwrap()) as usize;
+        // Flags, bytes and frames of a packet, channels, bits: ffmpeg leaves the bits open.
+        for bits in [0, 8, 16] {
+            let bytes = caf(codec, 22_050.0, [0, 2, 1, 2, bits], &au[offset..]);
+            let pcm = assert_seeks(&bytes, name);
+            assert_eq!(pcm.frames(), whole.frames());
+            pcm.assert_part_of(&whole);
+        }
+    }
+}
+
+/// QuickTime's IMA ADPCM. The block headers leave out the low seven bits of the predictor, which ffmpeg carries over
+/// from the block before and a decoder that can begin anywhere cannot.
+#[test]
+fn ima_adpcm_in_aiff_and_caf_is_near_the_reference() {
+    let folder = format!("{}/tests/media/odd", env!("CARGO_MANIFEST_DIR"));
+    let reference = std::fs::read(format!("{folder}/ima4.f32")).unwrap();
+    let reference: Vec<f32> = reference.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
+    for name in ["ima4.aiff", "ima4.caf"] {
+        let bytes = std::fs::read(format!("{folder}/{name}")).unwrap();
+        let pcm = assert_seeks(&bytes, name);
+        assert!(pcm.samples.len() >= reference.len(), "{name}: {}", pcm.samples.len());
+        let worst = pcm.samples.iter().zip(&reference).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst < 0.006, "{name}: {worst}");
     }
 }

@@ -78,17 +78,19 @@ impl XingTag {
         self.gapless.map(|gapless| (gapless.delay + MP3_DECODER_DELAY, gapless.padding))
     }
 
-    /// The tag without its packet count and table where these cannot hold for the `left` bytes from the tag on: files that
-    /// were joined, or a count that so many bytes have no room for.
-    pub(crate) fn believed(mut self, left: Option<u64>) -> Self {
-        let Some(left) = left else { return self };
-        let is_joined = self.bytes.is_some_and(|bytes| left.saturating_sub(bytes) > bytes / 16);
-        let is_impossible = self.packets.is_some_and(|packets| left / SHORTEST < packets);
-        if is_joined || is_impossible {
+    /// The tag without a packet count that the `left` bytes from it on cannot hold.
+    pub(crate) fn checked(mut self, left: Option<u64>) -> Self {
+        if left.zip(self.packets).is_some_and(|(left, packets)| left / SHORTEST < packets) {
             self.packets = None;
             self.table = None;
         }
         self
+    }
+
+    /// Whether the file goes on well behind the bytes that the tag counts: for another file that was joined
+    /// to it, or for a long tag.
+    pub(crate) fn is_exceeded_by(&self, left: Option<u64>) -> bool {
+        left.zip(self.bytes).is_some_and(|(left, bytes)| left.saturating_sub(bytes) > bytes / 16)
     }
 
     /// Frames presented of `packets × frames_per_packet` decoded ones.

@@ -1,17 +1,13 @@
-//! AIFF and AIFC: their chunks are read here, whatever lengths a writer left in them that could not go back. What is no plain PCM is
-//! left to Symphonia.
+//! AIFF and AIFC, also with the lengths that a writer leaves in them that cannot seek back.
 
-use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known as id;
 
 use super::backend::Opened;
-use super::decoder::opened_by_symphonia;
 use super::details::Tags;
-use super::format::Format;
 use super::pcm::{self, Layout};
 use super::source::Window;
-use super::symphonia_file::SymphoniaFile;
 use crate::DecodeError;
+use crate::demux::FourCc;
 
 /// Chunks that are believed.
 const MAX_CHUNKS: usize = 4096;
@@ -22,20 +18,14 @@ const SOUND_HEADER: u64 = 8;
 
 /// Opens the AIFF file that begins at the window's position.
 pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
-    let start = window.offset();
     let chunks = Chunks::read(&mut window)?;
     let common = chunks.common.ok_or_else(|| malformed("AIFF without a COMM chunk"))?;
     let (data, len) = chunks.sound.ok_or_else(|| malformed("AIFF without a SSND chunk"))?;
-    let Some((codec, bytes)) = common.coding() else {
-        window.move_to(start)?;
-        let (file, track) = SymphoniaFile::open(Format::Aiff, window, Vec::new(), start, false)?;
-        return opened_by_symphonia("aiff", file, track);
-    };
+    let layout = common.layout()?;
     window.move_to(data)?;
     if let Some(len) = len {
         window.end_at(data.saturating_add(len));
     }
-    let layout = Layout { codec, bytes, sample_rate: common.sample_rate, channels: common.channels };
     let mut opened = pcm::open("aiff", window, &layout)?;
     opened.stream.tags = chunks.tags;
     Ok(opened)
@@ -114,35 +104,56 @@ impl Common {
         })
     }
 
-    /// Codec and bytes of a sample; `None` where it is no plain PCM.
-    fn coding(&self) -> Option<(AudioCodecId, u16)> {
+    fn layout(&self) -> Result<Layout, DecodeError> {
+        let pcm = |codec, bytes| Ok(Layout::pcm(codec, bytes, self.sample_rate, self.channels));
         let is_little = match &self.compression {
-            b"NONE" | b"twos" | b"in24" | b"in32" => false,
+            b"NONE" | b"twos" | b"in24" | b"in32" | b"\0\0\0\0" => false,
             b"sowt" => true,
-            b"raw " => return Some((id::CODEC_ID_PCM_U8, 1)),
-            b"fl32" | b"FL32" => return Some((id::CODEC_ID_PCM_F32BE, 4)),
-            b"fl64" | b"FL64" => return Some((id::CODEC_ID_PCM_F64BE, 8)),
-            b"alaw" | b"ALAW" => return Some((id::CODEC_ID_PCM_ALAW, 1)),
-            b"ulaw" | b"ULAW" => return Some((id::CODEC_ID_PCM_MULAW, 1)),
-            _ => return None,
+            b"raw " => return pcm(id::CODEC_ID_PCM_U8, 1),
+            b"fl32" | b"FL32" => return pcm(id::CODEC_ID_PCM_F32BE, 4),
+            b"fl64" | b"FL64" => return pcm(id::CODEC_ID_PCM_F64BE, 8),
+            b"alaw" | b"ALAW" => return pcm(id::CODEC_ID_PCM_ALAW, 1),
+            b"ulaw" | b"ULAW" => return pcm(id::CODEC_ID_PCM_MULAW, 1),
+            b"23ni" => return pcm(id::CODEC_ID_PCM_S32LE, 4),
+            b"42ni" => return pcm(id::CODEC_ID_PCM_S24LE, 3),
+            b"ima4" => return Ok(Layout::ima4(self.sample_rate, self.channels)),
+            other => return Err(DecodeError::Unsupported(format!("AIFC with {}", compression_name(*other)))),
         };
         let bytes = match &self.compression {
             b"in24" => 3,
             b"in32" => 4,
             _ => self.bits.div_ceil(8),
         };
-        let codec = match (bytes, is_little) {
-            (1, _) => id::CODEC_ID_PCM_S8,
-            (2, false) => id::CODEC_ID_PCM_S16BE,
-            (2, true) => id::CODEC_ID_PCM_S16LE,
-            (3, false) => id::CODEC_ID_PCM_S24BE,
-            (3, true) => id::CODEC_ID_PCM_S24LE,
-            (4, false) => id::CODEC_ID_PCM_S32BE,
-            (4, true) => id::CODEC_ID_PCM_S32LE,
-            _ => return None,
-        };
-        Some((codec, bytes))
+        match (bytes, is_little) {
+            (1, _) => pcm(id::CODEC_ID_PCM_S8, 1),
+            (2, false) => pcm(id::CODEC_ID_PCM_S16BE, 2),
+            (2, true) => pcm(id::CODEC_ID_PCM_S16LE, 2),
+            (3, false) => pcm(id::CODEC_ID_PCM_S24BE, 3),
+            (3, true) => pcm(id::CODEC_ID_PCM_S24LE, 3),
+            (4, false) => pcm(id::CODEC_ID_PCM_S32BE, 4),
+            (4, true) => pcm(id::CODEC_ID_PCM_S32LE, 4),
+            _ => Err(DecodeError::Unsupported(format!("AIFF with {} bits per sample", self.bits))),
+        }
     }
+}
+
+/// The name of a compression type that cannot be decoded.
+fn compression_name(kind: [u8; 4]) -> String {
+    let name = match &kind {
+        b"MAC3" => "MACE 3:1",
+        b"MAC6" => "MACE 6:1",
+        b"GSM " | b"agsm" => "GSM 6.10",
+        b"QDMC" => "QDesign Music",
+        b"QDM2" => "QDesign Music 2",
+        b"Qclp" => "QUALCOMM PureVoice",
+        b"G722" => "G.722",
+        b"G726" => "G.726",
+        b"G728" => "G.728",
+        b"SDX2" => "SDX2 DPCM",
+        b"ADP4" => "ADP4 ADPCM",
+        _ => return format!("compression '{}'", FourCc(kind)),
+    };
+    format!("{name} (compression '{}')", FourCc(kind))
 }
 
 /// A number of 80 bits, by its sign and exponent and the upper half of its fraction. 0 where it is none that a rate can be.

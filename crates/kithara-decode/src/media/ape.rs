@@ -1,13 +1,96 @@
-//! APEv2 tags, where they stand in the way.
+//! Tags that stand in the way of MP3 and ADTS frames: APEv2 in front, and any at the end of the file.
 
-/// Bytes of a tag's header, and of its footer.
+use std::io;
+
+use super::source::Window;
+
+/// Bytes of an APE tag's header, and of its footer.
 pub(super) const HEADER_LEN: usize = 32;
+/// Tags at the end that are looked for.
+const MAX_TAGS: usize = 8;
+const ID3V1_LEN: u64 = 128;
+const ID3_FOOTER_LEN: u64 = 10;
+/// Bytes of "LYRICS200", and of the length in front of it.
+const LYRICS_LEN: u64 = 9;
+const LYRICS_SIZE_LEN: u64 = 6;
+/// Longest Lyrics3 v1 tag, in bytes.
+const MAX_LYRICS_V1: u64 = 5100 + 20;
 
-/// Bytes of the tag that `data` begins with, if it begins with a header that says so. (A tag may have a footer alone.)
+/// Bytes of the APE tag that `data` begins with, if its header says so. (A tag may have a footer alone.)
 pub(super) fn tag_len(data: &[u8]) -> Option<u64> {
+    let fields = fields(data)?;
+    let is_header = fields.flags >> 29 & 1 == 1;
+    // The length counts the bytes behind the header: items and footer.
+    is_header.then(|| HEADER_LEN as u64 + u64::from(fields.len))
+}
+
+struct Fields {
+    len: u32,
+    flags: u32,
+}
+
+fn fields(data: &[u8]) -> Option<Fields> {
     let fields = data.strip_prefix(b"APETAGEX")?.first_chunk::<16>()?;
     let word = |at: usize| u32::from_le_bytes([fields[at], fields[at + 1], fields[at + 2], fields[at + 3]]);
-    let is_header = word(12) >> 29 & 1 == 1;
-    // The length counts what follows the header: items and footer.
-    is_header.then(|| HEADER_LEN as u64 + u64::from(word(4)))
+    Some(Fields { len: word(4), flags: word(12) })
+}
+
+/// Ends the window before the tags at the end of the file (ID3v1, Lyrics3, APE, ID3v2 with a footer), if that
+/// end is at hand. The window stays where it is.
+pub(super) fn end_before_tags(window: &mut Window) -> io::Result<()> {
+    let source = window.source();
+    if !source.is_end_at_hand() || !source.is_seekable() {
+        return Ok(());
+    }
+    let Some(len) = window.byte_len() else { return Ok(()) };
+    let start = window.offset();
+    let mut end = len;
+    for _ in 0..MAX_TAGS {
+        match trailing_tag(window, start, end)? {
+            Some(tag) if tag > 0 && end - start > tag => end -= tag,
+            _ => break,
+        }
+    }
+    window.move_to(start)?;
+    if end < len {
+        window.end_at(end);
+    }
+    window.peek(1)?;
+    Ok(())
+}
+
+/// Bytes of the tag that ends at `end`.
+fn trailing_tag(window: &mut Window, start: u64, end: u64) -> io::Result<Option<u64>> {
+    let mut tail = |len: u64| -> io::Result<Vec<u8>> {
+        let Some(from) = end.checked_sub(len).filter(|&from| from >= start) else { return Ok(Vec::new()) };
+        window.move_to(from)?;
+        let data = window.peek(len as usize)?;
+        Ok(data.get(..len as usize).unwrap_or_default().to_vec())
+    };
+    if tail(ID3V1_LEN)?.starts_with(b"TAG") {
+        return Ok(Some(ID3V1_LEN));
+    }
+    if let Some(footer) = fields(&tail(HEADER_LEN as u64)?).filter(|fields| fields.flags >> 29 & 1 == 0) {
+        let header = if footer.flags >> 31 == 1 { HEADER_LEN as u64 } else { 0 };
+        return Ok(Some(u64::from(footer.len) + header));
+    }
+    let footer = tail(ID3_FOOTER_LEN)?;
+    if let Some(&[a, b, c, d]) =
+        footer.strip_prefix(b"3DI").and_then(|rest| rest.get(3..7)?.first_chunk::<4>())
+        && (a | b | c | d) & 0x80 == 0
+    {
+        let len = [a, b, c, d].iter().fold(0, |len, &byte| len << 7 | u64::from(byte));
+        return Ok(Some(len + 2 * ID3_FOOTER_LEN));
+    }
+    let lyrics = tail(LYRICS_SIZE_LEN + LYRICS_LEN)?;
+    if let Some(size) = lyrics.strip_suffix(b"LYRICS200") {
+        let size = std::str::from_utf8(size).ok().and_then(|size| size.parse::<u64>().ok());
+        return Ok(size.map(|size| size + LYRICS_SIZE_LEN + LYRICS_LEN));
+    }
+    if lyrics.ends_with(b"LYRICSEND") {
+        let data = tail(MAX_LYRICS_V1.min(end - start))?;
+        let begin = data.windows(11).rposition(|word| word == b"LYRICSBEGIN");
+        return Ok(begin.map(|begin| (data.len() - begin) as u64));
+    }
+    Ok(None)
 }

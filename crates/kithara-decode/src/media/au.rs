@@ -41,5 +41,5 @@ pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
     if !matches!(len, 0 | u32::MAX) {
         window.end_at(data + u64::from(len));
     }
-    pcm::open("au", window, &Layout { codec, bytes, sample_rate, channels })
+    pcm::open("au", window, &Layout::pcm(codec, bytes, sample_rate, channels))
 }

@@ -1,13 +1,17 @@
-//! CAF: its chunks are read here, and given to Symphonia's reader in order and as long as they are. That reader wants the file to
-//! end with a chunk, as one that was cut short or has something behind it does not.
+//! CAF. PCM and ADPCM are read here; of other codecs the chunks are put in order for Symphonia's reader, which
+//! wants the file to end with a chunk: one that was cut short, or has other bytes behind it, does not.
+
+use symphonia::core::codecs::audio::well_known as id;
 
 use super::backend::Opened;
 use super::decoder::opened_by_symphonia;
 use super::format::Format;
+use super::pcm::{self, Layout};
 use super::source::Window;
 use super::symphonia_file::SymphoniaFile;
 use crate::DecodeError;
 use crate::codec::codec_name;
+use crate::demux::FourCc;
 
 /// Longest chunk that is kept, in bytes: a table of packets has two bytes for each, or three.
 const MAX_CHUNK: i64 = 64 << 20;
@@ -23,6 +27,14 @@ pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
     window.consume(8);
     let chunks = Chunks::read(&mut window)?;
     let (tail, claimed) = chunks.data.ok_or_else(|| malformed("CAF without audio"))?;
+    if let Some(layout) = chunks.layout() {
+        window.move_to(tail)?;
+        if let Some(len) = claimed {
+            window.end_at(tail.saturating_add(len));
+        }
+        return pcm::open("caf", window, &layout);
+    }
+    chunks.check_codec()?;
     let packet = chunks.packet_len().ok_or_else(|| malformed("CAF without a description of its audio"))?;
     let len = window.byte_len().map(|len| len.saturating_sub(tail));
     let Some(len) = claimed.or(len).map(|claimed| len.map_or(claimed, |len| len.min(claimed))) else {
@@ -99,13 +111,73 @@ impl Chunks {
         self.kept.extend_from_slice(body);
     }
 
+    fn word(&self, at: usize) -> Option<u32> {
+        let bytes = self.kept.get(HEADER + at..)?.first_chunk::<4>()?;
+        Some(u32::from_be_bytes(*bytes))
+    }
+
+    /// The layout of samples that need no table of packets.
+    fn layout(&self) -> Option<Layout> {
+        let rate = f64::from_bits(u64::from(self.word(0)?) << 32 | u64::from(self.word(4)?));
+        let sample_rate = if (1.0..=4_294_967_295.0).contains(&rate) { rate.round() as u32 } else { 0 };
+        let (flags, bytes, frames) = (self.word(12)?, self.word(16)?, self.word(20)?);
+        let (channels, bits) = (u16::try_from(self.word(24)?).ok()?, self.word(28)?);
+        let kind = self.word(8)?.to_be_bytes();
+        let sample = bytes.checked_div(channels.into())?;
+        let is_float = flags & 1 != 0;
+        let is_little = flags & 2 != 0;
+        let codec = match (&kind, sample, is_float, is_little) {
+            (b"ima4", ..) => return Some(Layout::ima4(sample_rate, channels)),
+            (b"ulaw", ..) => return Some(Layout::pcm(id::CODEC_ID_PCM_MULAW, 1, sample_rate, channels)),
+            (b"alaw", ..) => return Some(Layout::pcm(id::CODEC_ID_PCM_ALAW, 1, sample_rate, channels)),
+            (b"lpcm", 4, true, false) => id::CODEC_ID_PCM_F32BE,
+            (b"lpcm", 4, true, true) => id::CODEC_ID_PCM_F32LE,
+            (b"lpcm", 8, true, false) => id::CODEC_ID_PCM_F64BE,
+            (b"lpcm", 8, true, true) => id::CODEC_ID_PCM_F64LE,
+            (b"lpcm", 1, false, _) => id::CODEC_ID_PCM_S8,
+            (b"lpcm", 2, false, false) => id::CODEC_ID_PCM_S16BE,
+            (b"lpcm", 2, false, true) => id::CODEC_ID_PCM_S16LE,
+            (b"lpcm", 3, false, false) => id::CODEC_ID_PCM_S24BE,
+            (b"lpcm", 3, false, true) => id::CODEC_ID_PCM_S24LE,
+            (b"lpcm", 4, false, false) => id::CODEC_ID_PCM_S32BE,
+            (b"lpcm", 4, false, true) => id::CODEC_ID_PCM_S32LE,
+            _ => return None,
+        };
+        // Samples with unused low bits would have to be shifted: that is left to the other reader.
+        (frames == 1 && bits.div_ceil(8) == sample)
+            .then(|| Layout::pcm(codec, sample as u16, sample_rate, channels))
+    }
+
+    /// Refuses by name the codecs that cannot be decoded.
+    fn check_codec(&self) -> Result<(), DecodeError> {
+        let Some(kind) = self.word(8).map(u32::to_be_bytes) else { return Ok(()) };
+        let name = match &kind {
+            b"lpcm" | b"aac " | b"aach" | b"aacp" | b".mp1" | b".mp2" | b".mp3" | b"alac" | b"flac"
+            | b"opus" => {
+                return Ok(());
+            }
+            b"ac-3" => "AC-3",
+            b"ec-3" => "E-AC-3",
+            b"agsm" | b"GSM " => "GSM 6.10",
+            b"ilbc" => "iLBC",
+            b"samr" => "AMR narrowband",
+            b"sawb" => "AMR wideband",
+            b"MAC3" => "MACE 3:1",
+            b"MAC6" => "MACE 6:1",
+            b"QDMC" => "QDesign Music",
+            b"QDM2" => "QDesign Music 2",
+            b"Qclp" => "QUALCOMM PureVoice",
+            b"aacl" => "AAC-LD",
+            b"aace" => "AAC-ELD",
+            b"usac" => "xHE-AAC",
+            _ => return Err(DecodeError::Unsupported(format!("CAF with codec '{}'", FourCc(kind)))),
+        };
+        Err(DecodeError::Unsupported(format!("CAF with {name}")))
+    }
+
     /// Bytes of a packet; 0 where they differ, or hold different numbers of frames.
     fn packet_len(&self) -> Option<u32> {
-        let word = |at: usize| {
-            let bytes = self.kept.get(HEADER + at..)?.first_chunk::<4>()?;
-            Some(u32::from_be_bytes(*bytes))
-        };
-        let (bytes, frames) = (word(16)?, word(20)?);
+        let (bytes, frames) = (self.word(16)?, self.word(20)?);
         Some(if frames == 0 { 0 } else { bytes })
     }
 }

@@ -70,6 +70,8 @@ pub struct MediaDecoder {
     /// Where the file ended when it was played to its end.
     ended_at: Option<Duration>,
     is_ended: bool,
+    /// Set by the first seek: from then on an end without any audio is no sign of a bad file.
+    has_sought: bool,
     interrupter: Option<Interrupter>,
 }
 
@@ -119,8 +121,20 @@ impl MediaDecoder {
             bad_packets: 0,
             max_bad_packets: options.max_bad_packets,
             rate: stream.sample_rate,
+            trimmed: 0,
+            has_decoded: false,
         };
-        Ok(Self { backend, taker, details, spec, stream, ended_at: None, is_ended: false, interrupter })
+        Ok(Self {
+            backend,
+            taker,
+            details,
+            spec,
+            stream,
+            ended_at: None,
+            is_ended: false,
+            has_sought: false,
+            interrupter,
+        })
     }
 
     /// Rate and channels of the output.
@@ -171,17 +185,22 @@ impl MediaDecoder {
                 self.note_end();
                 self.taker.drain_codec(self.end())?;
                 self.taker.output.end_run()?;
+                if !self.taker.has_decoded && !self.has_sought {
+                    let container = self.stream.container;
+                    return Err(DecodeError::Malformed(format!("the {container} file holds no audio")));
+                }
             }
         }
     }
 
-    /// Nothing follows the last packet, which tells how long a file is that does not say it.
+    /// Corrects the length at the end of the file, where it is not the stated one.
     fn note_end(&mut self) {
-        if (self.stream.total.is_none() || self.backend.goes_on())
-            && !self.backend.is_estimated()
-            && let Some(next) = self.taker.next.and_then(|next| u64::try_from(next).ok())
-        {
-            self.ended_at = Some(AudioSpec::new(self.taker.input.sample_rate, 1).position_of(next));
+        let Some(end) = self.taker.heard_end(self.end()).filter(|_| !self.backend.is_estimated()) else {
+            return;
+        };
+        let rate = self.taker.input.sample_rate;
+        if self.stream.total != Some(rescale(end, self.stream.sample_rate, rate)) {
+            self.ended_at = Some(AudioSpec::new(rate, 1).position_of(end));
         }
     }
 
@@ -228,6 +247,7 @@ impl MediaDecoder {
     /// The source cannot be read or moved.
     pub fn seek(&mut self, frame: u64) -> Result<u64, DecodeError> {
         self.backend.resume();
+        self.has_sought = true;
         let total = self.details.total_frames.filter(|_| !self.backend.goes_on());
         let frame = total.map_or(frame, |total| frame.min(total));
         let rate = self.stream.sample_rate;
@@ -258,6 +278,10 @@ struct Taker {
     max_bad_packets: u32,
     /// The rate that the container counts in.
     rate: u32,
+    /// Frames trimmed from the end of the last packet.
+    trimmed: u64,
+    /// A packet has given frames since the file was opened.
+    has_decoded: bool,
 }
 
 impl Taker {
@@ -268,6 +292,12 @@ impl Taker {
         self.debt.forget();
         self.next = None;
         self.bad_packets = 0;
+    }
+
+    /// The frame, at the rate of `input`, behind the last one presented. `None` before any.
+    fn heard_end(&self, end: Option<u64>) -> Option<u64> {
+        let next = u64::try_from(self.next?.saturating_sub_unsigned(self.trimmed)).ok()?;
+        Some(end.map_or(next, |end| next.min(rescale(end, self.input.sample_rate, self.rate))))
     }
 
     /// Gets what a lagging codec still owes, up to `end`.
@@ -297,6 +327,8 @@ impl Taker {
                 let position = place(spec.sample_rate).filter(|_| frames > 0);
                 self.input = spec;
                 self.next = position;
+                self.has_decoded |= frames > 0;
+                self.trimmed = packet.trim_end.min(frames as u64);
                 let Some(position) = position else { return Ok(()) };
                 self.next = Some(position.saturating_add_unsigned(frames as u64));
                 let position = position.saturating_sub_unsigned(decoded.lag());

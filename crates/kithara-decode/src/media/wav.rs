@@ -76,7 +76,7 @@ fn pcm_layout(format: &[u8]) -> Option<Layout> {
         _ => return None,
     };
     let sample_rate = u32::from(word(4)?) | u32::from(word(6)?) << 16;
-    Some(Layout { codec, bytes, sample_rate, channels })
+    Some(Layout::pcm(codec, bytes, sample_rate, channels))
 }
 
 /// What the format tag says of frames that tell their own length.
@@ -133,8 +133,8 @@ fn read_chunks(window: &mut Window) -> Result<Chunks, DecodeError> {
                     DecodeError::Malformed("WAV without a fmt chunk before its data".into())
                 })?;
                 let data_len = match (len, large_len) {
-                    (UNTOLD, Some(large)) if is_large => Some(large),
-                    // Written by an encoder that could not go back and fill it in.
+                    (UNTOLD, Some(large)) if is_large && !matches!(large, 0 | u64::MAX) => Some(large),
+                    // Left open by an encoder that could not seek back: up to the end of the file.
                     (0, _) => None,
                     (UNTOLD, _) if !is_w64 => None,
                     (len, _) => Some(len),

@@ -88,3 +88,27 @@ pub fn far(bytes: Vec<u8>) -> (MediaDecoder, Arc<AtomicU64>) {
     let source = Far(Cursor::new(bytes), Arc::clone(&read));
     (MediaDecoder::open(source, &MediaInfo::default(), options()).unwrap(), read)
 }
+
+/// A file of unknown length, as one that is sent in chunks.
+pub struct Endless(pub Cursor<Vec<u8>>);
+
+impl Read for Endless {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf)
+    }
+}
+
+impl Seek for Endless {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        match to {
+            SeekFrom::End(_) => Err(io::ErrorKind::Unsupported.into()),
+            to => self.0.seek(to),
+        }
+    }
+}
+
+impl ByteSource for Endless {
+    fn byte_len(&self) -> Option<u64> {
+        None
+    }
+}

@@ -1,5 +1,6 @@
-//! FLAC metadata blocks: what is needed is read, and pictures are skipped.
+//! FLAC metadata blocks (RFC 9639, 8).
 
+use super::frame::StreamInfo;
 use crate::DecodeError;
 use crate::media::details::Tags;
 use crate::media::source::Window;
@@ -9,13 +10,14 @@ const SEEKTABLE: u8 = 3;
 const VORBIS_COMMENT: u8 = 4;
 /// Longest seek table and comment block that are read, in bytes.
 const MAX_KEPT: usize = 1 << 20;
-/// Blocks that are believed.
+/// Blocks that are read.
 const MAX_BLOCKS: usize = 1024;
 
-/// What stands before the frames.
+/// The metadata before the frames.
+#[derive(Debug)]
 pub(super) struct Metadata {
-    pub(super) info: Vec<u8>,
-    /// Sample numbers and offsets from the first frame on, in order.
+    pub(super) info: StreamInfo,
+    /// Sample numbers, and offsets from the first frame on, in order.
     pub(super) points: Vec<(u64, u64)>,
     pub(super) tags: Tags,
 }
@@ -31,7 +33,7 @@ pub(super) fn read(window: &mut Window) -> Result<Metadata, DecodeError> {
         let len = u32::from_be_bytes([0, a, b, c]) as usize;
         window.consume(4);
         match kind & 0x7F {
-            STREAMINFO if info.is_none() => info = Some(take(window, len)?),
+            STREAMINFO if info.is_none() => info = StreamInfo::parse(&take(window, len)?),
             SEEKTABLE if points.is_empty() && len <= MAX_KEPT => points = read_points(&take(window, len)?),
             VORBIS_COMMENT if len <= MAX_KEPT => tags.take_comments(&take(window, len)?),
             _ => window.skip(len as u64)?,
@@ -59,7 +61,7 @@ fn read_points(block: &[u8]) -> Vec<(u64, u64)> {
         |point: &[u8], at: usize| point[at..].first_chunk::<8>().map(|bytes| u64::from_be_bytes(*bytes));
     let points = block.chunks_exact(18).filter_map(|point| Some((word(point, 0)?, word(point, 8)?)));
     let mut points: Vec<_> = points.filter(|&(sample, _)| sample != u64::MAX).collect();
-    // A table that goes back anywhere is worth nothing.
+    // A table out of order is of no use.
     if !points.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1) {
         points.clear();
     }

@@ -21,6 +21,12 @@ use crate::codec::{CodecDecoder, plain_parameters, preroll_packets};
 use crate::demux::Codec;
 use crate::headers::xing::XingTag;
 
+/// The first bytes of tags between frames and behind them.
+const TAGS: [&[u8]; 3] = [b"TAG", b"APETAGEX", b"ID3"];
+/// Bytes of an ID3v1 tag.
+const ID3V1: u64 = 128;
+/// Longest tag that is read through where another file may be joined behind it, in bytes.
+const MAX_JOINT: usize = 256 * 1024;
 /// Longest frame: the ADTS length field.
 const MAX_FRAME: usize = 8191;
 /// Packets that padding may fill, and one.
@@ -78,10 +84,8 @@ pub(super) fn confirm(window: &mut Window, kind: Kind, needed: usize) -> io::Res
         match data.get(at..) {
             // The frame itself is cut off: no proof of anything.
             None => return Ok(None),
-            // At the end, or before a tag at the end.
-            Some(rest) if rest.is_empty() || rest.starts_with(b"TAG") || rest.starts_with(b"APETAGEX") => {
-                break;
-            }
+            // At the end, or before a tag.
+            Some(rest) if rest.is_empty() || TAGS.iter().any(|tag| rest.starts_with(tag)) => break,
             Some(rest) => match kind.parse(rest) {
                 Some(header) if header.agrees(&first) => at += header.len,
                 _ => return Ok(None),
@@ -101,9 +105,10 @@ impl FramedFile {
         may_estimate: bool,
     ) -> Result<Opened, DecodeError> {
         let tag_at = window.offset();
+        ape::end_before_tags(&mut window)?;
         let left = window.byte_len().map(|len| len.saturating_sub(window.offset()));
         let tag = match kind {
-            Kind::MpegAudio => XingTag::parse(window.peek(first.len)?).map(|tag| tag.believed(left)),
+            Kind::MpegAudio => XingTag::parse(window.peek(first.len)?).map(|tag| tag.checked(left)),
             Kind::Adts => None,
         };
         let mut reference = first;
@@ -117,6 +122,8 @@ impl FramedFile {
         }
         let is_variable = tag.is_some_and(|tag| !tag.is_constant);
         let tag = tag.unwrap_or_default();
+        // The file is longer than the tag says: another may be joined to it, or a tag stand behind it.
+        let is_doubtful = tag.is_exceeded_by(left);
         let (start, _) = tag.trim().unwrap_or((0, 0));
         let codec = CodecDecoder::for_params(parameters(kind, &reference)?)?;
         let constant = (kind == Kind::MpegAudio && tag.is_constant).then(|| average(&reference));
@@ -130,7 +137,7 @@ impl FramedFile {
             estimated: Index::default(),
             is_estimated: false,
             may_estimate,
-            guess: Guess::by_tag(&tag, tag_at),
+            guess: Guess::by_tag(&tag, tag_at).filter(|_| !is_doubtful),
             rate: None,
             pieces: Pieces::new(reference, -i64::from(start)),
             announced: reference,
@@ -144,7 +151,7 @@ impl FramedFile {
         file.check_end(&reference)?;
         let end = tag.end(reference.frames);
         file.rate = file.rate_at_hand();
-        let estimate = if end.is_none() { file.estimate_duration() } else { None };
+        let estimate = if end.is_none() || is_doubtful { file.estimate_duration() } else { None };
         let preroll = u64::from(preroll_packets(file.codec())) * u64::from(reference.frames);
         let stream = Stream {
             container: if kind == Kind::Adts { "adts" } else { "mp3" },
@@ -152,7 +159,7 @@ impl FramedFile {
             channels: reference.channels,
             bits_per_sample: None,
             end: tag.trim().and(end),
-            total: end,
+            total: end.filter(|_| !is_doubtful),
             estimate,
             preroll,
             tags,
@@ -206,7 +213,7 @@ impl FramedFile {
             header.len = available;
             return Ok(Some(header).filter(|_| self.kind == Kind::MpegAudio));
         }
-        let Some(header) = self.resync()? else { return Ok(None) };
+        let Some((header, is_seamless)) = self.resync()? else { return Ok(None) };
         if !header.agrees(&self.reference) {
             // Another file was joined to it, or a station changed its encoder.
             self.reference = header;
@@ -216,9 +223,11 @@ impl FramedFile {
             }
             return Ok(Some(header));
         }
-        if !self.pieces.begins_with(self.number) {
-            // The first frame behind damage (or the tag of a file that follows in this one) is given up, as the reference
-            // decoder does: what it needs from before is lost.
+        let is_tag_frame =
+            self.kind == Kind::MpegAudio && XingTag::parse(self.window.peek(header.len)?).is_some();
+        if !self.pieces.begins_with(self.number) && (!is_seamless || is_tag_frame) {
+            // The first frame behind damage is dropped, as the reference decoder does: the bits that it
+            // needs from before are lost. So is the tag frame of a file joined to this one.
             self.window.consume(header.len);
             self.is_lost = true;
             return self.find();
@@ -239,14 +248,39 @@ impl FramedFile {
             let data = self.window.peek(at + HEADER_LEN)?;
             next = data.get(at..).and_then(|rest| self.kind.parse(rest)).filter(|next| next.agrees(&header));
         }
-        if let Some(header) = next {
-            self.goes_on = self.window.peek(at + header.len)?.len() >= at + header.len;
+        match next {
+            Some(header) => self.goes_on = self.window.peek(at + header.len)?.len() >= at + header.len,
+            None => self.goes_on = self.is_joined_at(at)?,
         }
         Ok(())
     }
 
+    /// Whether more frames follow behind tags that begin `at` bytes ahead.
+    fn is_joined_at(&mut self, mut at: usize) -> io::Result<bool> {
+        let start = at;
+        loop {
+            let data = self.window.peek(at + ape::HEADER_LEN)?.get(at..).unwrap_or_default();
+            let len = match data {
+                [b'T', b'A', b'G', ..] => Some(ID3V1),
+                data => crate::demux::id3::tag_len(data).or_else(|| ape::tag_len(data)),
+            };
+            match len.and_then(|len| usize::try_from(len).ok()) {
+                None => break,
+                Some(len) if at + len - start > MAX_JOINT => return Ok(false),
+                Some(len) => at += len,
+            }
+        }
+        if at == start {
+            return Ok(false);
+        }
+        let data = self.window.peek(at + HEADER_LEN)?.get(at..).unwrap_or_default();
+        Ok(self.kind.parse(data).is_some())
+    }
+
     /// Looks for the next frames behind damage or a tag: such as before, or others that go on for longer.
-    fn resync(&mut self) -> Result<Option<Header>, DecodeError> {
+    /// Tells whether only tags stood before them.
+    fn resync(&mut self) -> Result<Option<(Header, bool)>, DecodeError> {
+        let mut is_seamless = true;
         loop {
             let data = self.window.peek(MAX_FRAME)?;
             if data.len() < HEADER_LEN {
@@ -260,17 +294,22 @@ impl FramedFile {
                 None => {
                     let len = data.len();
                     self.window.consume(len);
+                    is_seamless = false;
                     continue;
                 }
-                Some(at) => self.window.consume(at),
+                Some(at) => {
+                    self.window.consume(at);
+                    is_seamless &= at == 0;
+                }
             }
             if let Some(header) = confirm(&mut self.window, self.kind, CONFIRMATIONS)?
                 && (header.agrees(&self.reference)
                     || confirm(&mut self.window, self.kind, CHANGE_CONFIRMATIONS)?.is_some())
             {
-                return Ok(Some(header));
+                return Ok(Some((header, is_seamless)));
             }
             self.window.consume(1);
+            is_seamless = false;
         }
     }
 }
@@ -305,6 +344,9 @@ impl Backend for FramedFile {
             let found = self.go_to(target)?;
             // On the way the file may have turned out to go on as something else.
             if self.pieces.number_of(frame) == target {
+                if found && !self.is_estimated && self.told.is_some_and(|told| target >= told) {
+                    self.goes_on |= self.find()?.is_some();
+                }
                 return Ok(found);
             }
         }

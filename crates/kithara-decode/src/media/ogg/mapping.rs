@@ -25,8 +25,6 @@ pub(super) struct Mapping {
     /// Header packets still to come; `None`: until one says that it is the last.
     headers_left: Option<u32>,
     last_block: Option<u32>,
-    /// Block size of the first packet after headers or a seek.
-    first_block: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -94,7 +92,6 @@ impl Mapping {
             tags,
             headers_left,
             last_block: None,
-            first_block: 0,
         }
     }
 
@@ -145,20 +142,22 @@ impl Mapping {
         self.last_block = None;
     }
 
-    /// Frames of the last packet of a stream, `frames` long, that are not presented: it ends at granule position `after`, and
-    /// the stream at `end`.
-    ///
-    /// This is what the reference decoder makes of it: the packet is cut only if it is long enough for the whole cut, and
-    /// of a Vorbis stream of one page more is cut, by what its first packet is taken for.
-    pub(super) fn padding(&self, after: i64, end: i64, frames: u64, is_single: bool) -> u64 {
-        let surplus = match &self.kind {
+    /// Frames to drop from the end of a packet of `frames` frames on the last page: the packet ends at
+    /// granule position `after`, and the stream at `end`. As libvorbis and opusdec do: at most the whole
+    /// packet. FLAC frames are never cut.
+    pub(super) fn padding(&self, after: i64, end: i64, frames: u64) -> u64 {
+        match &self.kind {
             Kind::Flac => 0,
-            Kind::Vorbis { .. } if is_single => {
-                after.saturating_sub(end).saturating_add(i64::from(self.first_block / 2))
+            Kind::Vorbis { .. } | Kind::Opus => {
+                u64::try_from(after.saturating_sub(end)).unwrap_or(0).min(frames)
             }
-            Kind::Vorbis { .. } | Kind::Opus => after.saturating_sub(end),
-        };
-        u64::try_from(surplus).ok().filter(|&surplus| surplus <= frames).unwrap_or(0)
+        }
+    }
+
+    /// Whether every packet of the last page is cut at its granule position, rather than its last packet
+    /// alone (RFC 7845, 4.4).
+    pub(super) fn trims_whole_page(&self) -> bool {
+        matches!(self.kind, Kind::Opus)
     }
 
     /// Frames that the next packet decodes to.
@@ -170,9 +169,6 @@ impl Mapping {
                 let mode = usize::from(first >> 1) & ((1 << bits.min(6)) - 1);
                 let block = blocks[usize::from(long_modes.get(mode).copied().unwrap_or(false))];
                 let before = self.last_block.replace(block);
-                if before.is_none() {
-                    self.first_block = block;
-                }
                 before.map_or(0, |before| u64::from(before + block) / 4)
             }
             Kind::Flac => FrameHeader::parse(packet).map_or(0, |header| header.block.into()),

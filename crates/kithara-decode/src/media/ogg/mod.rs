@@ -33,10 +33,7 @@ pub(super) struct OggFile {
     is_partial: bool,
     /// Granule position of the next packet's first frame; `None` after a seek, up to the end of the page.
     granule: Option<i64>,
-    /// The page at hand is the only one of its link.
-    is_single: bool,
     announce: bool,
-    is_first_page: bool,
     /// The next page need not follow the one at hand.
     is_fresh: bool,
     /// Something was lost before the next packet.
@@ -55,9 +52,7 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
         packet: Vec::new(),
         is_partial: false,
         granule: None,
-        is_single: false,
         announce: false,
-        is_first_page: true,
         is_fresh: true,
         is_lost: false,
     };
@@ -174,7 +169,6 @@ impl OggFile {
         self.current = self.links.len() - 1;
         self.restart(Some(origin));
         self.announce = true;
-        self.is_first_page = true;
         Ok(())
     }
 
@@ -183,7 +177,6 @@ impl OggFile {
         self.packet.clear();
         self.is_partial = false;
         self.granule = granule;
-        self.is_single = false;
         self.is_fresh = true;
         self.is_lost = false;
         if let Some(link) = self.links.get_mut(self.current) {
@@ -206,9 +199,8 @@ impl OggFile {
             last = self.page.granule.or(last);
         }
         self.window.move_to(back).ok()?;
-        // On a file of one page nothing is trimmed, and so the end is not what it says.
         let (last_number, end) = (self.page.number, link.presented_before(last?));
-        let is_plain = !self.is_single_page(&link) && self.numbers_ascend(&link, len, last_number);
+        let is_plain = self.numbers_ascend(&link, len, last_number);
         let _ = self.window.move_to(back);
         u64::try_from(end).ok().filter(|_| is_plain)
     }
@@ -225,15 +217,6 @@ impl OggFile {
             before = if found { self.page.number } else { before };
             ascends
         })
-    }
-
-    fn is_single_page(&mut self, link: &Link) -> bool {
-        let back = self.window.offset();
-        let is_single = self.window.move_to(link.start).is_ok()
-            && matches!(self.next_page(u64::MAX), Ok(true))
-            && self.page.is_last;
-        let _ = self.window.move_to(back);
-        is_single
     }
 
     /// Reads on to the next page of the current link. `false` at the end of the file or of the link.
@@ -268,7 +251,6 @@ impl OggFile {
             if skips_head && let Some((len, _)) = self.pieces.pop_front() {
                 self.body_at += len;
             }
-            self.is_single = std::mem::take(&mut self.is_first_page) && self.page.is_last;
             return Ok(true);
         }
     }
@@ -373,8 +355,10 @@ impl Backend for OggFile {
         let position = self.granule.map(|granule| link.frame_of(granule));
         let after = self.granule.map(|granule| granule.saturating_add_unsigned(frames));
         let trim_end = match (after, self.page.granule) {
-            (Some(after), Some(end)) if is_page_end && self.page.is_last => {
-                link.mapping.padding(after, end, frames, self.is_single)
+            (Some(after), Some(end))
+                if self.page.is_last && (is_page_end || link.mapping.trims_whole_page()) =>
+            {
+                link.mapping.padding(after, end, frames)
             }
             _ => 0,
         };
@@ -407,7 +391,6 @@ impl Backend for OggFile {
             Some(len) if target > link.origin && !link.is_unordered => self.find_page(target, len)?,
             _ => None,
         };
-        self.is_first_page = page.is_none();
         self.window.move_to(page.unwrap_or(link.start))?;
         self.restart(if page.is_some() { None } else { Some(link.origin) });
         Ok(true)

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use kithara::hls::VariantMode;
-use kithara::net::{DefaultNet, NetSettings, VersionSetting};
+use kithara::net::{DefaultNet, NetOptions, VersionSetting};
 use kithara_testkit::media;
 use support::measure::Pairs;
 use support::report::{Report, Target};
@@ -132,7 +132,7 @@ fn multiplexed(criterion: &mut Criterion, report: &mut Report, server: &Server) 
         || Duration::ZERO,
         || {
             cold(|folder| {
-                let mut settings = NetSettings::default();
+                let mut settings = NetOptions::default();
                 settings.http.version = VersionSetting::Http2PriorKnowledge;
                 first_of_hls_with(&master, settings.build(), folder).0
             })

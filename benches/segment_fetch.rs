@@ -11,7 +11,7 @@ use kithara::assets::{AssetSettings, AssetStore};
 use kithara::bufpool::{PoolSettings, SamplePool};
 use kithara::decode::{SegmentDecoder, SegmentDecoderSettings, SegmentStart};
 use kithara::hls::{Hls, HlsOptions, HlsStream, VariantMode};
-use kithara::net::{DefaultNet, NetSettings};
+use kithara::net::{DefaultNet, NetOptions};
 use kithara_testkit::media;
 use support::measure::Pairs;
 use support::report::{Report, Target};
@@ -34,9 +34,9 @@ fn main() {
     let mut report = Report::new("segment_fetch");
     join(&mut report);
     let url = server.far(MASTER);
-    let reused = |parallel| presentation(&url, NetSettings::default(), parallel);
+    let reused = |parallel| presentation(&url, NetOptions::default(), parallel);
     let closed = |parallel| {
-        let mut settings = NetSettings::default();
+        let mut settings = NetOptions::default();
         settings.http.max_idle_per_host = 0;
         presentation(&url, settings, parallel)
     };
@@ -107,7 +107,7 @@ fn timed(run: impl FnOnce()) -> Duration {
     begun.elapsed()
 }
 
-async fn open(url: &str, settings: NetSettings, parallel: usize, variant: VariantMode) -> HlsStream {
+async fn open(url: &str, settings: NetOptions, parallel: usize, variant: VariantMode) -> HlsStream {
     let assets = AssetStore::memory(AssetSettings::default());
     let mut options = HlsOptions::<DefaultNet>::new(settings.build(), assets);
     options.variant = variant;
@@ -116,7 +116,7 @@ async fn open(url: &str, settings: NetSettings, parallel: usize, variant: Varian
 }
 
 /// A whole presentation with a network stack of its own: to the first PCM, to the last.
-fn presentation(url: &str, settings: NetSettings, parallel: usize) -> (Duration, Duration) {
+fn presentation(url: &str, settings: NetOptions, parallel: usize) -> (Duration, Duration) {
     runtime().block_on(async {
         let begun = Instant::now();
         let mut stream = open(url, settings, parallel, VARIANT).await;
@@ -129,7 +129,7 @@ fn presentation(url: &str, settings: NetSettings, parallel: usize) -> (Duration,
 /// Far ahead, right after the beginning was heard: segments of the beginning are on their way and would go on for seconds.
 fn seek_under_way(url: &str) -> Duration {
     runtime().block_on(async {
-        let mut stream = open(url, NetSettings::default(), PARALLEL, VariantMode::Auto).await;
+        let mut stream = open(url, NetOptions::default(), PARALLEL, VariantMode::Auto).await;
         stream.next_chunk().await.unwrap();
         let begun = Instant::now();
         stream.seek(Duration::from_secs(302)).await.unwrap();

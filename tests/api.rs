@@ -8,7 +8,7 @@ use kithara::assets::{AssetStore, AssetsError};
 use kithara::decode::{DecodeError, PcmChunk};
 use kithara::file::{FileError, FileEvent, FileOptions, FileStream};
 use kithara::hls::{HlsError, HlsEvent, HlsOptions, HlsStream};
-use kithara::net::{DefaultNet, DynNet, HeaderValue, NetError, NetSettings};
+use kithara::net::{DefaultNet, DynNet, HeaderValue, NetError, NetOptions};
 use kithara::storage::{StorageError, StreamingResource};
 
 #[test]
@@ -41,7 +41,7 @@ fn every_error_boxes() {
 
 #[test]
 fn options_are_printed_without_what_is_secret() {
-    let mut net = NetSettings::default();
+    let mut net = NetOptions::default();
     net.http.headers.insert("authorization", HeaderValue::from_static("hunter2"));
     let mut file = FileOptions::new(net.clone().build(), FileOptions::default().assets);
     file.headers.insert("authorization", HeaderValue::from_static("hunter2"));

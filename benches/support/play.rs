@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use kithara::assets::{AssetSettings, AssetStore};
 use kithara::decode::PcmChunk;
 use kithara::hls::VariantMode;
-use kithara::net::{NetSettings, RootCertificate};
+use kithara::net::{NetOptions, RootCertificate};
 use kithara_testkit::process;
 use serde_json::{Value, json};
 
@@ -19,7 +19,7 @@ use super::{disk, open_file_with, open_hls_with, tls};
 /// Answers with frames, threads and open files in the middle, and the peak of the memory that was resident.
 pub fn play(arguments: Value) -> Value {
     let url = arguments["url"].as_str().unwrap().to_owned();
-    let mut settings = NetSettings::default();
+    let mut settings = NetOptions::default();
     if url.starts_with("https") {
         settings.http.extra_roots.push(RootCertificate::new(tls::ROOT));
     }

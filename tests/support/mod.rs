@@ -7,12 +7,12 @@ use kithara::assets::{AssetSettings, AssetStore};
 use kithara::decode::PcmChunk;
 use kithara::file::{File, FileOptions, FileStream};
 use kithara::hls::{Hls, HlsError, HlsOptions, HlsStream, VariantMode};
-use kithara::net::{DefaultNet, NetSettings};
+use kithara::net::{DefaultNet, NetOptions};
 use kithara_testkit::media::Fixture;
 
 /// A network that gives up soon: a test of failures has no time for a player's patience.
 pub fn impatient() -> DefaultNet {
-    let mut settings = NetSettings::default();
+    let mut settings = NetOptions::default();
     settings.retry.max_retries = 1;
     settings.retry.base = Duration::from_millis(1);
     settings.retry.cap = Duration::from_millis(2);

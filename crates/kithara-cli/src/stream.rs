@@ -11,7 +11,7 @@ use kithara::decode::{AudioSpec, DecodeError, PcmChunk};
 use kithara::file::{File, FileError, FileOptions, FileStream};
 use kithara::hls::playlist::{PlaylistError, PlaylistErrorKind};
 use kithara::hls::{Hls, HlsError, HlsEvent, HlsOptions, HlsStream, VariantMode};
-use kithara::net::{DefaultNet, NetSettings, RedactedUrl, TransferStats, Url};
+use kithara::net::{DefaultNet, NetOptions, RedactedUrl, TransferStats, Url};
 use kithara_testkit::Origin;
 use tempfile::TempDir;
 use tokio::sync::broadcast::Receiver;
@@ -125,7 +125,7 @@ impl Session {
 fn network(args: &DecodeArgs, transfers: Arc<TransferStats>) -> DefaultNet {
     let headers = args.headers.iter().cloned();
     headers
-        .fold(NetSettings::default().with_observer(transfers), |settings, (name, value)| {
+        .fold(NetOptions::default().with_observer(transfers), |settings, (name, value)| {
             settings.with_header(name, value)
         })
         .build()

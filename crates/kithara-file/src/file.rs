@@ -152,8 +152,8 @@ async fn connect<N: Net, A: Assets>(
         source = FileSource::attach(Arc::new(start()?), &cell);
         source.shared().wait_ready().await?;
     }
-    let content_type = source.shared().entity().content_type;
-    source.set_media_info(MediaInfo::new(content_type.as_deref(), Some(url.path())));
+    let entity = source.shared().entity();
+    source.set_media_info(MediaInfo::new(entity.content_type(), Some(url.path())));
     Ok(Connected { source, receiver, cached })
 }
 

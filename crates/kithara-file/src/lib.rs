@@ -2,7 +2,6 @@
 
 mod download;
 mod engine;
-mod entity;
 mod error;
 mod events;
 mod file;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kithara_storage::{ResourceStatus, Streaming};
+use kithara_stream::StoredEntity;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 
-use crate::entity::Entity;
 use crate::plan::{ReaderView, resume_below};
 use crate::ring::Ring;
 use crate::stats::{Change, Counters, StallMeter};
@@ -48,7 +48,7 @@ const NOWHERE: u64 = u64::MAX;
 struct State {
     /// Enough is known to begin to read.
     ready: bool,
-    entity: Entity,
+    entity: StoredEntity,
     /// Where the file ends, however that became known.
     end: Option<u64>,
     /// Nothing promises that the end is the true one: a closed connection said it.
@@ -164,23 +164,23 @@ impl<R: Streaming> Shared<R> {
     // ---- what the engine says ----
 
     /// The state that a file begins in: `entity` is what is known of the stored bytes.
-    pub(crate) fn set_entity(&self, entity: Entity) {
+    pub(crate) fn set_entity(&self, entity: StoredEntity) {
         let mut state = self.state.lock();
         if state.end.is_none() {
-            state.end = entity.total;
-            state.end_is_unproven = !entity.end_is_proven();
+            state.end = entity.total();
+            state.end_is_unproven = !entity.is_length_proven();
         }
         state.entity = entity;
     }
 
-    pub(crate) fn entity(&self) -> Entity {
+    pub(crate) fn entity(&self) -> StoredEntity {
         self.state.lock().entity.clone()
     }
 
     /// Everything known is void: another version of the file begins.
     pub(crate) fn forget(&self) {
         let mut state = self.state.lock();
-        state.entity = Entity::default();
+        state.entity = StoredEntity::default();
         state.end = None;
         state.end_is_unproven = false;
     }

@@ -138,7 +138,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         let what = Fetching::Segment(fetch.segment);
         let opened = self.assets.open_streaming_resource(key).await;
         let resource = opened.map_err(|source| assets_error(what, &fetch.url, source))?;
-        if is_present(&resource, fetch.window_in_resource()) {
+        if is_present(&resource, self.window_in_resource(plan)) {
             Counters::add(&self.shared.counters.cache_hits, 1);
             return Ok(Started { resource, cached: true, fate: None });
         }

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use kithara_net::{Body, DefaultNet, HttpClient, Net, NetExt, Request, RetryPolicy, Url};
+use kithara_net::{Body, DefaultNet, HttpClient, Net, NetExt, Request, Url};
 use kithara_testkit::Origin;
 use tokio::runtime::Runtime;
 
@@ -40,13 +40,13 @@ async fn drain(mut body: impl Body) -> u64 {
     while let Some(chunk) = body.next_chunk().await.unwrap() {
         total += chunk.len() as u64;
     }
-    assert!(body.end_is_proven());
+    assert!(body.is_complete());
     total
 }
 
 fn large(runtime: &Runtime, url: &Url) {
     let (bare, client, net) = (reqwest::Client::new(), HttpClient::default(), DefaultNet::default());
-    let [mut floor, mut plain, mut full, mut resuming] = [const { Vec::new() }; 4];
+    let [mut floor, mut plain, mut full] = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
         timed(&mut floor, runtime, async {
             let mut body = bare.get(url.clone()).send().await.unwrap();
@@ -59,13 +59,9 @@ fn large(runtime: &Runtime, url: &Url) {
         let request = || Request::new(url.clone());
         timed(&mut plain, runtime, async { drain(client.open(request()).await.unwrap().body).await });
         timed(&mut full, runtime, async { drain(net.open(request()).await.unwrap().body).await });
-        timed(&mut resuming, runtime, async {
-            drain(net.open_resuming(request(), RetryPolicy::default()).await.unwrap().body).await
-        });
     }
     report("body, HttpClient", &floor, &plain);
     report("body, Retry(Observe(Timeout(Http)))", &floor, &full);
-    report("body, the same, resuming", &floor, &resuming);
 }
 
 fn small(runtime: &Runtime, url: &Url) {

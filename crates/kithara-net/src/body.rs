@@ -138,7 +138,7 @@ impl Body for HttpBody {
         }
     }
 
-    fn end_is_proven(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.proven
     }
 }

@@ -13,10 +13,9 @@ use crate::error::NetError;
 use crate::head::ResponseHead;
 use crate::hook::HookReason;
 use crate::net::{Net, Response};
+use crate::options::HttpOptions;
 use crate::redact::redacted;
 use crate::request::Request;
-use crate::retry::RetryPolicy;
-use crate::settings::HttpSettings;
 use crate::timeout::Timeouts;
 use crate::transport::{Transport, check_scheme, headers};
 
@@ -38,26 +37,26 @@ pub struct HttpClient {
 }
 
 struct Shared {
-    settings: HttpSettings,
+    options: HttpOptions,
     connect_timeout: Duration,
     transport: OnceLock<Result<Transport, NetError>>,
 }
 
 impl HttpClient {
     /// A client with the default limit for connecting (10 s).
-    pub fn new(settings: HttpSettings) -> Self {
-        Self::with_connect_timeout(settings, Timeouts::default().connect)
+    pub fn new(options: HttpOptions) -> Self {
+        Self::with_connect_timeout(options, Timeouts::default().connect)
     }
 
     /// A client that gives up connecting after `connect_timeout`.
-    pub fn with_connect_timeout(settings: HttpSettings, connect_timeout: Duration) -> Self {
-        Self { shared: Arc::new(Shared { settings, connect_timeout, transport: OnceLock::new() }) }
+    pub fn with_connect_timeout(options: HttpOptions, connect_timeout: Duration) -> Self {
+        Self { shared: Arc::new(Shared { options, connect_timeout, transport: OnceLock::new() }) }
     }
 
     /// Builds what the first request would build: settings that do not work show now.
     ///
     /// # Errors
-    /// [`NetError::Settings`].
+    /// [`NetError::Options`].
     pub fn prepare(&self) -> Result<(), NetError> {
         self.shared.transport().map(|_| ())
     }
@@ -65,7 +64,7 @@ impl HttpClient {
 
 impl Default for HttpClient {
     fn default() -> Self {
-        Self::new(HttpSettings::default())
+        Self::new(HttpOptions::default())
     }
 }
 
@@ -77,7 +76,7 @@ impl fmt::Display for HttpClient {
 
 impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpClient").field("settings", &self.shared.settings).finish_non_exhaustive()
+        f.debug_struct("HttpClient").field("options", &self.shared.options).finish_non_exhaustive()
     }
 }
 
@@ -88,7 +87,7 @@ impl Net for HttpClient {
     async fn open(&self, request: Request) -> Result<Response<HttpBody>, NetError> {
         check_scheme(&request.url)?;
         let shared = &*self.shared;
-        let Some(hook) = &shared.settings.hook else { return shared.fetch(&request).await };
+        let Some(hook) = &shared.options.hook else { return shared.fetch(&request).await };
         let failed = |source| NetError::Hook { url: redacted(&request.url), source: Arc::from(source) };
         let first = hook.prepare(request.clone(), HookReason::Send).await.map_err(failed)?;
         match shared.fetch(&first).await {
@@ -101,10 +100,6 @@ impl Net for HttpClient {
             result => result,
         }
     }
-
-    fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy::none()
-    }
 }
 
 fn is_refusal(status: StatusCode) -> bool {
@@ -114,7 +109,7 @@ fn is_refusal(status: StatusCode) -> bool {
 impl Shared {
     fn transport(&self) -> Result<&Transport, NetError> {
         self.transport
-            .get_or_init(|| Transport::build(&self.settings, self.connect_timeout))
+            .get_or_init(|| Transport::build(&self.options, self.connect_timeout))
             .as_ref()
             .map_err(Clone::clone)
     }
@@ -123,7 +118,7 @@ impl Shared {
     async fn fetch(&self, request: &Request) -> Result<Response<HttpBody>, NetError> {
         let transport = self.transport()?;
         let mut url = request.url.clone();
-        let mut headers = headers(&self.settings, request)?;
+        let mut headers = headers(&self.options, request)?;
         let mut redirects = 0;
         loop {
             let response = transport.send(&url, headers.clone()).await?;
@@ -131,7 +126,7 @@ impl Shared {
                 return answer(request, url, response).await;
             }
             redirects += 1;
-            if redirects > self.settings.max_redirects {
+            if redirects > self.options.max_redirects {
                 return Err(NetError::redirect(&url, "too many redirects"));
             }
             let next = target(&url, response.headers())?;
@@ -150,7 +145,7 @@ impl Shared {
             headers.remove(name);
         }
         headers.remove("cookie2");
-        for name in &self.settings.credential_headers {
+        for name in &self.options.credential_headers {
             headers.remove(name);
         }
         let marked = headers.iter().filter(|(_, value)| value.is_sensitive());

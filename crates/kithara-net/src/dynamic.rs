@@ -10,7 +10,6 @@ use bytes::Bytes;
 use crate::error::NetError;
 use crate::net::{Body, Net, Response};
 use crate::request::Request;
-use crate::retry::RetryPolicy;
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, NetError>> + Send + 'a>>;
 
@@ -44,10 +43,6 @@ impl Net for DynNet {
     async fn open(&self, request: Request) -> Result<Response<DynBody>, NetError> {
         self.0.open(request).await
     }
-
-    fn retry_policy(&self) -> RetryPolicy {
-        self.0.retry_policy()
-    }
 }
 
 /// Any body.
@@ -55,7 +50,7 @@ pub struct DynBody(Box<dyn ErasedBody>);
 
 impl fmt::Debug for DynBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynBody").field("end_is_proven", &self.0.end_is_proven()).finish_non_exhaustive()
+        f.debug_struct("DynBody").field("is_complete", &self.0.is_complete()).finish_non_exhaustive()
     }
 }
 
@@ -65,29 +60,24 @@ impl Body for DynBody {
         self.0.next_chunk().await
     }
 
-    fn end_is_proven(&self) -> bool {
-        self.0.end_is_proven()
+    fn is_complete(&self) -> bool {
+        self.0.is_complete()
     }
 }
 
 trait ErasedNet: Send + Sync + fmt::Display {
     fn open(&self, request: Request) -> Boxed<'_, Response<DynBody>>;
-    fn retry_policy(&self) -> RetryPolicy;
 }
 
 impl<N: Net + fmt::Display> ErasedNet for N {
     fn open(&self, request: Request) -> Boxed<'_, Response<DynBody>> {
         Box::pin(async move { Ok(Net::open(self, request).await?.map_body(|body| DynBody(Box::new(body)))) })
     }
-
-    fn retry_policy(&self) -> RetryPolicy {
-        Net::retry_policy(self)
-    }
 }
 
 trait ErasedBody: Send {
     fn next_chunk(&mut self) -> Boxed<'_, Option<Bytes>>;
-    fn end_is_proven(&self) -> bool;
+    fn is_complete(&self) -> bool;
 }
 
 impl<B: Body> ErasedBody for B {
@@ -95,7 +85,7 @@ impl<B: Body> ErasedBody for B {
         Box::pin(Body::next_chunk(self))
     }
 
-    fn end_is_proven(&self) -> bool {
-        Body::end_is_proven(self)
+    fn is_complete(&self) -> bool {
+        Body::is_complete(self)
     }
 }

@@ -23,6 +23,8 @@ pub enum Phase {
     Head,
     /// Between two chunks of a body.
     Idle,
+    /// From the request to the last byte of a small body, retries included.
+    Total,
 }
 
 impl fmt::Display for Phase {
@@ -31,6 +33,7 @@ impl fmt::Display for Phase {
             Self::Connect => "connecting",
             Self::Head => "waiting for the response head",
             Self::Idle => "waiting for the next bytes of the body",
+            Self::Total => "fetching all of the body",
         })
     }
 }
@@ -56,9 +59,9 @@ pub enum NetError {
         /// What is missing.
         reason: &'static str,
     },
-    /// The client's settings do not work (proxy, root certificates).
-    #[error("network settings: {what}")]
-    Settings {
+    /// The client's options do not work (proxy, root certificates).
+    #[error("the network options do not work: {what}")]
+    Options {
         /// Which setting.
         what: &'static str,
         /// Why.
@@ -235,7 +238,7 @@ impl NetError {
     /// The redacted URL, when one request is to blame.
     pub fn url(&self) -> Option<&str> {
         match self {
-            Self::Settings { .. } => None,
+            Self::Options { .. } => None,
             Self::InvalidRequest { url, .. }
             | Self::UnsupportedScheme { url, .. }
             | Self::Connect { url, .. }

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::error::NetError;
 use crate::redact::{HeaderNames, RedactedUrl, redacted};
-use crate::request::Request;
+use crate::request::{ByteRange, Request};
 use crate::validator::Validator;
 
 /// Where the bytes of a transfer come from.
@@ -122,8 +122,15 @@ impl ResponseHead {
     fn read_part(&mut self, request: &Request) -> Result<(), NetError> {
         let asked = request.range.map_or(0, |range| range.start);
         let wrong = |reason| NetError::wrong_range(&self.url, asked, reason);
-        let value =
-            self.headers.get(header::CONTENT_RANGE).ok_or_else(|| wrong("206 without Content-Range"))?;
+        let Some(value) = self.headers.get(header::CONTENT_RANGE) else {
+            let is_multipart = self.content_type.as_deref() == Some("multipart/byteranges");
+            if request.range.is_none_or(|range| range == ByteRange::from_start(0)) && !is_multipart {
+                // A plain GET answered 206: servers and proxies that mean 200 send it.
+                self.status = StatusCode::OK;
+                return Ok(());
+            }
+            return Err(wrong("206 without Content-Range"));
+        };
         let part = ContentRange::parse(value.as_bytes()).ok_or_else(|| wrong("malformed Content-Range"))?;
         let ContentRange::Part { start, end, total } = part else {
             return Err(wrong("Content-Range of an unsatisfied range in a 206"));

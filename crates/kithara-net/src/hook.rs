@@ -29,8 +29,8 @@ pub enum HookReason {
 ///
 /// Closures that return a future are hooks:
 /// ```
-/// use kithara_net::{HookReason, NetSettings, Request};
-/// let settings = NetSettings::default().with_hook(|mut request: Request, reason: HookReason| async move {
+/// use kithara_net::{HookReason, NetOptions, Request};
+/// let settings = NetOptions::default().with_hook(|mut request: Request, reason: HookReason| async move {
 ///     let token = if reason == HookReason::Send { "cached" } else { "fresh" };
 ///     request.url.query_pairs_mut().append_pair("token", token);
 ///     Ok(request)

@@ -17,7 +17,6 @@ use crate::head::ResponseHead;
 use crate::net::{Body, Net, Response};
 use crate::redact::redacted;
 use crate::request::Request;
-use crate::retry::RetryPolicy;
 
 /// What happens next in a mocked body.
 #[derive(Clone, Debug)]
@@ -271,10 +270,6 @@ impl Net for MockNet {
         };
         Ok(Response { head, body })
     }
-
-    fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy::none()
-    }
 }
 
 /// The body of [`MockNet`]: checks lengths as a real one does.
@@ -339,7 +334,7 @@ impl Body for MockBody {
         }
     }
 
-    fn end_is_proven(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.ended && (self.ends_proven || self.expected.is_some())
     }
 }

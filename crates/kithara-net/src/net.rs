@@ -7,7 +7,6 @@ use bytes::Bytes;
 use crate::error::NetError;
 use crate::head::ResponseHead;
 use crate::request::Request;
-use crate::retry::RetryPolicy;
 
 /// Something that answers requests: the client itself, or a layer around one.
 pub trait Net: Clone + Send + Sync + 'static {
@@ -20,12 +19,6 @@ pub trait Net: Clone + Send + Sync + 'static {
     /// Any [`NetError`]. A status that brings no entity is [`NetError::Status`] (416:
     /// [`NetError::RangeNotSatisfiable`]); 304 is one only when the request was not conditional.
     fn open(&self, request: Request) -> impl Future<Output = Result<Response<Self::Body>, NetError>> + Send;
-
-    /// How this stack tries again: what [`NetExt::get_bytes`](crate::NetExt::get_bytes) continues a broken body by.
-    /// Default: not at all.
-    fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy::none()
-    }
 }
 
 /// The body of a response, pulled chunk by chunk. Dropping it cancels the transfer.
@@ -35,15 +28,15 @@ pub trait Body: Send + 'static {
     ///
     /// `None` comes only where the protocol has an end: at the declared length, at the last chunk of a chunked body,
     /// at the end of an HTTP/2 stream, or at the close of a connection whose body nothing else delimits; the last is
-    /// no proof ([`end_is_proven`](Self::end_is_proven)).
+    /// no proof ([`is_complete`](Self::is_complete)).
     ///
     /// # Errors
-    /// [`NetError`]; after an error every further call gives an error or `None` with `end_is_proven() == false`.
+    /// [`NetError`]; after an error every further call gives an error or `None` with `is_complete() == false`.
     fn next_chunk(&mut self) -> impl Future<Output = Result<Option<Bytes>, NetError>> + Send;
 
-    /// True once the end was reached **and** the protocol proves that nothing is missing. Only such a body may be
+    /// True once the end was reached **and** the protocol proves that no byte is missing. Only such a body may be
     /// committed as complete.
-    fn end_is_proven(&self) -> bool;
+    fn is_complete(&self) -> bool;
 }
 
 /// Head and body of a response.

@@ -13,7 +13,6 @@ use crate::head::{ResponseHead, TransferSource};
 use crate::net::{Body, Net, Response};
 use crate::redact::RedactedUrl;
 use crate::request::{ByteRange, Request};
-use crate::retry::RetryPolicy;
 
 /// One transfer: a request and what comes back.
 #[derive(Clone)]
@@ -108,7 +107,7 @@ impl<N> ObserveNet<N> {
 
     /// The same layer with one observer more; `self` and its connections are shared.
     #[must_use]
-    pub fn observed_by(mut self, observer: Arc<dyn NetObserver>) -> Self {
+    pub fn with_observer(mut self, observer: Arc<dyn NetObserver>) -> Self {
         self.observers = self.observers.iter().cloned().chain([observer]).collect();
         self
     }
@@ -147,10 +146,6 @@ impl<N: Net> Net for ObserveNet<N> {
             }
         }
     }
-
-    fn retry_policy(&self) -> RetryPolicy {
-        self.inner.retry_policy()
-    }
 }
 
 /// The body of [`ObserveNet`].
@@ -171,8 +166,8 @@ impl<B: Body> Body for ObserveBody<B> {
         result
     }
 
-    fn end_is_proven(&self) -> bool {
-        self.inner.end_is_proven()
+    fn is_complete(&self) -> bool {
+        self.inner.is_complete()
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::ops::{Range, RangeFrom};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
+use crate::policy::RetryPolicy;
 use crate::redact::{HeaderNames, RedactedUrl};
 use crate::validator::Validator;
 
@@ -86,8 +88,10 @@ pub struct Request {
     pub if_range: Option<Validator>,
     /// What the request is for (`"segment"`, `"playlist"`), for observers. Default: empty.
     pub tag: &'static str,
-    /// The caller retries by itself: `RetryNet` passes the request through.
-    pub(crate) retried_by_caller: bool,
+    /// How this request and its body are retried, instead of by the policy of the stack's `RetryNet`. Default `None`.
+    pub retry: Option<RetryPolicy>,
+    /// Time for all of [`NetExt::get_bytes`](crate::NetExt::get_bytes): head, body and retries. Default 60 s.
+    pub deadline: Duration,
     /// The answer may be compressed: `get_bytes` inflates it.
     pub(crate) accepts_gzip: bool,
 }
@@ -101,7 +105,8 @@ impl Request {
             range: None,
             if_range: None,
             tag: "",
-            retried_by_caller: false,
+            retry: None,
+            deadline: Duration::from_secs(60),
             accepts_gzip: false,
         }
     }
@@ -160,11 +165,18 @@ impl Request {
         self
     }
 
-    /// The caller retries by itself: a [`RetryNet`](crate::RetryNet) in the stack passes the request through once, so
-    /// that two retry budgets do not multiply.
+    /// Retries this request and its body by `policy` instead of the policy of the stack. [`RetryPolicy::none`]: the
+    /// response is passed on exactly as it came, and callers that retry by themselves do not multiply two budgets.
     #[must_use]
-    pub fn without_retry(mut self) -> Self {
-        self.retried_by_caller = true;
+    pub fn with_retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
+    /// Sets the time for all of [`NetExt::get_bytes`](crate::NetExt::get_bytes).
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
         self
     }
 

@@ -10,13 +10,12 @@ use url::Url;
 use crate::error::{NetError, Phase};
 use crate::net::{Body, Net, Response};
 use crate::request::Request;
-use crate::retry::RetryPolicy;
 
 /// Time limits of a request. There is none for a whole body: a song takes as long as it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Name resolution, TCP and TLS, for one connection. Default 10 s. Held by the client that connects
-    /// ([`NetSettings::build`](crate::NetSettings::build) passes it there), not by [`TimeoutNet`].
+    /// ([`NetOptions::build`](crate::NetOptions::build) passes it there), not by [`TimeoutNet`].
     pub connect: Duration,
     /// From the request to the head of its response: hook, connecting and redirects included. Default 15 s. Not less
     /// than `connect`.
@@ -81,10 +80,6 @@ impl<N: Net> Net for TimeoutNet<N> {
             .map_err(|_| NetError::timeout(&url, Phase::Head, head))??;
         Ok(response.map_body(|inner| TimeoutBody { inner, url, idle, waited: Duration::ZERO }))
     }
-
-    fn retry_policy(&self) -> RetryPolicy {
-        self.inner.retry_policy()
-    }
 }
 
 /// The body of [`TimeoutNet`].
@@ -134,7 +129,7 @@ impl<B: Body> Body for TimeoutBody<B> {
         }
     }
 
-    fn end_is_proven(&self) -> bool {
-        self.inner.end_is_proven()
+    fn is_complete(&self) -> bool {
+        self.inner.is_complete()
     }
 }

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use crate::settings::{HttpSettings, RootCertificate, VersionSetting};
+use crate::options::{HttpOptions, RootCertificate, VersionSetting};
 
 /// TLS sessions remembered for resumption; the default of rustls (256) reserves room for all of them.
 const RESUMABLE_SESSIONS: usize = 32;
@@ -19,13 +19,13 @@ type Verifier = Arc<dyn ServerCertVerifier>;
 
 /// The configuration of a client. Building it reads no certificate.
 pub(crate) fn client_config(
-    settings: &HttpSettings,
+    options: &HttpOptions,
 ) -> Result<(ClientConfig, Arc<LazyVerifier>), rustls::Error> {
     let provider = provider();
     let verifier = Arc::new(LazyVerifier {
         provider: Arc::clone(&provider),
-        roots: settings.extra_roots.clone(),
-        only: settings.only_extra_roots,
+        roots: options.extra_roots.clone(),
+        only: options.only_extra_roots,
         own: OnceLock::new(),
     });
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -34,7 +34,7 @@ pub(crate) fn client_config(
         .with_custom_certificate_verifier(Arc::clone(&verifier) as Verifier)
         .with_no_client_auth();
     config.resumption = Resumption::in_memory_sessions(RESUMABLE_SESSIONS);
-    config.alpn_protocols = match settings.version {
+    config.alpn_protocols = match options.version {
         VersionSetting::Negotiate => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         VersionSetting::Http1 => vec![b"http/1.1".to_vec()],
         VersionSetting::Http2PriorKnowledge => vec![b"h2".to_vec()],

@@ -8,9 +8,9 @@ use http::header::{self, HeaderMap, HeaderValue};
 use url::Url;
 
 use crate::error::{NetError, Phase};
+use crate::options::{HttpOptions, ProxySetting, VersionSetting};
 use crate::redact::redacted;
 use crate::request::Request;
-use crate::settings::{HttpSettings, ProxySetting, VersionSetting};
 use crate::shoutcast;
 
 /// A built reqwest client.
@@ -24,40 +24,40 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
-    pub(crate) fn build(settings: &HttpSettings, connect_timeout: Duration) -> Result<Self, NetError> {
+    pub(crate) fn build(options: &HttpOptions, connect_timeout: Duration) -> Result<Self, NetError> {
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .user_agent(settings.user_agent.clone())
-            .cookie_store(settings.cookies)
+            .user_agent(options.user_agent.clone())
+            .cookie_store(options.cookies)
             .connect_timeout(connect_timeout)
-            .pool_max_idle_per_host(settings.max_idle_per_host)
-            .pool_idle_timeout(settings.idle_timeout)
-            .http2_initial_stream_window_size(settings.http2_stream_window)
-            .http2_initial_connection_window_size(settings.http2_connection_window);
-        builder = match &settings.proxy {
+            .pool_max_idle_per_host(options.max_idle_per_host)
+            .pool_idle_timeout(options.idle_timeout)
+            .http2_initial_stream_window_size(options.http2_stream_window)
+            .http2_initial_connection_window_size(options.http2_connection_window);
+        builder = match &options.proxy {
             ProxySetting::System => builder,
             ProxySetting::Direct => builder.no_proxy(),
             ProxySetting::Url(url) => builder.proxy(proxy(url)?),
         };
-        builder = match settings.version {
+        builder = match options.version {
             VersionSetting::Negotiate => builder,
             VersionSetting::Http1 => builder.http1_only(),
             VersionSetting::Http2PriorKnowledge => builder.http2_prior_knowledge(),
         };
         #[cfg(feature = "__tls")]
         let (builder, verifier) = {
-            let (config, verifier) = crate::tls::client_config(settings)
-                .map_err(|error| NetError::Settings { what: "TLS", source: Arc::new(error) })?;
+            let (config, verifier) = crate::tls::client_config(options)
+                .map_err(|error| NetError::Options { what: "TLS", source: Arc::new(error) })?;
             (builder.tls_backend_preconfigured(config), verifier)
         };
         let client = builder
             .build()
-            .map_err(|error| NetError::Settings { what: "client", source: Arc::new(error.without_url()) })?;
+            .map_err(|error| NetError::Options { what: "client", source: Arc::new(error.without_url()) })?;
         Ok(Self {
             client,
             connect_timeout,
-            may_have_proxy: may_have_proxy(&settings.proxy),
+            may_have_proxy: may_have_proxy(&options.proxy),
             #[cfg(feature = "__tls")]
             verifier,
         })
@@ -134,7 +134,7 @@ fn may_have_proxy(proxy: &ProxySetting) -> bool {
 
 fn proxy(url: &Url) -> Result<reqwest::Proxy, NetError> {
     reqwest::Proxy::all(url.clone())
-        .map_err(|error| NetError::Settings { what: "proxy", source: Arc::new(error.without_url()) })
+        .map_err(|error| NetError::Options { what: "proxy", source: Arc::new(error.without_url()) })
 }
 
 /// Only what this build can speak.
@@ -149,9 +149,9 @@ pub(crate) fn check_scheme(url: &Url) -> Result<(), NetError> {
 }
 
 /// The headers of the first hop.
-pub(crate) fn headers(settings: &HttpSettings, request: &Request) -> Result<HeaderMap, NetError> {
+pub(crate) fn headers(options: &HttpOptions, request: &Request) -> Result<HeaderMap, NetError> {
     let mut all = Request::new(request.url.clone())
-        .with_headers(&settings.headers)
+        .with_headers(&options.headers)
         .with_headers(&request.headers)
         .headers;
     // Offsets are meaningful in the identity encoding alone, and only `Request::range` is checked.
@@ -199,7 +199,7 @@ mod tests {
     /// The only test of this binary that handshakes, so that the process-wide roots tell who loaded them.
     #[tokio::test]
     async fn certificates_are_loaded_for_https_alone_and_once() {
-        let build = || Transport::build(&HttpSettings::default(), Duration::from_secs(5)).unwrap();
+        let build = || Transport::build(&HttpOptions::default(), Duration::from_secs(5)).unwrap();
         let (first, second) = (build(), build());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();

@@ -17,6 +17,17 @@ pub enum Validator {
     LastModified(String),
 }
 
+/// How two versions of an entity compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntityMatch {
+    /// Equal byte by byte.
+    Same,
+    /// Another version.
+    Changed,
+    /// The validators cannot tell: one of them is missing or weak. Compare bytes before splicing.
+    Unknown,
+}
+
 /// Longer ones are not validators but attacks on memory.
 const MAX_LEN: usize = 1024;
 
@@ -57,32 +68,26 @@ impl Validator {
         !matches!(self, Self::ETag { weak: true, .. })
     }
 
-    /// What the headers of another response say about this version.
-    pub fn compare(&self, headers: &HeaderMap) -> Sameness {
+    /// Whether `Last-Modified` is a strong validator in these headers.
+    pub(crate) fn has_strong_date(headers: &HeaderMap) -> bool {
+        last_modified(headers).is_some()
+    }
+
+    /// Compares this one validator with the headers of another response.
+    pub(crate) fn compare(&self, headers: &HeaderMap) -> EntityMatch {
         match self {
             Self::ETag { tag, weak } => match headers.get(header::ETAG).and_then(parse_etag) {
-                Some(Self::ETag { tag: other, .. }) if other != *tag => Sameness::Changed,
-                Some(Self::ETag { weak: false, .. }) if !weak => Sameness::Same,
-                _ => Sameness::Unknown,
+                Some(Self::ETag { tag: other, .. }) if other != *tag => EntityMatch::Changed,
+                Some(Self::ETag { weak: false, .. }) if !weak => EntityMatch::Same,
+                _ => EntityMatch::Unknown,
             },
             Self::LastModified(date) => match headers.get(header::LAST_MODIFIED).map(HeaderValue::as_bytes) {
-                Some(other) if other.trim_ascii() == date.as_bytes() => Sameness::Same,
-                Some(_) => Sameness::Changed,
-                None => Sameness::Unknown,
+                Some(other) if other.trim_ascii() == date.as_bytes() => EntityMatch::Same,
+                Some(_) => EntityMatch::Changed,
+                None => EntityMatch::Unknown,
             },
         }
     }
-}
-
-/// What a second response says about the version of a first one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sameness {
-    /// Equal byte by byte.
-    Same,
-    /// Another version.
-    Changed,
-    /// The validators cannot tell: one of them is missing or weak.
-    Unknown,
 }
 
 fn parse_etag(value: &HeaderValue) -> Option<Validator> {
@@ -148,18 +153,18 @@ mod tests {
     #[test]
     fn comparison_is_careful() {
         let strong = Validator::etag("\"a\"").unwrap();
-        assert_eq!(strong.compare(&headers(&[("etag", "\"a\"")])), Sameness::Same);
-        assert_eq!(strong.compare(&headers(&[("etag", "\"b\"")])), Sameness::Changed);
-        assert_eq!(strong.compare(&headers(&[("etag", "W/\"a\"")])), Sameness::Unknown);
-        assert_eq!(strong.compare(&headers(&[])), Sameness::Unknown);
+        assert_eq!(strong.compare(&headers(&[("etag", "\"a\"")])), EntityMatch::Same);
+        assert_eq!(strong.compare(&headers(&[("etag", "\"b\"")])), EntityMatch::Changed);
+        assert_eq!(strong.compare(&headers(&[("etag", "W/\"a\"")])), EntityMatch::Unknown);
+        assert_eq!(strong.compare(&headers(&[])), EntityMatch::Unknown);
         let weak = Validator::etag("W/\"a\"").unwrap();
-        assert_eq!(weak.compare(&headers(&[("etag", "W/\"a\"")])), Sameness::Unknown);
-        assert_eq!(weak.compare(&headers(&[("etag", "W/\"b\"")])), Sameness::Changed);
+        assert_eq!(weak.compare(&headers(&[("etag", "W/\"a\"")])), EntityMatch::Unknown);
+        assert_eq!(weak.compare(&headers(&[("etag", "W/\"b\"")])), EntityMatch::Changed);
         let date = Validator::LastModified(OLD.into());
-        assert_eq!(date.compare(&headers(&[("last-modified", OLD)])), Sameness::Same);
+        assert_eq!(date.compare(&headers(&[("last-modified", OLD)])), EntityMatch::Same);
         assert_eq!(
             date.compare(&headers(&[("last-modified", "Sun, 06 Nov 1994 08:49:38 GMT")])),
-            Sameness::Changed
+            EntityMatch::Changed
         );
     }
 }

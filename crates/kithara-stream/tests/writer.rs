@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kithara_net::{Body, MockAnswer, MockNet, MockStep, Net, NetError, Request};
 use kithara_storage::{Streaming, StreamingResource};
-use kithara_stream::{WriteError, Writer};
+use kithara_stream::{EntityWriter, WriteError, Writer};
 use tokio::time::timeout;
 use url::Url;
 
@@ -22,7 +22,7 @@ impl Body for Ready {
         }
     }
 
-    fn end_is_proven(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -34,12 +34,13 @@ fn small(count: usize, len: usize) -> Ready {
 #[tokio::test]
 async fn small_chunks_are_put_together_and_long_ones_are_not_held_back() {
     let resource = StreamingResource::memory();
-    let mut writer = Writer::new(resource.clone(), 5);
+    let into = EntityWriter::claim(&resource).await.unwrap();
+    let mut writer = Writer::new(5);
     let mut body = small(100, 1000);
-    assert_eq!(writer.step(&mut body).await.unwrap(), Some(66_000), "what is ready, up to a batch");
-    assert_eq!(writer.step(&mut body).await.unwrap(), Some(34_000));
-    assert_eq!(writer.step(&mut body).await.unwrap(), None);
-    assert_eq!(writer.step(&mut body).await.unwrap(), None, "the end stays the end");
+    assert_eq!(writer.step(&mut body, &into).await.unwrap(), Some(66_000), "what is ready, up to a batch");
+    assert_eq!(writer.step(&mut body, &into).await.unwrap(), Some(34_000));
+    assert_eq!(writer.step(&mut body, &into).await.unwrap(), None);
+    assert_eq!(writer.step(&mut body, &into).await.unwrap(), None, "the end stays the end");
     assert_eq!((resource.available_at(5), writer.offset()), (100_000, 100_005));
     let mut read = vec![0; 100_000];
     let mut done = 0;
@@ -52,9 +53,10 @@ async fn small_chunks_are_put_together_and_long_ones_are_not_held_back() {
 #[tokio::test]
 async fn the_first_bytes_are_readable_before_the_second_come() {
     let resource = StreamingResource::memory();
-    let mut writer = Writer::new(resource.clone(), 0);
+    let into = EntityWriter::claim(&resource).await.unwrap();
+    let mut writer = Writer::new(0);
     let mut body = Ready(VecDeque::from([Some(Bytes::from_static(b"a")), None]));
-    assert_eq!(writer.step(&mut body).await.unwrap(), Some(1));
+    assert_eq!(writer.step(&mut body, &into).await.unwrap(), Some(1));
     assert_eq!(resource.available_at(0), 1);
 }
 
@@ -74,10 +76,11 @@ async fn a_step_that_is_dropped_loses_nothing() {
     });
     let mut body = net.open(Request::new(url)).await.unwrap().body;
     let resource = StreamingResource::memory();
-    let mut writer = Writer::new(resource.clone(), 0);
+    let into = EntityWriter::claim(&resource).await.unwrap();
+    let mut writer = Writer::new(0);
     let mut dropped = 0;
     loop {
-        match timeout(Duration::from_millis(1), writer.step(&mut body)).await {
+        match timeout(Duration::from_millis(1), writer.step(&mut body, &into)).await {
             Err(_) => dropped += 1,
             Ok(step) => {
                 if step.unwrap().is_none() {
@@ -103,8 +106,9 @@ async fn what_came_before_a_failure_is_written() {
     });
     let mut body = net.open(Request::new(Url::parse("http://mock/a").unwrap())).await.unwrap().body;
     let resource = StreamingResource::memory();
-    let mut writer = Writer::new(resource.clone(), 0);
-    let error = writer.copy(&mut body).await.unwrap_err();
+    let into = EntityWriter::claim(&resource).await.unwrap();
+    let mut writer = Writer::new(0);
+    let error = writer.copy(&mut body, &into).await.unwrap_err();
     assert!(matches!(error, WriteError::Net(_)) && error.is_retryable(), "{error:?}");
     assert_eq!(resource.available_at(0), 5000);
 }

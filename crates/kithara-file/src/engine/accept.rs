@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use kithara_net::{Net, NetError, Request, Response, ResponseHead, Sameness, StatusCode};
+use kithara_net::{EntityMatch, Net, NetError, Request, Response, ResponseHead, RetryPolicy, StatusCode};
 use kithara_storage::{Atomic, ResourceStatus, Streaming};
+use kithara_stream::StoredEntity;
 
-use crate::entity::Entity;
 use crate::stats::Counters;
 use crate::{FileError, FileEvent, Validation};
 
@@ -43,12 +43,11 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         if asked && head.status == StatusCode::PARTIAL_CONTENT && offset != start {
             return Err(self.passing("another part than asked for"));
         }
-        let contradicts = match self.shared.entity().contradicted_by(&head) {
+        let contradicts = match self.shared.entity().guard().contradicted_by(&head) {
             Some(total) => {
                 self.weigh(total)?;
                 if self.may_end_at(total) {
-                    self.shorten(total);
-                    return Ok(());
+                    return self.shorten(total).await;
                 }
                 true
             }
@@ -62,7 +61,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             self.sequential = true;
             self.shared.emit(&FileEvent::NoRanges);
         }
-        self.transfer = Some(Transfer::new(&head, body, self.shared.resource.clone()));
+        self.transfer = Some(Transfer::new(&head, body));
         self.shared.set_ready();
         Ok(())
     }
@@ -70,7 +69,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     /// An answer says that the file is `total` bytes long, which is not what was known. Who insists is believed (it was the
     /// length known before that was wrong); until then it is an error that passes, after a pause.
     fn weigh(&mut self, total: u64) -> Result<(), Trouble> {
-        if self.shared.entity().insisted == Some(total) {
+        if self.shared.entity().insisted() == Some(total) {
             // When the file was played before, it did.
             self.other_len = None;
             return Ok(());
@@ -94,14 +93,15 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     }
 
     /// Believes that the file ends at `total`, and keeps what is stored of it. It was said to be longer.
-    fn shorten(&mut self, total: u64) {
+    async fn shorten(&mut self, total: u64) -> Result<(), Trouble> {
         tracing::debug!(total, url = %self.shared.url, "the file is shorter than the server said first");
         self.disconnect();
         let mut entity = self.shared.entity();
         entity.shorten(total);
-        self.shared.set_end(total, entity.end_is_proven());
-        self.learn(entity);
+        self.shared.set_end(total, entity.is_length_proven());
+        self.learn(entity).await?;
         self.shared.set_ready();
+        Ok(())
     }
 
     /// Makes sure that the response is of the version that is stored, or that nothing is stored.
@@ -110,7 +110,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let known = self.checked || !self.shared.resource.available().is_empty();
         if known && (contradicts || changed(&entity, head, asked)) {
             self.replaced().await?;
-            self.learn(Entity::of(head));
+            self.learn(StoredEntity::of(head)).await?;
             // A part of the new version is asked for again, from where it is needed.
             return if head.body_offset == 0 {
                 Ok(())
@@ -119,35 +119,30 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             };
         }
         if known {
-            entity.total = entity.total.or(head.total_len);
+            entity.set_total(entity.total().or(head.total_len));
             entity.confirm(head);
         } else {
             self.forget();
-            entity = Entity::of(head);
+            entity = StoredEntity::of(head);
             entity.recall(self.earlier.as_ref());
         }
-        self.learn(entity);
+        self.learn(entity).await?;
         Ok(())
     }
 
-    /// Notes which version the stored bytes are of, with them and for the readers.
-    fn learn(&mut self, entity: Entity) {
+    /// Records which version the stored bytes are of, with them and for the readers.
+    async fn learn(&mut self, entity: StoredEntity) -> Result<(), Trouble> {
         self.checked = true;
-        if let Some(total) = entity.total {
-            self.shared.resource.set_expected_len(total);
-        }
-        self.shared.resource.set_tag(entity.to_bytes());
+        self.writer().await?.record(&entity);
         self.shared.set_entity(entity);
+        Ok(())
     }
 
     /// The server has another version: drops what is stored. An error if some of it was given out.
     async fn replaced(&mut self) -> Result<(), Trouble> {
         self.disconnect();
         let delivered = self.shared.was_delivered();
-        if self.claim.is_none() {
-            self.claim().await?;
-        }
-        self.shared.resource.reset().await?;
+        self.writer().await?.reset().await?;
         self.generation = self.shared.resource.generation();
         self.record.remove().await?;
         if delivered {
@@ -184,8 +179,8 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             // The range begins at or behind the end, which is learned from this.
             (Some(total), None) if total <= start => {
                 let mut entity = self.shared.entity();
-                entity.total = Some(total);
-                self.learn(entity);
+                entity.set_total(Some(total));
+                self.learn(entity).await?;
                 self.shared.set_end(total, true);
                 self.shared.set_ready();
                 Ok(())
@@ -193,8 +188,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             (Some(total), Some(end)) if total != end => {
                 self.weigh(total)?;
                 if self.may_end_at(total) {
-                    self.shorten(total);
-                    return Ok(());
+                    return self.shorten(total).await;
                 }
                 self.replaced().await?;
                 Err(self.passing("another length of the file"))
@@ -233,7 +227,8 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             Validation::WhenStale(lifetime) => Some(lifetime),
             Validation::Always => None,
         };
-        let entity = self.record.read().await?.and_then(|note| Entity::from_bytes(&note)).unwrap_or_default();
+        let entity =
+            self.record.read().await?.and_then(|note| StoredEntity::from_bytes(&note)).unwrap_or_default();
         let fresh = default.is_some_and(|lifetime| !entity.is_stale(lifetime));
         self.shared.set_entity(entity.clone());
         if fresh {
@@ -242,7 +237,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let mut request = Request::new(self.settings.url.clone())
             .with_headers(&self.settings.headers)
             .with_tag("validate")
-            .without_retry();
+            .with_retry(RetryPolicy::none());
         if let Some(validator) = entity.validator() {
             request = request.with_if_changed(&validator);
         }
@@ -258,12 +253,16 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         }
     }
 
-    async fn validated(&mut self, mut entity: Entity, response: Response<N::Body>) -> Result<(), Trouble> {
+    async fn validated(
+        &mut self,
+        mut entity: StoredEntity,
+        response: Response<N::Body>,
+    ) -> Result<(), Trouble> {
         let Response { head, body } = response;
         let same = head.status == StatusCode::NOT_MODIFIED
             || match entity.compare(&head) {
-                Sameness::Same => true,
-                Sameness::Changed => false,
+                EntityMatch::Same => true,
+                EntityMatch::Changed => false,
                 // Nothing tells versions apart but their length.
                 _ => self.committed_len() == head.total_len,
             };
@@ -273,8 +272,8 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             return Ok(self.save_record().await?);
         }
         self.replaced().await?;
-        self.learn(Entity::of(&head));
-        self.transfer = Some(Transfer::new(&head, body, self.shared.resource.clone()));
+        self.learn(StoredEntity::of(&head)).await?;
+        self.transfer = Some(Transfer::new(&head, body));
         Ok(())
     }
 
@@ -287,15 +286,15 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
 }
 
 /// Whether a response is of another version than `entity`.
-fn changed(entity: &Entity, head: &ResponseHead, asked: bool) -> bool {
+fn changed(entity: &StoredEntity, head: &ResponseHead, asked: bool) -> bool {
     match entity.compare(head) {
-        Sameness::Same => false,
-        Sameness::Changed => true,
+        EntityMatch::Same => false,
+        EntityMatch::Changed => true,
         // Asked for a part of this very version, the server sends the whole of something that it does not name; or it
         // begins to name something, and no length says that it is what came without a name.
-        Sameness::Unknown => {
+        EntityMatch::Unknown => {
             let unnamed_whole = asked && head.status == StatusCode::OK && entity.can_be_continued();
-            let lengths_agree = entity.total.is_some() && entity.total == head.total_len;
+            let lengths_agree = entity.total().is_some() && entity.total() == head.total_len;
             unnamed_whole || (entity.validator().is_none() && head.validator.is_some() && !lengths_agree)
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kithara_net::{ByteRange, HeaderValue, Net, NetError, Request, Response};
+use kithara_net::{ByteRange, HeaderValue, Net, NetError, Request, Response, RetryPolicy};
 use kithara_storage::{Atomic, Streaming};
 use tokio::time::{Instant, sleep_until};
 
@@ -16,15 +16,18 @@ use super::{EARNED, Engine, Trouble};
 impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     /// Gets bytes at `offset`: goes on with a transfer that is there, or opens one.
     pub(super) async fn fetch(&mut self, offset: u64) -> Result<(), Trouble> {
-        if self.claim.is_none() {
-            // Whoever held it may have done the work meanwhile: think again.
+        if self.writer.is_none() {
+            // The last holder of the claim may have done the work meanwhile: decide again.
             return self.claim().await;
         }
         let shared = Arc::clone(&self.shared);
         let patience = self.pace.patience();
         let may_skip = !self.sequential && !self.pace.is_stalled();
         let waited_for = self.waited_for();
-        let Some(transfer) = self.aim(offset) else { return self.jump(offset).await };
+        if !self.aim(offset) {
+            return self.jump(offset).await;
+        }
+        let (Some(transfer), Some(writer)) = (&mut self.transfer, &self.writer) else { return Ok(()) };
         let is_new = shared.resource.available_at(transfer.offset()) == 0;
         // Waiting for bytes that lie further on pays only while bytes come.
         let is_skipping = may_skip && transfer.offset() < waited_for;
@@ -32,7 +35,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let step = tokio::select! {
             biased;
             () = shared.engine.notified() => return Ok(()),
-            step = transfer.step() => step,
+            step = transfer.step(writer) => step,
             () = sleep_until(patience), if is_skipping => {
                 self.pace.stalled();
                 return Ok(());
@@ -42,18 +45,18 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         self.stepped(step, is_new).await
     }
 
-    /// The transfer that will bring `offset` soon: the current one, or the parked one, which is then made current.
-    pub(super) fn aim(&mut self, offset: u64) -> Option<&mut Transfer<N::Body, R>> {
+    /// Whether the current transfer will bring `offset` soon; makes the parked one current if that will.
+    pub(super) fn aim(&mut self, offset: u64) -> bool {
         let reach = self.pace.reach();
         let sequential = self.sequential;
-        let serves = |transfer: &Transfer<N::Body, R>| {
+        let serves = |transfer: &Transfer<N::Body>| {
             offset.checked_sub(transfer.offset()).is_some_and(|distance| sequential || distance <= reach)
         };
         if !self.transfer.as_ref().is_some_and(serves) && self.parked.as_ref().is_some_and(serves) {
             std::mem::swap(&mut self.transfer, &mut self.parked);
             self.pace.interrupted();
         }
-        self.transfer.as_mut().filter(|transfer| serves(transfer))
+        self.transfer.as_ref().is_some_and(serves)
     }
 
     /// The furthest byte that somebody waits for.
@@ -152,12 +155,12 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let mut request = Request::new(self.settings.url.clone())
             .with_headers(&self.settings.headers)
             .with_tag("file")
-            .without_retry();
+            .with_retry(RetryPolicy::none());
         let entity = self.shared.entity();
         let end = self.hole_end(start).filter(|_| !self.sequential);
         if start > 0 || end.is_some() {
             let range = ByteRange { start, end };
-            request = request.with_range(range).with_if_range(entity.validator());
+            request = request.with_range(range).with_if_range(entity.guard().if_range());
         } else if self.settings.icy && !self.checked {
             request.headers.entry("icy-metadata").or_insert(HeaderValue::from_static("1"));
         }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use kithara_net::Net;
-use kithara_storage::{Atomic, ResourceStatus, Streaming};
+use kithara_storage::{Atomic, ResourceStatus, StorageError, Streaming};
+use kithara_stream::{EntityWriter, StoredEntity};
 use tokio::time::{Instant, sleep_until};
 
-use crate::entity::Entity;
 use crate::plan::Decision;
 use crate::{FileError, FileEvent};
 
@@ -16,16 +16,24 @@ use super::{Engine, Trouble};
 const KEEP_CLAIM: Duration = Duration::from_millis(250);
 
 impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
-    /// Gets the exclusive right to write, and learns what others did who had it. What they store can be read meanwhile.
+    /// The writer, claimed if it is not held.
+    pub(super) async fn writer(&mut self) -> Result<&EntityWriter<R>, Trouble> {
+        if self.writer.is_none() {
+            self.claim().await?;
+        }
+        self.writer.as_ref().ok_or_else(|| StorageError::NotClaimed.into())
+    }
+
+    /// Waits for the exclusive right to write, and learns what its last holder stored. Its bytes can be read meanwhile.
     pub(super) async fn claim(&mut self) -> Result<(), Trouble> {
         let resource = self.shared.resource.clone();
-        let mut claim = std::pin::pin!(resource.claim());
+        let mut claim = std::pin::pin!(EntityWriter::claim(&resource));
         let mut first_byte = std::pin::pin!(resource.wait_range(0..1));
         let mut is_waiting = true;
-        self.claim = loop {
+        let writer = loop {
             tokio::select! {
                 biased;
-                claim = &mut claim => break Some(claim?),
+                claim = &mut claim => break claim?,
                 _ = &mut first_byte, if is_waiting => {
                     is_waiting = false;
                     self.learn_from_resource();
@@ -33,6 +41,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 }
             }
         };
+        self.writer = Some(writer);
         self.learn_from_resource();
         Ok(())
     }
@@ -44,7 +53,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             self.generation = resource.generation();
             self.forget();
         }
-        if let Some(entity) = resource.tag().and_then(|note| Entity::from_bytes(&note))
+        if let Some(entity) = StoredEntity::beside(&resource)
             && !resource.available().is_empty()
         {
             self.shared.set_entity(entity);
@@ -72,7 +81,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             tokio::select! {
                 biased;
                 () = self.shared.engine.notified() => return,
-                () = sleep_until(began + KEEP_CLAIM), if self.claim.is_some() => self.claim = None,
+                () = sleep_until(began + KEEP_CLAIM), if self.writer.is_some() => self.writer = None,
                 () = sleep_until(began + self.settings.keep_paused), if connected => self.disconnect(),
             }
         }
@@ -88,9 +97,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             && !self.uncommittable
             && self.shared.end_is_proven()
         {
-            if self.claim.is_none() {
-                self.claim().await?;
-            }
+            self.writer().await?;
             self.emit_progress();
             if let Err(error) = self.commit(len).await {
                 // It plays all the same, from what is stored.
@@ -100,7 +107,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 self.shared.emit(&FileEvent::Complete { len });
             }
         }
-        self.claim = None;
+        self.writer = None;
         self.shared.set_kept();
         self.shared.engine.notified().await;
         Ok(())
@@ -110,10 +117,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     pub(super) async fn start_anew(&mut self, error: FileError) -> Result<(), Trouble> {
         self.disconnect();
         let delivered = self.shared.was_delivered();
-        if self.claim.is_none() {
-            self.claim().await?;
-        }
-        self.shared.resource.reset().await?;
+        self.writer().await?.reset().await?;
         self.generation = self.shared.resource.generation();
         self.forget();
         self.checked = false;
@@ -128,7 +132,8 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
 
     pub(super) async fn commit(&mut self, len: u64) -> Result<(), FileError> {
         self.save_record().await?;
-        Ok(self.shared.resource.commit(len).await?)
+        let writer = self.writer.as_ref().ok_or(StorageError::NotClaimed)?;
+        Ok(writer.commit(len).await?)
     }
 
     /// Writes down which version the bytes are of, for a later question to the server.

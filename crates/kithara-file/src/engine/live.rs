@@ -1,12 +1,12 @@
 //! Endless bodies: what comes is kept until it is played, and no longer.
 
 use bytes::Bytes;
-use kithara_net::{Body, Net, Request, ResponseHead, StatusCode};
+use kithara_net::{Body, HeaderValue, Net, Request, ResponseHead, RetryPolicy, StatusCode};
 use kithara_storage::{Atomic, Streaming};
+use kithara_stream::StoredEntity;
 use tokio::time::Instant;
 
 use crate::FileEvent;
-use crate::entity::Entity;
 use crate::icy::{IcyFilter, Piece};
 use crate::stats::Counters;
 
@@ -43,8 +43,8 @@ pub(super) struct Live<B> {
 impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     /// The first response is a station's.
     pub(super) async fn begin_live(&mut self, head: ResponseHead, body: N::Body) -> Result<(), Trouble> {
-        let mut entity = Entity::of(&head);
-        entity.total = None;
+        let mut entity = StoredEntity::of(&head);
+        entity.set_total(None);
         self.shared.set_entity(entity);
         self.shared.set_live(0);
         if let Some(event) = station(&head) {
@@ -74,12 +74,12 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let mut request = Request::new(self.settings.url.clone())
             .with_headers(&self.settings.headers)
             .with_tag("live")
-            .without_retry();
+            .with_retry(RetryPolicy::none());
         let validator = self.shared.entity().validator();
         if let Some(validator) = validator.clone() {
             request = request.with_range(self.shared.ring.end()..).with_if_range(Some(validator));
         } else if self.settings.icy {
-            request.headers.entry("icy-metadata").or_insert(kithara_net::HeaderValue::from_static("1"));
+            request.headers.entry("icy-metadata").or_insert(HeaderValue::from_static("1"));
         }
         Counters::add(&self.shared.counters.requests, 1);
         self.shared.emit(&FileEvent::Request { offset: self.shared.ring.end() });
@@ -96,14 +96,14 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     }
 
     async fn listen(&mut self, mut live: Live<N::Body>) -> Result<(), Trouble> {
-        self.claim = None;
+        self.writer = None;
         loop {
             while !self.shared.ring.has_room() {
                 self.shared.engine.notified().await;
             }
             match live.body.next_chunk().await? {
                 Some(data) => self.heard(&mut live.filter, data),
-                None if live.body.end_is_proven() => {
+                None if live.body.is_complete() => {
                     self.shared.set_end(self.shared.ring.end(), true);
                     return Ok(());
                 }

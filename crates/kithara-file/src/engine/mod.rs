@@ -14,10 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kithara_net::{HeaderMap, Net, RetryPolicy, Url};
-use kithara_storage::{Atomic, ResourceStatus, Streaming, WriteClaim};
+use kithara_storage::{Atomic, ResourceStatus, Streaming};
+use kithara_stream::{EntityWriter, Found, StoredEntity};
 use tokio::time::{Instant, sleep};
 
-use crate::entity::Entity;
 use crate::plan::{Decision, TransferView, View};
 use crate::shared::Shared;
 use crate::stats::Counters;
@@ -53,10 +53,11 @@ pub(crate) struct Engine<N: Net, R: Streaming, T> {
     /// Keeps what is known of a complete file.
     record: T,
     settings: EngineSettings,
-    transfer: Option<Transfer<N::Body, R>>,
+    transfer: Option<Transfer<N::Body>>,
     /// A transfer that was left where it was when another place was needed more.
-    parked: Option<Transfer<N::Body, R>>,
-    claim: Option<WriteClaim>,
+    parked: Option<Transfer<N::Body>>,
+    /// The claim on the resource.
+    writer: Option<EntityWriter<R>>,
     /// Of the resource, when this engine looked last.
     generation: u64,
     pace: Pace,
@@ -66,7 +67,7 @@ pub(crate) struct Engine<N: Net, R: Streaming, T> {
     /// What answers say of the length of the version that is stored, against what is known.
     other_len: Option<OtherLen>,
     /// What was known of bytes that could not be continued, and were dropped.
-    earlier: Option<Entity>,
+    earlier: Option<StoredEntity>,
     /// The entity was compared with the server's by this engine, or is of it.
     checked: bool,
     /// Failures since bytes arrived last.
@@ -110,7 +111,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             settings,
             transfer: None,
             parked: None,
-            claim: None,
+            writer: None,
             pace: Pace::default(),
             paused: false,
             sequential: false,
@@ -151,27 +152,24 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         if resource.available().is_empty() || matches!(resource.status(), ResourceStatus::Committed { .. }) {
             return Ok(());
         }
-        self.claim = resource.try_claim()?;
-        if self.claim.is_none() {
-            // Somebody is downloading it right now, and knows what is stored.
+        let Some(writer) = EntityWriter::try_claim(&resource)? else {
+            // Another download is running, and knows the entity.
             self.learn_from_resource();
             self.shared.set_ready_if_stored();
             return Ok(());
-        }
-        if matches!(resource.status(), ResourceStatus::Committed { .. }) {
-            return Ok(());
-        }
-        match resource.tag().and_then(|note| Entity::from_bytes(&note)) {
-            Some(entity) if entity.can_be_continued() => {
+        };
+        match writer.find().await? {
+            Found::Resumable(entity) => {
                 self.shared.set_entity(entity);
                 self.shared.emit(&FileEvent::Continued { stored: resource.available().covered() });
             }
-            earlier => {
-                resource.reset().await?;
+            Found::Empty { earlier } => {
                 self.earlier = earlier;
                 self.forget();
             }
+            _ => {}
         }
+        self.writer = Some(writer);
         Ok(())
     }
 
@@ -185,7 +183,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         }
         // The request for the rest, which is needed anyway, tells.
         let missing = resource.available_at(0);
-        if self.claim.is_some()
+        if self.writer.is_some()
             && !resource.available().is_empty()
             && self.shared.end().is_none_or(|end| missing < end)
         {
@@ -268,7 +266,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         tracing::debug!(%error, url = %self.shared.url, "the download gave up");
         self.tries = 0;
         self.disconnect();
-        self.claim = None;
+        self.writer = None;
         self.shared.fail(error, permanent);
         // What is stored can be read, although the server could not be asked about it.
         self.shared.set_ready_if_stored();

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use kithara_net::{Body, ResponseHead, StatusCode};
 use kithara_storage::{StorageError, Streaming};
-use kithara_stream::{WriteError, Writer};
+use kithara_stream::{EntityWriter, WriteError, Writer};
 use tokio::time::Instant;
 
 use crate::FileError;
 use crate::plan::TransferView;
 
 /// The body of a response on its way into the resource.
-pub(super) struct Transfer<B, R> {
+pub(super) struct Transfer<B> {
     body: B,
-    writer: Writer<R>,
+    writer: Writer,
     first: u64,
     /// The body goes on to the end of the file: its end is the file's.
     is_last: bool,
@@ -31,12 +31,12 @@ pub(super) enum Step {
     Failed { error: FileError, delivered: u64 },
 }
 
-impl<B: Body, R: Streaming> Transfer<B, R> {
-    pub(super) fn new(head: &ResponseHead, body: B, resource: R) -> Self {
+impl<B: Body> Transfer<B> {
+    pub(super) fn new(head: &ResponseHead, body: B) -> Self {
         let first = head.body_offset;
         // A part without a total (`bytes 5-9/*`) may be followed by more.
         let is_last = head.status != StatusCode::PARTIAL_CONTENT;
-        Self { body, writer: Writer::new(resource, first), first, is_last }
+        Self { body, writer: Writer::new(first), first, is_last }
     }
 
     /// Offset of the next byte that will be stored.
@@ -49,12 +49,12 @@ impl<B: Body, R: Streaming> Transfer<B, R> {
     }
 
     /// Waits for bytes and stores them. Cancel-safe.
-    pub(super) async fn step(&mut self) -> Step {
-        match self.writer.step(&mut self.body).await {
+    pub(super) async fn step<R: Streaming>(&mut self, into: &EntityWriter<R>) -> Step {
+        match self.writer.step(&mut self.body, into).await {
             Ok(Some(len)) => Step::Wrote(len),
             Ok(None) => Step::End {
                 at: self.offset(),
-                proven: self.body.end_is_proven(),
+                proven: self.body.is_complete(),
                 delivered: self.offset() - self.first,
                 is_last: self.is_last,
             },

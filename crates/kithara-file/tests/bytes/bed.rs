@@ -8,8 +8,7 @@ use bytes::Bytes;
 use kithara_assets::{AssetSettings, AssetStore, Assets};
 use kithara_file::{File, FileError, FileEvent, FileOptions, FileSource, LookAhead};
 use kithara_net::{
-    Body, MockAnswer, MockBody, MockNet, Net, NetError, Request, Response, RetryPolicy, TimeoutNet, Timeouts,
-    Url,
+    Body, MockAnswer, MockBody, MockNet, Net, NetError, Request, Response, TimeoutNet, Timeouts, Url,
 };
 use kithara_testkit::pattern;
 use tokio::time::{Instant, sleep_until};
@@ -141,10 +140,6 @@ impl Net for Paced {
         let response = self.0.open(request).await?;
         Ok(response.map_body(|body| PacedBody { body, due: None }))
     }
-
-    fn retry_policy(&self) -> RetryPolicy {
-        RetryPolicy::none()
-    }
 }
 
 pub(crate) struct PacedBody {
@@ -161,7 +156,7 @@ impl Body for PacedBody {
         chunk
     }
 
-    fn end_is_proven(&self) -> bool {
-        self.body.end_is_proven()
+    fn is_complete(&self) -> bool {
+        self.body.is_complete()
     }
 }

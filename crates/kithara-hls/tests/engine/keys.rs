@@ -2,7 +2,7 @@
 
 use kithara_assets::{AssetSettings, AssetStore};
 use kithara_hls::{HlsError, HlsOptions};
-use kithara_net::{HeaderName, HeaderValue, HookReason, NetSettings, Request};
+use kithara_net::{HeaderName, HeaderValue, HookReason, NetOptions, Request};
 use kithara_testkit::{Origin, Reply, Resource};
 
 use crate::support::{open, options, read_all};
@@ -24,7 +24,7 @@ async fn the_applications_hook_sees_key_requests() {
     let refused = kithara_hls::Hls::open(origin.url(LIST).parse().unwrap(), options()).await;
     assert_eq!(refused.err().as_ref().and_then(HlsError::status), Some(401));
 
-    let settings = NetSettings::default().with_hook(|mut request: Request, _: HookReason| {
+    let settings = NetOptions::default().with_hook(|mut request: Request, _: HookReason| {
         if request.tag == "key" {
             let name = HeaderName::from_static("authorization");
             request.headers.insert(name, HeaderValue::from_static("Bearer secret"));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kithara_assets::{AssetSettings, AssetStore};
 use kithara_hls::{Hls, HlsOptions, HlsStream, VariantMode};
-use kithara_net::NetSettings;
+use kithara_net::NetOptions;
 use kithara_testkit::{Origin, Resource, media};
 
 /// The bundled ladder: 64, 128 and 256 kbit/s AAC, and FLAC.
@@ -12,7 +12,7 @@ pub(crate) const MASTER: &str = "/hls/aac4/master.m3u8";
 
 /// Options of a test: one retry, at once.
 pub(crate) fn options() -> HlsOptions {
-    let mut settings = NetSettings::default();
+    let mut settings = NetOptions::default();
     settings.retry.max_retries = 1;
     settings.retry.base = Duration::from_millis(1);
     settings.retry.cap = Duration::from_millis(2);

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::time::Duration;
 
 use kithara_net::{
-    Body, DefaultNet, HeaderValue, HttpClient, HttpSettings, Net, NetError, NetExt, NetSettings,
-    ProxySetting, Request, RetryNet, RetryPolicy, TransferSource, Url, Validator,
+    Body, DefaultNet, HeaderValue, HttpClient, HttpOptions, Net, NetError, NetExt, NetOptions, ProxySetting,
+    Request, RetryNet, RetryPolicy, TransferSource, Url, Validator,
 };
 use kithara_testkit::HeldClock;
 
@@ -29,11 +29,11 @@ async fn a_response_is_read_as_it_is() {
     assert!(head.accepts_ranges);
     assert_eq!(head.source, TransferSource::Network);
     assert_eq!(head.url, server.url("/a?k=v"));
-    assert!(!response.body.end_is_proven());
+    assert!(!response.body.is_complete());
     let (bytes, end) = read_all(&mut response.body).await;
     end.unwrap();
     assert_eq!(bytes, b"hello");
-    assert!(response.body.end_is_proven());
+    assert!(response.body.is_complete());
     let seen = &server.seen()[0];
     assert_eq!(seen.path(), "/a?k=v");
     assert_eq!(seen.header("accept-encoding"), Some("identity"));
@@ -79,8 +79,7 @@ async fn not_modified_is_an_answer_only_when_asked_for() {
 #[tokio::test]
 async fn headers_and_user_agent_are_settings_and_requests_win() {
     let server = Server::start(|_, _| vec![ok(&[], b"")]).await;
-    let mut settings =
-        HttpSettings { user_agent: HeaderValue::from_static("Radio/7"), ..HttpSettings::default() };
+    let mut settings = HttpOptions::default().with_user_agent(HeaderValue::from_static("Radio/7"));
     settings.headers.insert("x-app", HeaderValue::from_static("all"));
     settings.headers.insert("x-one", HeaderValue::from_static("setting"));
     settings.headers.insert("accept-encoding", HeaderValue::from_static("gzip"));
@@ -101,8 +100,8 @@ async fn headers_and_user_agent_are_settings_and_requests_win() {
 async fn connections_are_reused_or_not_as_set() {
     for (max_idle_per_host, connections) in [(8, 1), (0, 4)] {
         let server = Server::start(|_, _| vec![ok(&[], b"abc")]).await;
-        let settings = HttpSettings { max_idle_per_host, ..HttpSettings::default() };
-        let net = NetSettings { http: settings, ..NetSettings::default() }.build();
+        let settings = HttpOptions::default().with_max_idle_per_host(max_idle_per_host);
+        let net = NetOptions::default().with_http(settings).build();
         for _ in 0..4 {
             net.get_bytes(Request::new(server.url("/")), 100).await.unwrap();
             settle().await;
@@ -133,7 +132,7 @@ async fn a_small_refusal_does_not_cost_the_connection() {
 async fn cookies_are_kept_when_asked_for() {
     for (cookies, expected) in [(true, Some("session=7")), (false, None)] {
         let server = Server::start(|_, _| vec![ok(&["set-cookie: session=7; Path=/"], b"")]).await;
-        let client = HttpClient::new(HttpSettings { cookies, ..HttpSettings::default() });
+        let client = HttpClient::new(HttpOptions::default().with_cookies(cookies));
         client.open(Request::new(server.url("/a"))).await.unwrap();
         client.clone().open(Request::new(server.url("/b"))).await.unwrap();
         assert_eq!(server.seen()[1].header("cookie"), expected);
@@ -146,7 +145,7 @@ async fn a_proxy_is_used_and_hidden() {
     let mut url = proxy.url("/");
     url.set_username("me").unwrap();
     url.set_password(Some("hush")).unwrap();
-    let settings = HttpSettings { proxy: ProxySetting::Url(url), ..HttpSettings::default() };
+    let settings = HttpOptions::default().with_proxy(ProxySetting::Url(url));
     assert!(!format!("{settings:?}").contains("hush"));
     let client = HttpClient::new(settings);
     let request = Request::new(Url::parse("http://radio.invalid/live?k=v").unwrap());
@@ -268,7 +267,7 @@ async fn get_bytes_continues_a_broken_body_by_the_policy_of_the_stack() {
     })
     .await;
     let retry = RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() };
-    let net = NetSettings { retry, ..NetSettings::default() }.build();
+    let net = NetOptions::default().with_retry(retry).build();
     let (_, bytes) = net.get_bytes(Request::new(server.url("/")), 1000).await.unwrap();
     assert_eq!(bytes, data);
     let error = HttpClient::default().get_bytes(Request::new(server.url("/")), 1000).await.unwrap_err();

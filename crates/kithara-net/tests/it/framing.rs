@@ -10,13 +10,13 @@ async fn fetch(acts: Vec<Act>) -> (Vec<u8>, Result<(), NetError>, bool) {
     let server = Server::start(move |_, _| acts.clone()).await;
     let mut response = HttpClient::default().open(Request::new(server.url("/"))).await.unwrap();
     let (bytes, end) = read_all(&mut response.body).await;
-    let proven = response.body.end_is_proven();
+    let proven = response.body.is_complete();
     // What was said stays said.
     match (&end, response.body.next_chunk().await) {
         (Ok(()), Ok(None)) | (Err(_), Err(_)) => {}
         (_, again) => panic!("{end:?}, then {again:?}"),
     }
-    assert_eq!(proven, response.body.end_is_proven());
+    assert_eq!(proven, response.body.is_complete());
     (bytes, end, proven)
 }
 
@@ -146,7 +146,7 @@ async fn a_shoutcast_server_of_old_is_understood() {
         assert_eq!(response.head.headers["icy-name"], "Old FM");
         assert_eq!((response.head.body_len, response.head.total_len), (None, None));
         let (bytes, end) = read_all(&mut response.body).await;
-        assert!(bytes == b"sound and more" && end.is_ok() && !response.body.end_is_proven(), "{path}");
+        assert!(bytes == b"sound and more" && end.is_ok() && !response.body.is_complete(), "{path}");
         assert_eq!(server.seen().last().unwrap().header("icy-metadata"), Some("1"));
         assert_eq!(server.seen().last().unwrap().path(), path);
     }

@@ -3,12 +3,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use kithara_net::{HookReason, HttpClient, HttpSettings, Net, NetError, NetSettings, Request, RetryPolicy};
+use kithara_net::{HookReason, HttpClient, HttpOptions, Net, NetError, NetOptions, Request, RetryPolicy};
 
 use crate::server::{Server, answer, ok};
 
-fn settings(hook: impl kithara_net::RequestHook) -> HttpSettings {
-    HttpSettings { hook: Some(Arc::new(hook)), ..HttpSettings::default() }
+fn settings(hook: impl kithara_net::RequestHook) -> HttpOptions {
+    HttpOptions::default().with_hook(hook)
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn a_second_refusal_is_the_callers() {
     let server = Server::start(|_, _| vec![answer("403 Forbidden", &["content-length: 0"], b"")]).await;
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
-    let net = NetSettings::default()
+    let net = NetOptions::default()
         .with_hook(move |request: Request, _: HookReason| {
             count.fetch_add(1, Ordering::Relaxed);
             async move { Ok(request) }
@@ -62,7 +62,7 @@ async fn without_a_hook_a_refusal_is_one_request() {
 async fn a_failing_hook_is_a_typed_error_and_not_retried() {
     let calls = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&calls);
-    let mut settings = NetSettings::default().with_hook(move |_: Request, _: HookReason| {
+    let mut settings = NetOptions::default().with_hook(move |_: Request, _: HookReason| {
         count.fetch_add(1, Ordering::Relaxed);
         async { Err("no token".into()) }
     });

@@ -9,7 +9,7 @@ use hyper::body::Frame;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kithara_net::{
-    Body, HttpClient, HttpSettings, Net, NetError, NetExt, Request, RetryPolicy, Url, VersionSetting,
+    Body, HttpClient, HttpOptions, Net, NetError, NetExt, Request, RetryNet, RetryPolicy, Url, VersionSetting,
 };
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -88,8 +88,8 @@ async fn start(
     (Server { port, task }, Url::parse(&format!("http://127.0.0.1:{port}/")).unwrap())
 }
 
-fn settings() -> HttpSettings {
-    HttpSettings { version: VersionSetting::Http2PriorKnowledge, ..HttpSettings::default() }
+fn settings() -> HttpOptions {
+    HttpOptions::default().with_version(VersionSetting::Http2PriorKnowledge)
 }
 
 #[tokio::test]
@@ -102,7 +102,7 @@ async fn the_end_of_a_stream_proves() {
     let (bytes, end) = read_all(&mut response.body).await;
     end.unwrap();
     assert_eq!(bytes, b"abcdef");
-    assert!(response.body.end_is_proven());
+    assert!(response.body.is_complete());
 }
 
 /// Reads `len` bytes, then lets the server reset the stream, then reads the rest.
@@ -149,13 +149,13 @@ async fn a_stream_shorter_than_declared_is_never_complete_and_is_continued() {
         let expected_len = declared.then_some(100_000);
         let Err(NetError::Interrupted { received: 40_000, expected, .. }) = end else { panic!("{end:?}") };
         assert_eq!(expected, expected_len);
-        assert!(!body.end_is_proven());
+        assert!(!body.is_complete());
 
         let retry = RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() };
-        let mut body = client.open_resuming(Request::new(url), retry).await.unwrap().body;
+        let mut body = RetryNet::new(client.clone(), retry).open(Request::new(url)).await.unwrap().body;
         let (bytes, end) = read_and_reset(&mut body, 40_000, &reset).await;
         end.unwrap();
-        assert!(bytes == whole && body.end_is_proven());
+        assert!(bytes == whole && body.is_complete());
     }
 }
 
@@ -211,7 +211,7 @@ async fn raw(content_length: Option<&'static [u8]>, last: Vec<u8>) -> (Vec<u8>, 
     let fetch = async {
         let mut body = client.open(Request::new(url)).await.unwrap().body;
         let (bytes, end) = read_all(&mut body).await;
-        let proven = body.end_is_proven();
+        let proven = body.is_complete();
         (bytes, end, proven)
     };
     tokio::select! {

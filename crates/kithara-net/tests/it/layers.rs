@@ -146,15 +146,24 @@ async fn the_limit_holds_for_each_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_budgets_do_not_multiply() {
+async fn one_policy_rules_head_and_body_and_a_request_may_override_it() {
     let mock = MockNet::new(|_| MockAnswer::status(503));
     let net = RetryNet::new(mock.clone(), policy(3));
-    assert!(net.open_resuming(request(), policy(2)).await.is_err());
+    assert!(net.open(request().with_retry(policy(2))).await.is_err());
     assert_eq!(mock.requests().len(), 3);
     assert!(net.get_bytes(request(), 10).await.is_err());
     assert_eq!(mock.requests().len(), 3 + 4);
-    assert!(net.open(request().without_retry()).await.is_err());
+    assert!(net.open(request().with_retry(RetryPolicy::none())).await.is_err());
     assert_eq!(mock.requests().len(), 3 + 4 + 1);
+
+    let broken = MockNet::new(|_| MockAnswer::ok("abcdef").cut(2, MockStep::Break));
+    for (policy, requests) in [(policy(0), 1), (policy(2), 3)] {
+        let net = RetryNet::new(broken.clone(), policy);
+        let before = broken.requests().len();
+        let mut body = net.open(request()).await.unwrap().body;
+        assert!(read_all(&mut body).await.1.is_err());
+        assert_eq!(broken.requests().len() - before, requests);
+    }
 }
 
 /// Writes down what it is told.
@@ -259,8 +268,8 @@ async fn bytes_of_a_cache_are_marked_and_counted_apart() {
 async fn a_stack_can_get_one_observer_more() {
     let server = crate::server::Server::start(|_, _| vec![crate::server::ok(&[], b"abc")]).await;
     let (first, second) = (Arc::new(TransferStats::new()), Arc::new(TransferStats::new()));
-    let net = kithara_net::NetSettings::default().with_observer(first.clone()).build();
-    let more = net.observed_by(second.clone());
+    let net = kithara_net::NetOptions::default().with_observer(first.clone()).build();
+    let more = net.with_observer(second.clone());
     for net in [&net, &more] {
         net.get_bytes(Request::new(server.url("/")), 10).await.unwrap();
         crate::settle().await;
@@ -278,8 +287,7 @@ async fn an_erased_stack_does_the_same() {
         Some(_) => MockAnswer::serve(&served, Some("\"v\""), request),
     });
     let policy = RetryPolicy { base: Duration::ZERO, ..policy(1) };
-    let net = DynNet::new(RetryNet::new(mock, policy.clone()));
-    assert_eq!(net.retry_policy(), policy);
+    let net = DynNet::new(RetryNet::new(mock, policy));
     let (_, bytes) = net.get_bytes(request(), 1000).await.unwrap();
     assert_eq!(bytes, data);
 }
@@ -302,11 +310,10 @@ fn futures_and_bodies_travel() {
     fn travels<T: Send>(_: &T) {}
     let net = DefaultNet::default();
     travels(&net.open(request()));
-    travels(&net.open_resuming(request(), RetryPolicy::default()));
     travels(&net.get_bytes(request(), 1));
     #[allow(clippy::unused_async, reason = "its type is the test")]
     async fn body(net: DefaultNet) -> Result<(), NetError> {
-        let mut body = net.open_resuming(request(), RetryPolicy::default()).await?.body;
+        let mut body = net.open(request()).await?.body;
         body.next_chunk().await?;
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kithara_net::{HeaderValue, HttpClient, HttpSettings, Net, NetError, Request};
+use kithara_net::{HeaderValue, HttpClient, HttpOptions, Net, NetError, Request};
 
 use crate::server::{Act, Server, answer, ok};
 
@@ -30,7 +30,7 @@ async fn loops_end() {
     assert!(matches!(error, NetError::Redirect { reason: "too many redirects", .. }), "{error}");
     assert!(!error.to_string().contains("secret"));
     assert_eq!(server.seen().len(), 11);
-    let none = HttpClient::new(HttpSettings { max_redirects: 0, ..HttpSettings::default() });
+    let none = HttpClient::new(HttpOptions::default().with_max_redirects(0));
     assert!(none.open(Request::new(server.url("/"))).await.is_err());
     assert_eq!(server.seen().len(), 12);
 }
@@ -70,8 +70,7 @@ async fn credentials_stay_with_their_origin() {
         value.set_sensitive(name == "x-marked");
         request.headers.insert(http::HeaderName::from_static(name), value);
     }
-    let settings =
-        HttpSettings { credential_headers: vec!["x-api-key".parse().unwrap()], ..HttpSettings::default() };
+    let settings = HttpOptions::default().with_credential_headers(vec!["x-api-key".parse().unwrap()]);
     // The second server answers 200 to the range: that is its right.
     HttpClient::new(settings).open(request).await.unwrap();
     let [local, here] = &first.seen()[..] else { panic!("two requests") };

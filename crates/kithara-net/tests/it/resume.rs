@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header;
 use kithara_net::{
-    Body, HttpClient, MockAnswer, MockNet, MockStep, NetError, NetExt, Request, ResumingBody, RetryPolicy,
-    TimeoutNet, Timeouts, Url, Validator,
+    Body, HttpClient, MockAnswer, MockNet, MockStep, Net, NetError, Request, RetryBody, RetryNet,
+    RetryPolicy, TimeoutNet, Timeouts, Url, Validator,
 };
 use tokio::time::Instant;
 
@@ -27,10 +27,10 @@ fn request() -> Request {
 async fn open(
     server: &Server,
     range: Option<(u64, Option<u64>)>,
-) -> kithara_net::Response<ResumingBody<HttpClient>> {
+) -> kithara_net::Response<RetryBody<HttpClient>> {
     let mut request = Request::new(server.url("/x"));
     request.range = range.map(|(start, end)| kithara_net::ByteRange { start, end });
-    HttpClient::default().open_resuming(request, policy()).await.unwrap()
+    RetryNet::new(HttpClient::default(), policy()).open(request).await.unwrap()
 }
 
 /// Serves `first` to the first request and `then` to all later ones, and reads everything.
@@ -45,7 +45,7 @@ async fn continued(
     .await;
     let mut body = open(&server, None).await.body;
     let (bytes, end) = read_all(&mut body).await;
-    let proven = body.end_is_proven();
+    let proven = body.is_complete();
     (bytes, end, proven, server)
 }
 
@@ -238,9 +238,9 @@ async fn asking_for_the_exact_end_gives_an_empty_proven_body() {
         (Some(700), 700, Some(0))
     );
     assert_eq!(response.body.next_chunk().await.unwrap(), None);
-    assert!(response.body.end_is_proven());
+    assert!(response.body.is_complete());
     let beyond = Request::new(server.url("/")).with_range(701..);
-    let error = HttpClient::default().open_resuming(beyond, policy()).await.err().unwrap();
+    let error = RetryNet::new(HttpClient::default(), policy()).open(beyond).await.err().unwrap();
     assert!(matches!(error, NetError::RangeNotSatisfiable { start: 701, total: Some(700), .. }));
 }
 
@@ -255,7 +255,7 @@ async fn a_range_with_an_end_is_exact_and_one_without_says_where_it_begins() {
         (2000, Some(1000), Some(10_000))
     );
     let (bytes, end) = read_all(&mut exact.body).await;
-    assert!(end.is_ok() && exact.body.end_is_proven() && bytes == data[2000..3000]);
+    assert!(end.is_ok() && exact.body.is_complete() && bytes == data[2000..3000]);
 
     let mut open_ended = open(&server, Some((2000, None))).await;
     assert_eq!((open_ended.head.body_offset, open_ended.head.body_len), (0, Some(10_000)));
@@ -292,7 +292,7 @@ async fn a_bounded_range_keeps_its_end_when_continued() {
     let mut response = open(&server, Some((1000, Some(2000)))).await;
     assert_eq!(response.head.body_len, Some(1000));
     let (bytes, end) = read_all(&mut response.body).await;
-    assert!(end.is_ok() && response.body.end_is_proven() && bytes == data[1000..2000]);
+    assert!(end.is_ok() && response.body.is_complete() && bytes == data[1000..2000]);
     assert_eq!(server.seen()[1].header("range"), Some("bytes=1100-1999"));
 }
 
@@ -314,12 +314,12 @@ async fn a_server_that_answers_in_pieces_is_asked_on() {
                 .then(MockStep::Data(served.slice(start..end)));
             tag.map_or(piece.clone(), |tag| piece.with_header(header::ETAG, tag))
         });
-        let mut response = net.open_resuming(request(), RetryPolicy::none()).await.unwrap();
+        let mut response = RetryNet::new(net.clone(), RetryPolicy::none()).open(request()).await.unwrap();
         assert_eq!(response.head.body_len, total.then_some(10_000));
         let (bytes, end) = read_all(&mut response.body).await;
         end.unwrap();
         assert!(bytes == data, "{tag:?} {total}");
-        assert!(response.body.end_is_proven());
+        assert!(response.body.is_complete());
         assert_eq!(response.body.total_len(), Some(10_000));
     }
 }
@@ -335,7 +335,7 @@ async fn a_failure_between_two_pieces_does_not_stop_the_comparing() {
     let changed = MockAnswer::serve(&new, None, &request().with_range(476..));
     // A piece; nothing but its end again; then exactly what follows is asked for, and fails.
     let net = MockNet::script([piece(&old, 0), piece(&old, 476), MockAnswer::status(503), changed]);
-    let mut body = net.open_resuming(request(), policy()).await.unwrap().body;
+    let mut body = RetryNet::new(net.clone(), policy()).open(request()).await.unwrap().body;
     let (bytes, end) = read_all(&mut body).await;
     assert!(bytes == old[..1500] && is_changed(&end), "{end:?}");
     let starts: Vec<_> = net.requests().iter().filter_map(|r| r.range.map(|range| range.start)).collect();
@@ -345,16 +345,16 @@ async fn a_failure_between_two_pieces_does_not_stop_the_comparing() {
 #[tokio::test]
 async fn bodies_of_unknown_length_play_and_only_proven_ends_are_proven() {
     let chunked = MockNet::new(|_| MockAnswer::ok(entity(5000, 0)).chunked());
-    let mut response = chunked.open_resuming(request(), policy()).await.unwrap();
+    let mut response = RetryNet::new(chunked.clone(), policy()).open(request()).await.unwrap();
     assert_eq!((response.head.body_len, response.head.total_len), (None, None));
     let (bytes, end) = read_all(&mut response.body).await;
-    assert!(end.is_ok() && bytes == entity(5000, 0) && response.body.end_is_proven());
+    assert!(end.is_ok() && bytes == entity(5000, 0) && response.body.is_complete());
     assert_eq!(response.body.total_len(), Some(5000));
 
     let closed = MockNet::new(|_| MockAnswer::ok(entity(5000, 0)).close_delimited());
-    let mut response = closed.open_resuming(request(), policy()).await.unwrap();
+    let mut response = RetryNet::new(closed.clone(), policy()).open(request()).await.unwrap();
     let (bytes, end) = read_all(&mut response.body).await;
-    assert!(end.is_ok() && bytes == entity(5000, 0) && !response.body.end_is_proven());
+    assert!(end.is_ok() && bytes == entity(5000, 0) && !response.body.is_complete());
     assert_eq!(response.body.total_len(), None);
 }
 
@@ -366,11 +366,11 @@ async fn an_unknown_length_that_breaks_is_continued_and_learned() {
         None => MockAnswer::serve(&served, Some("\"v\""), request).chunked().cut(3000, MockStep::Break),
         Some(_) => MockAnswer::serve(&served, Some("\"v\""), request),
     });
-    let mut body = net.open_resuming(request(), policy()).await.unwrap().body;
+    let mut body = RetryNet::new(net.clone(), policy()).open(request()).await.unwrap().body;
     assert_eq!(body.total_len(), None);
     let (bytes, end) = read_all(&mut body).await;
-    assert!(end.is_ok() && bytes == data && body.end_is_proven());
-    assert_eq!((body.total_len(), body.offset(), body.resumptions()), (Some(5000), 5000, 1));
+    assert!(end.is_ok() && bytes == data && body.is_complete());
+    assert_eq!((body.total_len(), body.offset(), body.resumptions()), (Some(5000), Some(5000), 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -383,7 +383,7 @@ async fn a_stall_continues_over_another_connection() {
     });
     let start = Instant::now();
     let net = TimeoutNet::new(mock, Timeouts { idle: Duration::from_secs(3), ..Timeouts::default() });
-    let mut body = net.open_resuming(request(), policy()).await.unwrap().body;
+    let mut body = RetryNet::new(net.clone(), policy()).open(request()).await.unwrap().body;
     let (bytes, end) = read_all(&mut body).await;
     assert!(end.is_ok() && bytes == data);
     assert_eq!(start.elapsed(), Duration::from_secs(3));
@@ -398,7 +398,7 @@ async fn the_budget_resets_once_data_flows() {
         MockAnswer::serve(&served, Some("\"v\""), request).cut(100, MockStep::Break)
     });
     let one = RetryPolicy { max_retries: 1, ..policy() };
-    let mut body = net.open_resuming(request(), one.clone()).await.unwrap().body;
+    let mut body = RetryNet::new(net.clone(), one.clone()).open(request()).await.unwrap().body;
     let (bytes, end) = read_all(&mut body).await;
     assert!(end.is_ok() && bytes == data);
     assert_eq!(net.requests().len(), 50);
@@ -409,7 +409,7 @@ async fn the_budget_resets_once_data_flows() {
         None => MockAnswer::serve(&served, Some("\"v\""), request).cut(100, MockStep::Break),
         Some(_) => MockAnswer::serve(&served, Some("\"v\""), request).cut(0, MockStep::Break),
     });
-    let mut body = net.open_resuming(request(), one).await.unwrap().body;
+    let mut body = RetryNet::new(net.clone(), one).open(request()).await.unwrap().body;
     let (bytes, end) = read_all(&mut body).await;
     assert_eq!(bytes, data[..100]);
     assert!(matches!(end, Err(NetError::Interrupted { .. })));
@@ -424,7 +424,7 @@ async fn what_is_not_retryable_ends_at_once() {
         None => MockAnswer::serve(&data, Some("\"v\""), request).cut(100, MockStep::Break),
         Some(_) => MockAnswer::status(404),
     });
-    let mut body = net.open_resuming(request(), policy()).await.unwrap().body;
+    let mut body = RetryNet::new(net.clone(), policy()).open(request()).await.unwrap().body;
     let (_, end) = read_all(&mut body).await;
     assert_eq!(end.unwrap_err().status().map(|s| s.as_u16()), Some(404));
     assert_eq!(net.requests().len(), 2);
@@ -438,7 +438,7 @@ async fn radio_is_not_continued() {
             .close_delimited()
             .cut(3000, MockStep::Break)
     });
-    let mut body = net.open_resuming(request(), policy()).await.unwrap().body;
+    let mut body = RetryNet::new(net.clone(), policy()).open(request()).await.unwrap().body;
     let (bytes, end) = read_all(&mut body).await;
     assert!(bytes.len() == 3000 && end.is_err());
     assert_eq!(net.requests().len(), 1);
@@ -454,7 +454,7 @@ async fn a_dropped_wait_loses_neither_bytes_nor_a_reconnection() {
         Some(_) => MockAnswer::serve(&served, Some("\"v\""), request).after(Duration::from_secs(2)),
     });
     let slow = RetryPolicy { base: Duration::from_secs(5), ..policy() };
-    let mut body = net.open_resuming(request(), slow).await.unwrap().body;
+    let mut body = RetryNet::new(net.clone(), slow).open(request()).await.unwrap().body;
     let mut bytes = Vec::new();
     loop {
         match tokio::time::timeout(Duration::from_millis(100), body.next_chunk()).await {
@@ -477,7 +477,7 @@ async fn the_callers_validator_is_checked_too() {
         MockAnswer::serve(&data, Some("\"new\""), &plain)
     });
     let old = request().with_range(100..).with_if_range(Validator::etag("\"old\""));
-    let error = net.open_resuming(old, policy()).await.err().unwrap();
+    let error = RetryNet::new(net.clone(), policy()).open(old).await.err().unwrap();
     assert!(error.is_entity_changed(), "{error}");
 }
 
@@ -490,10 +490,10 @@ async fn a_continuation_without_a_body_is_refused() {
             None => MockAnswer::serve(&served, Some("\"v\""), request).cut(100, MockStep::Break),
             Some(_) => MockAnswer::status(status).with_header(header::ETAG, "\"v\""),
         });
-        let mut body = net.open_resuming(request(), policy()).await.unwrap().body;
+        let mut body = RetryNet::new(net.clone(), policy()).open(request()).await.unwrap().body;
         let (bytes, end) = read_all(&mut body).await;
         assert_eq!(end.unwrap_err().status().map(|s| s.as_u16()), Some(status));
-        assert!(bytes.len() == 100 && !body.end_is_proven());
+        assert!(bytes.len() == 100 && !body.is_complete());
     }
 }
 
@@ -502,17 +502,17 @@ async fn not_modified_is_an_empty_proven_body() {
     let data = entity(5000, 0);
     let net = MockNet::new(move |request| MockAnswer::serve(&data, Some("\"v\""), request));
     let conditional = request().with_if_changed(&Validator::etag("\"v\"").unwrap());
-    let mut response = net.open_resuming(conditional, policy()).await.unwrap();
+    let mut response = RetryNet::new(net.clone(), policy()).open(conditional).await.unwrap();
     assert_eq!(response.head.status, 304);
     assert_eq!(response.body.next_chunk().await.unwrap(), None);
-    assert!(response.body.end_is_proven());
+    assert!(response.body.is_complete());
 }
 
 #[tokio::test]
 async fn empty_entities_end() {
     for net in [MockNet::new(|_| MockAnswer::ok("")), MockNet::new(|_| MockAnswer::ok("").chunked())] {
-        let mut body = net.open_resuming(request(), policy()).await.unwrap().body;
+        let mut body = RetryNet::new(net.clone(), policy()).open(request()).await.unwrap().body;
         assert_eq!(body.next_chunk().await.unwrap(), None);
-        assert!(body.end_is_proven());
+        assert!(body.is_complete());
     }
 }

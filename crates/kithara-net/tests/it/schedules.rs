@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header;
 use kithara_net::{
-    Body, ByteRange, MockAnswer, MockNet, MockStep, NetExt, Request, RetryPolicy, TimeoutNet, Timeouts, Url,
+    Body, ByteRange, MockAnswer, MockNet, MockStep, Net, Request, RetryNet, RetryPolicy, TimeoutNet,
+    Timeouts, Url,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -151,7 +152,7 @@ async fn run(schedule: &Schedule) -> Result<(), TestCaseError> {
     let mut request = Request::new(Url::parse("http://h/x").unwrap());
     request.range = schedule.range.map(|(start, end)| ByteRange { start, end });
     let policy = RetryPolicy { seed: Some(1), ..RetryPolicy::default() };
-    let Ok(mut response) = net.open_resuming(request, policy).await else { return Ok(()) };
+    let Ok(mut response) = RetryNet::new(net.clone(), policy).open(request).await else { return Ok(()) };
     let start = response.head.body_offset as usize;
     let mut bytes = Vec::new();
     let end = loop {
@@ -176,7 +177,7 @@ async fn run(schedule: &Schedule) -> Result<(), TestCaseError> {
         "{} bytes from {start} are of no version, {end:?}",
         bytes.len()
     );
-    if end.is_ok() && response.body.end_is_proven() && !lied_416 {
+    if end.is_ok() && response.body.is_complete() && !lied_416 {
         let wanted_end = schedule
             .range
             .and_then(|(_, end)| end)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kithara_net::{
-    HttpClient, HttpSettings, Net, NetError, NetExt, Phase, Request, RootCertificate, Url, VersionSetting,
+    HttpClient, HttpOptions, Net, NetError, NetExt, Phase, Request, RootCertificate, Url, VersionSetting,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -77,12 +77,8 @@ impl Server {
     }
 }
 
-fn trusting(only: bool) -> HttpSettings {
-    HttpSettings {
-        extra_roots: vec![RootCertificate::new(ROOT)],
-        only_extra_roots: only,
-        ..HttpSettings::default()
-    }
+fn trusting(only: bool) -> HttpOptions {
+    HttpOptions::default().with_extra_roots(vec![RootCertificate::new(ROOT)]).with_only_extra_roots(only)
 }
 
 #[tokio::test]
@@ -94,7 +90,7 @@ async fn roots_of_the_application_are_trusted() {
         assert_eq!(&bytes[..], b"secure");
     }
     let der = CertificateDer::from_pem_slice(ROOT).unwrap().to_vec();
-    let settings = HttpSettings { extra_roots: vec![RootCertificate::new(der)], ..trusting(true) };
+    let settings = trusting(true).with_extra_roots(vec![RootCertificate::new(der)]);
     HttpClient::new(settings).open(Request::new(server.url("localhost"))).await.unwrap();
 }
 
@@ -104,7 +100,7 @@ async fn http2_is_negotiated() {
     for (version, expected) in
         [(VersionSetting::Negotiate, http::Version::HTTP_2), (VersionSetting::Http1, http::Version::HTTP_11)]
     {
-        let client = HttpClient::new(HttpSettings { version, ..trusting(true) });
+        let client = HttpClient::new(trusting(true).with_version(version));
         let (head, bytes) = client.get_bytes(Request::new(server.url("localhost")), 10).await.unwrap();
         assert_eq!((head.version, &bytes[..]), (expected, &b"secure"[..]));
     }
@@ -126,7 +122,7 @@ async fn strangers_are_refused_and_not_asked_again() {
 async fn bad_roots_show_as_an_error() {
     let server = Server::start(&[]).await;
     for bad in [&b"junk"[..], b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b""] {
-        let settings = HttpSettings { extra_roots: vec![RootCertificate::new(bad)], ..trusting(true) };
+        let settings = trusting(true).with_extra_roots(vec![RootCertificate::new(bad)]);
         let error =
             HttpClient::new(settings).open(Request::new(server.url("localhost"))).await.err().unwrap();
         assert!(matches!(error, NetError::Tls { .. }), "{error:?}");

@@ -1,12 +1,12 @@
 //! Telling whether two deliveries of the same bytes are the same, without keeping them.
 
-/// Length after which a digest remembers its state, so that a difference shows early in a long comparison.
+/// Length after which a fingerprint remembers its state, so that a difference shows early in a long comparison.
 const EARLY: u64 = 4096;
 
-/// A 64-bit digest over a stream; how the stream is cut makes no difference. Not cryptographic: it guards against
+/// A 64-bit fingerprint over a stream; how the stream is cut makes no difference. Not cryptographic: it guards against
 /// accidents (a file replaced while it is read), and a hostile server may send what it likes anyway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Digest {
+pub(crate) struct Fingerprint {
     state: u64,
     /// Bytes of a word that is not full yet.
     word: [u8; 8],
@@ -14,7 +14,7 @@ pub(crate) struct Digest {
     early: Option<u64>,
 }
 
-impl Digest {
+impl Fingerprint {
     pub(crate) fn new() -> Self {
         Self { state: 0x243F_6A88_85A3_08D3, word: [0; 8], len: 0, early: None }
     }
@@ -70,10 +70,10 @@ impl Digest {
 mod tests {
     use super::*;
 
-    fn of(parts: &[&[u8]]) -> Digest {
-        let mut digest = Digest::new();
-        parts.iter().for_each(|part| digest.update(part));
-        digest
+    fn of(parts: &[&[u8]]) -> Fingerprint {
+        let mut fingerprint = Fingerprint::new();
+        parts.iter().for_each(|part| fingerprint.update(part));
+        fingerprint
     }
 
     #[test]

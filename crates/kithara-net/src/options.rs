@@ -10,16 +10,16 @@ use url::Url;
 
 use crate::hook::RequestHook;
 use crate::observe::NetObserver;
+use crate::policy::RetryPolicy;
 use crate::redact::{HeaderNames, RedactedUrl};
-use crate::retry::RetryPolicy;
 use crate::timeout::Timeouts;
-use crate::{DefaultNet, HttpClient, ObserveNet, RetryNet, TimeoutNet};
 
-/// Settings of the whole default stack ([`DefaultNet`]).
+/// Options of the whole default stack ([`DefaultNet`](crate::DefaultNet)).
 #[derive(Clone, Default)]
-pub struct NetSettings {
+#[non_exhaustive]
+pub struct NetOptions {
     /// The client itself.
-    pub http: HttpSettings,
+    pub http: HttpOptions,
     /// Time limits.
     pub timeouts: Timeouts,
     /// How often and how soon to try again.
@@ -28,13 +28,26 @@ pub struct NetSettings {
     pub observers: Vec<Arc<dyn NetObserver>>,
 }
 
-impl NetSettings {
-    /// Builds the stack. Nothing is opened or loaded before the first request; settings that do not work show then,
-    /// as [`NetError::Settings`](crate::NetError::Settings).
-    pub fn build(self) -> DefaultNet {
-        let client = HttpClient::with_connect_timeout(self.http, self.timeouts.connect);
-        let limited = TimeoutNet::new(client, self.timeouts);
-        RetryNet::new(ObserveNet::with_observers(limited, self.observers), self.retry)
+impl NetOptions {
+    /// Sets the options of the client.
+    #[must_use]
+    pub fn with_http(mut self, http: HttpOptions) -> Self {
+        self.http = http;
+        self
+    }
+
+    /// Sets the time limits.
+    #[must_use]
+    pub fn with_timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// Sets how often and how soon heads and bodies are retried.
+    #[must_use]
+    pub fn with_retry(mut self, retry: RetryPolicy) -> Self {
+        self.retry = retry;
+        self
     }
 
     /// Sets the request hook.
@@ -51,17 +64,24 @@ impl NetSettings {
         self
     }
 
-    /// Sets a header that every request carries.
+    /// Sets a header of the application: see [`HttpOptions::headers`].
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.http.headers.insert(name, value);
         self
     }
+
+    /// Keeps cookies that servers set and sends them back, or does not.
+    #[must_use]
+    pub fn with_cookies(mut self, cookies: bool) -> Self {
+        self.http.cookies = cookies;
+        self
+    }
 }
 
-impl fmt::Debug for NetSettings {
+impl fmt::Debug for NetOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NetSettings")
+        f.debug_struct("NetOptions")
             .field("http", &self.http)
             .field("timeouts", &self.timeouts)
             .field("retry", &self.retry)
@@ -70,9 +90,10 @@ impl fmt::Debug for NetSettings {
     }
 }
 
-/// Settings of [`HttpClient`].
+/// Options of [`HttpClient`](crate::HttpClient).
 #[derive(Clone)]
-pub struct HttpSettings {
+#[non_exhaustive]
+pub struct HttpOptions {
     /// `User-Agent`. Default `kithara/<version>`.
     pub user_agent: HeaderValue,
     /// Headers of every request; a header of the request itself wins. Default: none.
@@ -107,7 +128,7 @@ pub struct HttpSettings {
     pub hook: Option<Arc<dyn RequestHook>>,
 }
 
-impl Default for HttpSettings {
+impl Default for HttpOptions {
     fn default() -> Self {
         Self {
             user_agent: HeaderValue::from_static(concat!("kithara/", env!("CARGO_PKG_VERSION"))),
@@ -128,9 +149,95 @@ impl Default for HttpSettings {
     }
 }
 
-impl fmt::Debug for HttpSettings {
+impl HttpOptions {
+    /// Sets the `User-Agent`.
+    #[must_use]
+    pub fn with_user_agent(mut self, user_agent: HeaderValue) -> Self {
+        self.user_agent = user_agent;
+        self
+    }
+
+    /// Sets which headers are credentials of the application.
+    #[must_use]
+    pub fn with_credential_headers(mut self, credential_headers: Vec<HeaderName>) -> Self {
+        self.credential_headers = credential_headers;
+        self
+    }
+
+    /// Sets how many idle connections are kept for each host.
+    #[must_use]
+    pub fn with_max_idle_per_host(mut self, max_idle_per_host: usize) -> Self {
+        self.max_idle_per_host = max_idle_per_host;
+        self
+    }
+
+    /// Sets how long an idle connection is kept.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, idle_timeout: Duration) -> Self {
+        self.idle_timeout = idle_timeout;
+        self
+    }
+
+    /// Sets how many redirects are followed for one request.
+    #[must_use]
+    pub fn with_max_redirects(mut self, max_redirects: usize) -> Self {
+        self.max_redirects = max_redirects;
+        self
+    }
+
+    /// Sets the proxy.
+    #[must_use]
+    pub fn with_proxy(mut self, proxy: ProxySetting) -> Self {
+        self.proxy = proxy;
+        self
+    }
+
+    /// Sets the HTTP versions to speak.
+    #[must_use]
+    pub fn with_version(mut self, version: VersionSetting) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Sets the root certificates accepted beside those of the system.
+    #[must_use]
+    pub fn with_extra_roots(mut self, extra_roots: Vec<RootCertificate>) -> Self {
+        self.extra_roots = extra_roots;
+        self
+    }
+
+    /// Accepts `extra_roots` alone, or the roots of the system too.
+    #[must_use]
+    pub fn with_only_extra_roots(mut self, only_extra_roots: bool) -> Self {
+        self.only_extra_roots = only_extra_roots;
+        self
+    }
+
+    /// Keeps cookies that servers set and sends them back, or does not.
+    #[must_use]
+    pub fn with_cookies(mut self, cookies: bool) -> Self {
+        self.cookies = cookies;
+        self
+    }
+
+    /// Sets the headers of the application.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers = headers;
+        self
+    }
+
+    /// Sets the request hook.
+    #[must_use]
+    pub fn with_hook(mut self, hook: impl RequestHook) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+}
+
+impl fmt::Debug for HttpOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpSettings")
+        f.debug_struct("HttpOptions")
             .field("user_agent", &self.user_agent)
             .field("headers", &HeaderNames(&self.headers))
             .field("credential_headers", &self.credential_headers)

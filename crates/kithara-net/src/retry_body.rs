@@ -53,7 +53,8 @@ pub struct RetryBody<N: Net> {
 enum Inner<N: Net> {
     /// The response as it came: nothing is retried.
     Passed(N::Body),
-    Resuming(Resuming<N>),
+    /// Boxed: it is about 800 bytes, and every holder of a passed body would have room for it.
+    Resuming(Box<Resuming<N>>),
 }
 
 struct Resuming<N: Net> {
@@ -155,7 +156,7 @@ impl<N: Net> RetryBody<N> {
         // Without a total, the end of the range is a wish unless the response reaches it.
         let is_certain = head.total_len.is_some() || body.end <= arrives_until;
         head.body_len = body.end.filter(|_| is_certain).map(|end| end.saturating_sub(start));
-        Ok(Response { head, body: Self { inner: Inner::Resuming(body) } })
+        Ok(Response { head, body: Self { inner: Inner::Resuming(Box::new(body)) } })
     }
 
     /// Offset in the entity of the next byte; `None` for a response that is passed on as it came.

@@ -1,4 +1,5 @@
 // Where the README's links lead from here: the first definition counts.
+//! [`kithara-play`]: https://docs.rs/kithara-play
 //! [`kithara-hls`]: hls
 //! [`kithara-file`]: mod@file
 //! [`kithara-decode`]: decode

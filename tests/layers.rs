@@ -15,6 +15,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("kithara-file", 5),
     ("kithara-hls", 5),
     ("kithara", 6),
+    ("kithara-play", 6),
 ];
 
 /// Crates that stand beside the stack, and are no library's normal dependency.

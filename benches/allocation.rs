@@ -239,7 +239,7 @@ fn reqwest_alone(resources: &[(String, f64)]) -> Rate {
 /// The incremental decoder alone, fed from memory in pieces of 16 KiB.
 fn decode_alone(sample_rate: Option<u32>) -> Rate {
     let mut settings = SegmentDecoderSettings::new(SamplePool::new(PoolSettings::default()));
-    settings.sample_rate = sample_rate;
+    settings.output.rate = sample_rate;
     let mut decoder = SegmentDecoder::new(settings);
     let (init, fragments) = long::fragments("128k");
     let (init, segments) = (Bytes::from_static(init), fragments.collect::<Vec<Bytes>>());

@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut options = HlsOptions::new(DefaultNet::default(), assets);
     // The device's own rate, so that nothing else resamples.
-    options.sample_rate = sink.sample_rate();
+    options.output.rate = sink.sample_rate();
     let mut stream = Hls::open(url, options).await?;
     println!("playing {} in {} variants", stream.spec(), stream.variants().len());
     let mut frames = 0;

@@ -184,7 +184,7 @@ async fn a_fast_network_is_noticed() {
 async fn resampling_keeps_the_length() {
     let origin = Origin::start().await.unwrap();
     let mut options = locked(1);
-    options.sample_rate = Some(48_000);
+    options.output.rate = Some(48_000);
     let mut stream = open_hls(&origin.url(MASTER), options).await.unwrap();
     assert_eq!(stream.spec().sample_rate, 48_000);
     let frames = read_all!(stream).len() as u64 / 2;

@@ -163,7 +163,7 @@ async fn a_discontinuity_with_another_rate_and_other_channels_keeps_the_format()
     // The second part is what it is when it is played alone at that rate, on both channels, but for the fraction of a frame
     // by which the two grids of frames differ at the splice.
     let mut options = hls_options();
-    options.sample_rate = Some(44_100);
+    options.output.rate = Some(44_100);
     let mut alone = open_hls(&origin.url(&format!("/{}", other.entry)), options).await.unwrap();
     let alone = read_all!(alone);
     let (mut noise, mut signal) = (0.0, 0.0);

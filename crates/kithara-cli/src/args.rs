@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use kithara::decode::{ChannelLayout, OutputOptions};
 use kithara::net::{HeaderName, HeaderValue};
 
 /// Decode audio URLs (progressive files and HLS presentations) to PCM.
@@ -55,8 +56,12 @@ pub(crate) struct DecodeArgs {
     pub(crate) format: Format,
 
     /// Resample to this rate. Default: the rate of the media.
-    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(1000..=768_000))]
+    #[arg(long, value_name = "HZ", value_parser = clap::value_parser!(u32).range(4000..=768_000))]
     pub(crate) rate: Option<u32>,
+
+    /// Mix to these channels: a number, or `mono`, `stereo`, `5.1`, `7.1`. Default: the channels of the media.
+    #[arg(long, value_name = "N|LAYOUT", value_parser = layout)]
+    pub(crate) channels: Option<ChannelLayout>,
 
     /// Begin this many seconds into the audio.
     #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true)]
@@ -101,6 +106,11 @@ pub(crate) struct DecodeArgs {
 }
 
 impl DecodeArgs {
+    /// Rate and channels of the PCM.
+    pub(crate) fn pcm(&self) -> OutputOptions {
+        OutputOptions::default().with_rate(self.rate).with_layout(self.channels)
+    }
+
     /// Whether the PCM goes to standard output.
     pub(crate) fn writes_stdout(&self) -> bool {
         self.output.as_ref().is_some_and(|path| path.as_os_str() == "-")
@@ -117,6 +127,19 @@ fn variant(text: &str) -> Result<Variant, String> {
         return Ok(Variant::Auto);
     }
     text.parse().map(Variant::Index).map_err(|_| format!("`{text}` is neither `auto` nor an index"))
+}
+
+fn layout(text: &str) -> Result<ChannelLayout, String> {
+    match text {
+        "mono" => Ok(ChannelLayout::MONO),
+        "stereo" => Ok(ChannelLayout::STEREO),
+        "5.1" => Ok(ChannelLayout::SURROUND_5_1),
+        "7.1" => Ok(ChannelLayout::SURROUND_7_1),
+        number => match number.parse() {
+            Ok(channels @ 1..=32) => Ok(ChannelLayout::of_count(channels)),
+            _ => Err(format!("`{text}` is neither 1 to 32 channels nor `mono`, `stereo`, `5.1`, `7.1`")),
+        },
+    }
 }
 
 fn speed(text: &str) -> Result<f64, String> {
@@ -156,11 +179,13 @@ mod tests {
     #[test]
     fn every_flag_is_read() {
         let args = decode(
-            "kithara|decode|http://h/x|--output|-|--format|s16le|--rate|48000|--start|1.5|--seek|3,1.25|--variant|2|--no-cache|--offline|--header|A: b: c|--realtime=4|--json",
+            "kithara|decode|http://h/x|--output|-|--format|s16le|--rate|48000|--channels|5.1|--start|1.5|--seek|3,1.25|--variant|2|--no-cache|--offline|--header|A: b: c|--realtime=4|--json",
         )
         .unwrap();
         assert!(args.writes_stdout() && args.no_cache && args.offline && args.json);
         assert_eq!(args.rate, Some(48_000));
+        assert_eq!(args.channels, Some(ChannelLayout::SURROUND_5_1));
+        assert_eq!(decode("kithara|decode|x|--channels|2").unwrap().channels, Some(ChannelLayout::STEREO));
         assert_eq!(args.start, Some(Duration::from_millis(1500)));
         assert_eq!(args.seek, [Duration::from_secs(3), Duration::from_millis(1250)]);
         assert_eq!(args.variant, Variant::Index(2));
@@ -185,6 +210,8 @@ mod tests {
             "kithara|decode|x|--header|a: b\nc",
             "kithara|decode|x|--cache|d|--no-cache",
             "kithara|decode|x|--rate|0",
+            "kithara|decode|x|--channels|0",
+            "kithara|decode|x|--channels|quintet",
         ] {
             assert!(decode(line).is_err(), "{line}");
         }

@@ -74,9 +74,7 @@ async fn session_run(session: &Session, args: &DecodeArgs, output: &mut Output) 
     }
     run.bar.finish_and_clear();
     let spec = run.stream.spec();
-    output
-        .finish(spec.sample_rate, spec.channels)
-        .map_err(|error| context("cannot write the output", error))?;
+    output.finish(spec).map_err(|error| context("cannot write the output", error))?;
 
     if args.json {
         let line = serde_json::to_string(&run.report(session))?;
@@ -157,7 +155,7 @@ impl Run {
         let spec = chunk.spec();
         let sample = |frame: u64| usize::try_from(frame).map(|frame| frame * usize::from(spec.channels));
         output
-            .write(spec.sample_rate, spec.channels, &chunk.samples()[sample(from)?..sample(from + frames)?])
+            .write(spec, &chunk.samples()[sample(from)?..sample(from + frames)?])
             .map_err(|error| context("cannot write the output", error))
     }
 
@@ -169,6 +167,7 @@ impl Run {
             codec: self.stream.codec(),
             sample_rate: spec.sample_rate,
             channels: spec.channels,
+            layout: spec.layout.to_string(),
             duration_s: self.stream.duration().map(|duration| duration.as_secs_f64()),
             frames: self.frames,
             first_pcm_s: self.first_pcm.map(|first| first.as_secs_f64()),

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use kithara::decode::AudioSpec;
+
 use crate::args::Format;
 
 /// Size fields of a WAV header whose length cannot be written afterwards: "as much as there is".
@@ -23,7 +25,7 @@ enum Target {
 pub(crate) struct Output {
     target: Target,
     format: Format,
-    spec: Option<(u32, u16)>,
+    spec: Option<AudioSpec>,
     data_bytes: u64,
     scratch: Vec<u8>,
 }
@@ -45,11 +47,11 @@ impl Output {
     }
 
     /// Writes interleaved samples. The first call fixes rate and channels.
-    pub(crate) fn write(&mut self, sample_rate: u32, channels: u16, samples: &[f32]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, spec: AudioSpec, samples: &[f32]) -> io::Result<()> {
         if matches!(self.target, Target::Nowhere) {
             return Ok(());
         }
-        self.begin(sample_rate, channels)?;
+        self.begin(spec)?;
         self.scratch.clear();
         match self.format {
             Format::F32le => self.scratch.extend(samples.iter().flat_map(|sample| sample.to_le_bytes())),
@@ -65,18 +67,18 @@ impl Output {
     }
 
     /// Flushes, and completes the header of a WAV file.
-    pub(crate) fn finish(&mut self, sample_rate: u32, channels: u16) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, spec: AudioSpec) -> io::Result<()> {
         if matches!(self.target, Target::Nowhere) {
             return Ok(());
         }
-        self.begin(sample_rate, channels)?;
+        self.begin(spec)?;
         let data = u32::try_from(self.data_bytes).unwrap_or(UNKNOWN);
         match &mut self.target {
             Target::File { file, is_regular } => {
                 file.flush()?;
                 if self.format == Format::Wav && *is_regular {
                     file.seek(SeekFrom::Start(0))?;
-                    file.write_all(&wav_header(sample_rate, channels, data))?;
+                    file.write_all(&wav_header(spec, data))?;
                     file.flush()?;
                 }
                 Ok(())
@@ -88,21 +90,21 @@ impl Output {
 
     /// Completes what was written so far, as far as that is still possible: the run has ended too early.
     pub(crate) fn cut_short(&mut self) {
-        if let Some((sample_rate, channels)) = self.spec {
-            let _ = self.finish(sample_rate, channels);
+        if let Some(spec) = self.spec {
+            let _ = self.finish(spec);
         }
     }
 
-    fn begin(&mut self, sample_rate: u32, channels: u16) -> io::Result<()> {
+    fn begin(&mut self, spec: AudioSpec) -> io::Result<()> {
         if self.spec.is_some() {
             return Ok(());
         }
         if let Target::File { file, is_regular: true } = &self.target {
             file.get_ref().set_len(0)?;
         }
-        self.spec = Some((sample_rate, channels));
+        self.spec = Some(spec);
         match self.format {
-            Format::Wav => self.raw(&wav_header(sample_rate, channels, UNKNOWN)),
+            Format::Wav => self.raw(&wav_header(spec, UNKNOWN)),
             Format::F32le | Format::S16le => Ok(()),
         }
     }
@@ -121,21 +123,31 @@ fn to_i16(sample: f32) -> i16 {
     (sample * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16
 }
 
-fn wav_header(sample_rate: u32, channels: u16, data: u32) -> [u8; 44] {
-    let block = channels.saturating_mul(2);
-    let mut header = [0; 44];
-    header[0..4].copy_from_slice(b"RIFF");
-    header[4..8].copy_from_slice(&data.saturating_add(36).to_le_bytes());
-    header[8..16].copy_from_slice(b"WAVEfmt ");
-    header[16..20].copy_from_slice(&16u32.to_le_bytes());
-    header[20..22].copy_from_slice(&1u16.to_le_bytes());
-    header[22..24].copy_from_slice(&channels.to_le_bytes());
-    header[24..28].copy_from_slice(&sample_rate.to_le_bytes());
-    header[28..32].copy_from_slice(&sample_rate.saturating_mul(u32::from(block)).to_le_bytes());
-    header[32..34].copy_from_slice(&block.to_le_bytes());
-    header[34..36].copy_from_slice(&16u16.to_le_bytes());
-    header[36..40].copy_from_slice(b"data");
-    header[40..44].copy_from_slice(&data.to_le_bytes());
+/// The header of a WAV file; of the extensible kind, which says where channels belong, for more than two of them.
+fn wav_header(spec: AudioSpec, data: u32) -> Vec<u8> {
+    /// `KSDATAFORMAT_SUBTYPE_PCM`.
+    const PCM_SUBTYPE: [u8; 16] = *b"\x01\0\0\0\0\0\x10\0\x80\0\0\xAA\0\x38\x9B\x71";
+    let is_extensible = spec.channels > 2;
+    let (tag, format_len) = if is_extensible { (0xFFFE_u16, 40) } else { (1, 16) };
+    let block = spec.channels.saturating_mul(2);
+    let mut header = b"RIFF".to_vec();
+    header.extend(data.saturating_add(20 + format_len).to_le_bytes());
+    header.extend(b"WAVEfmt ");
+    header.extend(format_len.to_le_bytes());
+    header.extend(tag.to_le_bytes());
+    header.extend(spec.channels.to_le_bytes());
+    header.extend(spec.sample_rate.to_le_bytes());
+    header.extend(spec.sample_rate.saturating_mul(u32::from(block)).to_le_bytes());
+    header.extend(block.to_le_bytes());
+    header.extend(16u16.to_le_bytes());
+    if is_extensible {
+        header.extend(22u16.to_le_bytes());
+        header.extend(16u16.to_le_bytes());
+        header.extend(spec.layout.mask().to_le_bytes());
+        header.extend(PCM_SUBTYPE);
+    }
+    header.extend(b"data");
+    header.extend(data.to_le_bytes());
     header
 }
 
@@ -157,11 +169,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.wav");
         let mut output = Output::open(Some(&path), Format::Wav).unwrap();
-        output.write(8000, 2, &[0.0, 0.5, -0.5, 1.0]).unwrap();
-        output.finish(8000, 2).unwrap();
+        output.write(AudioSpec::new(8000, 2), &[0.0, 0.5, -0.5, 1.0]).unwrap();
+        output.finish(AudioSpec::new(8000, 2)).unwrap();
         let bytes = std::fs::read(path).unwrap();
         assert_eq!(bytes.len(), 44 + 8);
         assert_eq!(u32::from_le_bytes(bytes[40..44].try_into().unwrap()), 8);
         assert_eq!(u32::from_le_bytes(bytes[4..8].try_into().unwrap()), 44);
+    }
+
+    #[test]
+    fn header_of_six_channels_has_their_mask() {
+        let header = wav_header(AudioSpec::new(48_000, 6), 1200);
+        assert_eq!(header.len(), 68);
+        assert_eq!(u32::from_le_bytes(header[4..8].try_into().unwrap()), 60 + 1200);
+        assert_eq!(header[20..24], [0xFE, 0xFF, 6, 0]);
+        assert_eq!(u32::from_le_bytes(header[40..44].try_into().unwrap()), 0x3F);
+        assert_eq!(header[60..64], *b"data");
     }
 }

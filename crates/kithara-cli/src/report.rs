@@ -15,6 +15,8 @@ pub(crate) struct Report {
     pub(crate) sample_rate: u32,
     /// Output channels.
     pub(crate) channels: u16,
+    /// Which loudspeakers the channels belong to: "stereo", "5.1", "FL+FR+FC".
+    pub(crate) layout: String,
     /// Length of the whole presentation in seconds, if known.
     pub(crate) duration_s: Option<f64>,
     /// Frames given out.

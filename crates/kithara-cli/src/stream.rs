@@ -86,7 +86,7 @@ impl Session {
     async fn hls(&self, url: Url, args: &DecodeArgs) -> Result<AudioStream, HlsError> {
         let mut options = HlsOptions::new(self.net.clone(), self.assets.clone());
         options.offline = args.offline;
-        options.sample_rate = args.rate;
+        options.output = args.pcm();
         // What lies before it is not fetched ahead.
         options.start = args.start.or_else(|| args.seek.first().copied());
         options.variant = match args.variant {
@@ -101,7 +101,7 @@ impl Session {
     fn file_options(&self, args: &DecodeArgs) -> FileOptions {
         let mut options = FileOptions::new(self.net.clone(), self.assets.clone());
         options.offline = args.offline;
-        options.sample_rate = args.rate;
+        options.output = args.pcm();
         options
     }
 

@@ -53,15 +53,6 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Too many packets in a row: an unsupported feature of the codec, or damage.
-    pub(crate) fn too_many(count: u32, last: String) -> Self {
-        if last.starts_with("unsupported") {
-            Self::Unsupported(last)
-        } else {
-            Self::TooManyBadPackets { count, last }
-        }
-    }
-
     /// Whether the same call may succeed later with nothing changed but the state of the network or disk.
     ///
     /// Only a failing source is retryable; the bytes themselves do not get better.

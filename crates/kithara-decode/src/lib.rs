@@ -2,14 +2,24 @@
 
 pub mod demux;
 
+/// The table of containers, and what is needed to add one of your own to [`DecodeOptions::formats`].
+pub mod formats {
+    pub use crate::media::{
+        Event, FormatDescriptor, FormatReader, FormatTable, Open, OpenContext, Opened, Packet, Probe, Search,
+        Stream, Window,
+    };
+}
+
 mod ahead;
 mod block_on;
-mod codec;
+mod channels;
+mod codecs;
 mod error;
 mod headers;
 mod media;
 mod output;
 mod pcm;
+mod pipeline;
 mod reader;
 mod resample;
 mod rescale;
@@ -17,9 +27,14 @@ mod segment;
 mod source;
 
 pub use ahead::{DecodeAhead, DecodeAheadSettings, PCM_CHANNEL_CAPACITY};
-pub use codec::{CodecDecoder, Decoded, interleave_f32, interleave_f32_scalar};
+pub use channels::ChannelLayout;
+pub use codecs::{
+    CodecDecoder, CodecDescriptor, CodecParameters, CodecTable, Decoded, PacketDecoder, PacketError, Preroll,
+    interleave_f32, interleave_f32_scalar,
+};
 pub use error::DecodeError;
 pub use media::{ByteSource, DecodeOptions, Interrupter, MediaDecoder, MediaDetails, Tags};
+pub use output::OutputOptions;
 pub use pcm::{AudioSpec, PcmChunk};
 pub use reader::{BlockingError, PcmReader};
 pub use resample::ResamplerProcessor;

@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use kithara_bufpool::{PooledSamples, SamplePool};
 
-use crate::codec::Decoded;
+use crate::channels::Mixer;
+use crate::codecs::Decoded;
 use crate::resample::ResamplerProcessor;
 use crate::rescale::rescale_signed;
-use crate::{AudioSpec, DecodeError, PcmChunk};
+use crate::{AudioSpec, ChannelLayout, DecodeError, PcmChunk};
 
 /// Frames that a chunk should hold at least, so that codecs with tiny packets do not give tiny chunks.
 const CHUNK_FRAMES: usize = 1024;
@@ -19,14 +20,46 @@ const LARGE_CHUNK: usize = 4096;
 /// Frames of one chunk of silence.
 const SILENCE_FRAMES: u64 = 4096;
 
+/// What PCM is to look like, whatever the media is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OutputOptions {
+    /// Rate in Hz, from 4,000 to 768,000. Default `None`: that of the media (the first of it).
+    pub rate: Option<u32>,
+    /// Channels. Default `None`: those of the media (the first of it). Fewer are made by the downmix of ITU-R BS.775, more
+    /// by leaving the positions that the media lacks silent; from mono, front left and right get a copy each.
+    pub layout: Option<ChannelLayout>,
+}
+
+impl OutputOptions {
+    /// Sets [`rate`](Self::rate).
+    #[must_use]
+    pub fn with_rate(mut self, rate: impl Into<Option<u32>>) -> Self {
+        self.rate = rate.into();
+        self
+    }
+
+    /// Sets [`layout`](Self::layout).
+    #[must_use]
+    pub fn with_layout(mut self, layout: impl Into<Option<ChannelLayout>>) -> Self {
+        self.layout = layout.into();
+        self
+    }
+
+    /// Sets [`layout`](Self::layout) to the usual one of so many channels; 0 or `None`: that of the media.
+    #[must_use]
+    pub fn with_channels(self, channels: impl Into<Option<u16>>) -> Self {
+        self.with_layout(channels.into().filter(|&channels| channels > 0).map(ChannelLayout::of_count))
+    }
+}
+
 /// What comes out is one gapless run of frames from the start, or from the last [`seek`](Self::seek), on.
 ///
 /// Input comes in *runs* of one rate and channel count whose positions follow each other. Where the positions of two runs
 /// overlap, the later one loses its beginning; where they leave a hole, there is silence.
 pub(crate) struct Output {
     pool: SamplePool,
-    rate: Option<u32>,
-    channels: Option<u16>,
+    options: OutputOptions,
     /// What comes in goes out as it is; positions count frames of the rate that rules.
     is_native: bool,
     /// Frames of the next chunk, if the packets come out even: grows from a small one, at the start and after each seek, up to
@@ -39,6 +72,7 @@ pub(crate) struct Output {
     /// The resampler of the last run: its tables take longer to make than a seek should.
     spare: Option<ResamplerProcessor>,
     mixed: Vec<f32>,
+    mixer: Option<Mixer>,
     /// Made, in order, perhaps with holes between them.
     ready: VecDeque<PcmChunk>,
     fill: Option<PcmChunk>,
@@ -63,11 +97,10 @@ enum Frames<'a> {
 }
 
 impl Output {
-    pub(crate) fn new(pool: SamplePool, rate: Option<u32>, channels: Option<u16>) -> Self {
+    pub(crate) fn new(pool: SamplePool, options: OutputOptions) -> Self {
         Self {
             pool,
-            rate: rate.filter(|&rate| rate > 0),
-            channels: channels.filter(|&channels| channels > 0),
+            options,
             is_native: false,
             target: CHUNK_FRAMES,
             added: 0,
@@ -75,6 +108,7 @@ impl Output {
             run: None,
             spare: None,
             mixed: Vec::new(),
+            mixer: None,
             ready: VecDeque::new(),
             fill: None,
             made: None,
@@ -95,10 +129,10 @@ impl Output {
 
     /// Fixes the output by the first input, if it is not fixed yet.
     pub(crate) fn learn_spec(&mut self, input: AudioSpec) -> AudioSpec {
-        *self.spec.get_or_insert(AudioSpec {
-            sample_rate: self.rate.unwrap_or(input.sample_rate),
-            channels: self.channels.unwrap_or(input.channels),
-        })
+        let OutputOptions { rate, layout, .. } = self.options;
+        let rate = rate.filter(|&rate| rate > 0).unwrap_or(input.sample_rate);
+        let layout = layout.filter(|layout| layout.channels() > 0).unwrap_or(input.layout);
+        *self.spec.get_or_insert(AudioSpec::with_layout(rate, layout))
     }
 
     /// Position of the next output frame, at the output rate.
@@ -301,7 +335,12 @@ impl Output {
         mixed.clear();
         let count = range.len();
         append(frames, range, input, &mut mixed);
-        remix(&mut mixed, usize::from(input.channels), usize::from(spec.channels));
+        if input.layout != spec.layout {
+            let mixer = self.mixer.take().filter(|mixer| mixer.fits(input.layout, spec.layout));
+            let mut mixer = mixer.unwrap_or_else(|| Mixer::new(input.layout, spec.layout));
+            mixer.mix(&mut mixed);
+            self.mixer = Some(mixer);
+        }
         let done = match &mut run.resampler {
             Some(resampler) => {
                 self.with_fill(resampler.next_output(), |_, out| resampler.process(&mixed, out))
@@ -362,38 +401,5 @@ fn append(frames: Frames<'_>, range: Range<usize>, spec: AudioSpec, out: &mut Ve
     match frames {
         Frames::Decoded(decoded) => decoded.append_to(range, out),
         Frames::Silence => out.resize(out.len() + range.len() * usize::from(spec.channels), 0.0),
-    }
-}
-
-/// Changes the channel count of interleaved frames in place: one from two is their mean, two from one its copy; else
-/// what is too much is dropped and what is missing is silent.
-fn remix(samples: &mut Vec<f32>, from: usize, to: usize) {
-    if from == to {
-        return;
-    }
-    let frames = samples.len() / from;
-    let value = |frame: &[f32], channel: usize| match (from, to) {
-        (2.., 1) => (frame[0] + frame[1]) * 0.5,
-        (1, 2) => frame[0],
-        _ => frame.get(channel).copied().unwrap_or(0.0),
-    };
-    let mut frame = [0.0f32; 64];
-    let kept = from.min(frame.len());
-    if to < from {
-        for index in 0..frames {
-            frame[..kept].copy_from_slice(&samples[index * from..index * from + kept]);
-            for channel in 0..to {
-                samples[index * to + channel] = value(&frame[..kept], channel);
-            }
-        }
-        samples.truncate(frames * to);
-    } else {
-        samples.resize(frames * to, 0.0);
-        for index in (0..frames).rev() {
-            frame[..kept].copy_from_slice(&samples[index * from..index * from + kept]);
-            for channel in 0..to {
-                samples[index * to + channel] = value(&frame[..kept], channel);
-            }
-        }
     }
 }

@@ -5,20 +5,31 @@ use std::time::Duration;
 
 use kithara_bufpool::PooledSamples;
 
-/// The shape of interleaved PCM: how many frames per second, and how many samples per frame.
+use crate::ChannelLayout;
+
+/// The shape of interleaved PCM: how many frames per second, and which channels in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct AudioSpec {
     /// Frames per second, in Hz. Never zero in anything this crate hands out.
     pub sample_rate: u32,
-    /// Samples per frame. Never zero in anything this crate hands out.
+    /// Samples per frame: as many as `layout` has channels. Never zero in anything this crate hands out.
     pub channels: u16,
+    /// Which loudspeaker each sample of a frame belongs to.
+    pub layout: ChannelLayout,
 }
 
 impl AudioSpec {
-    /// A specification of `sample_rate` Hz and `channels` samples per frame.
+    /// A specification of `sample_rate` Hz and so many channels in their [usual layout](ChannelLayout::of_count).
     #[must_use]
     pub const fn new(sample_rate: u32, channels: u16) -> Self {
-        Self { sample_rate, channels }
+        Self::with_layout(sample_rate, ChannelLayout::of_count(channels))
+    }
+
+    /// A specification of `sample_rate` Hz and the channels of `layout`.
+    #[must_use]
+    pub const fn with_layout(sample_rate: u32, layout: ChannelLayout) -> Self {
+        Self { sample_rate, channels: layout.channels(), layout }
     }
 
     /// The frame that sounds at `position`: `round(position × rate)`.

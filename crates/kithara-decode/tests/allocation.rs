@@ -47,7 +47,7 @@ fn decoding_a_segment_allocates_nothing() {
 #[test]
 fn resampling_a_segment_allocates_nothing() {
     let mut settings = SegmentDecoderSettings::new(SamplePool::default());
-    settings.sample_rate = Some(48_000);
+    settings.output.rate = Some(48_000);
     let segments = segments(media::find("aac4/128k").unwrap());
     assert_eq!(calls(SegmentDecoder::new(settings), &segments), 0);
 }

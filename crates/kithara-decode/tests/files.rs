@@ -101,7 +101,7 @@ fn a_seek_behind_the_end_is_the_end() {
 fn resampling_has_the_exact_length_and_is_the_same_after_a_seek() {
     for (fixture, rate) in fixtures().zip([48_000, 22_050, 96_000, 8000].into_iter().cycle()) {
         let mut options = options();
-        options.sample_rate = Some(rate);
+        options.output.rate = Some(rate);
         let source = Cursor::new(fixture.bytes());
         let mut decoder = MediaDecoder::open(source, &MediaInfo::default(), options).unwrap();
         let whole = read_all(&mut decoder).unwrap();

@@ -440,7 +440,7 @@ fn many_bad_packets_in_a_row_are_an_error() {
 #[test]
 fn output_channels_can_be_chosen() {
     let mut settings = kithara_decode::SegmentDecoderSettings::new(Default::default());
-    settings.channels = Some(1);
+    settings.output = settings.output.with_channels(1);
     let mono = decode_segments(SegmentDecoder::new(settings), &find("ts-mp3"), usize::MAX);
     let stereo = decode_segments(decoder(), &find("ts-mp3"), usize::MAX);
     assert_eq!(mono.frames(), stereo.frames());

@@ -202,8 +202,7 @@ fn note_cached<R: Streaming>(resource: &R, cell: &ReaderCell) -> Cached {
 
 fn decode_options<N, A>(options: &FileOptions<N, A>) -> DecodeOptions {
     let mut decode = DecodeOptions::new(options.samples.clone());
-    decode.sample_rate = options.sample_rate;
-    decode.channels = options.channels;
+    decode.output = options.output;
     decode.gapless = options.gapless;
     decode.exact_seek = options.exact_seek;
     decode

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use kithara_assets::{AssetStore, KeyPolicy, ResourceKey};
 use kithara_bufpool::{PoolSettings, SamplePool};
+use kithara_decode::OutputOptions;
 use kithara_net::{DefaultNet, HeaderMap, RetryPolicy};
 
 use crate::Downloads;
@@ -107,10 +108,8 @@ pub struct FileOptions<N = DefaultNet, A = AssetStore> {
     pub station_patience: Duration,
     /// Ask for the titles that radio stations mix into their streams. Default `true`.
     pub icy: bool,
-    /// Output sample rate in Hz. Default `None`: the rate of the file.
-    pub sample_rate: Option<u32>,
-    /// Output channels. Default `None`: those of the file.
-    pub channels: Option<u16>,
+    /// Rate and channels of the PCM. Default: those of the file.
+    pub output: OutputOptions,
     /// Trim encoder delay and padding. Default `true`.
     pub gapless: bool,
     /// Seek to the exact frame in every file, whatever that takes. Default `true`: in an MP3 or ADTS file of variable bit
@@ -145,8 +144,7 @@ impl<N, A> FileOptions<N, A> {
             max_unknown_len: 256 << 20,
             station_patience: Duration::from_secs(10),
             icy: true,
-            sample_rate: None,
-            channels: None,
+            output: OutputOptions::default(),
             gapless: true,
             exact_seek: true,
             samples: SamplePool::new(PoolSettings::default()),
@@ -175,8 +173,7 @@ impl<N: fmt::Debug, A: fmt::Debug> fmt::Debug for FileOptions<N, A> {
             .field("max_unknown_len", &self.max_unknown_len)
             .field("station_patience", &self.station_patience)
             .field("icy", &self.icy)
-            .field("sample_rate", &self.sample_rate)
-            .field("channels", &self.channels)
+            .field("output", &self.output)
             .field("gapless", &self.gapless)
             .field("exact_seek", &self.exact_seek)
             .field("samples", &self.samples)

@@ -74,7 +74,7 @@ impl Hls {
             Parts { playlists, fetches, abr, shared: Arc::clone(&shared), look_ahead, audio, only_first };
         let worker = kithara_worker::spawn_async(HlsWorkerSource::new(parts), HLS_CHUNK_CHANNEL_CAPACITY);
         let mut settings = SegmentDecoderSettings::new(options.samples);
-        settings.sample_rate = options.sample_rate;
+        settings.output = options.output;
         settings.native = options.native_format;
         let adapter = HlsSourceAdapter::new(worker);
         let mut pcm = HlsPcm::open(adapter, settings, options.bytes, Arc::clone(&shared), duration).await?;

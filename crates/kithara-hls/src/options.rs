@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use kithara_assets::{AssetStore, KeyPolicy};
 use kithara_bufpool::{BytePool, PoolSettings, SamplePool};
+use kithara_decode::OutputOptions;
 use kithara_net::DefaultNet;
 
 use crate::abr::{AbrSettings, VariantMode};
@@ -59,10 +60,10 @@ pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
     pub audio: AudioPreference,
     /// Look-ahead bounds.
     pub look_ahead: LookAhead,
-    /// Output sample rate in Hz. Default `None`: the rate of the first segment.
-    pub sample_rate: Option<u32>,
-    /// Give out every format as it is encoded instead of converting all to the first (or to `sample_rate`, which then means
-    /// nothing): [`HlsEvent::FormatChanged`](crate::HlsEvent::FormatChanged) and each chunk's
+    /// Rate and channels of the PCM. Default: those of the first segment.
+    pub output: OutputOptions,
+    /// Give out every format as it is encoded instead of converting all to the first (or to `output`, which is then
+    /// ignored): [`HlsEvent::FormatChanged`](crate::HlsEvent::FormatChanged) and each chunk's
     /// [`spec`](kithara_decode::PcmChunk::spec) tell, and positions count frames of the chunk's own rate. Default `false`.
     pub native_format: bool,
     /// Where playback begins. Default `None`: the playlist's `EXT-X-START`, else its beginning.
@@ -91,7 +92,7 @@ impl<N, A> HlsOptions<N, A> {
             abr: AbrSettings::default(),
             audio: AudioPreference::default(),
             look_ahead: LookAhead::default(),
-            sample_rate: None,
+            output: OutputOptions::default(),
             native_format: false,
             start: None,
             offline: false,

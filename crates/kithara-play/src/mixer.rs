@@ -309,7 +309,7 @@ mod tests {
 
     use super::*;
 
-    const SPEC: AudioSpec = AudioSpec { sample_rate: 1_000, channels: 1 };
+    const SPEC: AudioSpec = AudioSpec::new(1_000, 1);
 
     fn deck(id: u64, samples: &[f32], ended: bool) -> Deck {
         let mut deck = Deck::new(TrackId(id), id, SPEC, 1.0);

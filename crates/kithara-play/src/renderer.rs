@@ -269,7 +269,7 @@ fn approach(value: f32, target: f32, step: f32) -> f32 {
 mod tests {
     use super::*;
 
-    const SPEC: AudioSpec = AudioSpec { sample_rate: 1_000, channels: 1 };
+    const SPEC: AudioSpec = AudioSpec::new(1_000, 1);
 
     fn write(producer: &mut Producer<f32>, samples: &[f32]) {
         for sample in samples {

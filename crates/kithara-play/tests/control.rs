@@ -12,7 +12,7 @@ use kithara_play::{Player, PlayerEvent, PlayerOptions, Repeat};
 use support::{Gate, Script, drain};
 use tokio::sync::broadcast::Receiver;
 
-const SPEC: AudioSpec = AudioSpec { sample_rate: 8_000, channels: 1 };
+const SPEC: AudioSpec = AudioSpec::new(8_000, 1);
 
 fn player() -> Player {
     Player::new(PlayerOptions::default()).unwrap()

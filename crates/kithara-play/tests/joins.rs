@@ -9,7 +9,7 @@ use kithara_decode::AudioSpec;
 use kithara_play::{Loudness, LoudnessOptions, Player, PlayerOptions, Repeat, ReplayGain};
 use support::{Script, drain, failing, play_all};
 
-const SPEC: AudioSpec = AudioSpec { sample_rate: 8_000, channels: 1 };
+const SPEC: AudioSpec = AudioSpec::new(8_000, 1);
 
 fn player() -> Player {
     Player::new(PlayerOptions::default()).unwrap()

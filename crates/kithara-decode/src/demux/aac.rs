@@ -207,6 +207,40 @@ pub(super) fn program_config_channels(bits: &mut Bits<'_>) -> Option<u16> {
     Some(channels)
 }
 
+/// Channels of the first audio element of a raw data block: 1 or 2. `None` for low frequencies, coupling and damage.
+pub(crate) fn first_element_channels(block: &[u8]) -> Option<u16> {
+    const MAX_ELEMENTS: usize = 16;
+    let mut bits = Bits::new(block);
+    for _ in 0..MAX_ELEMENTS {
+        match bits.get(3)? {
+            0 => return Some(1),
+            1 => return Some(2),
+            // Data and filling may come before.
+            4 => {
+                bits.skip(4)?;
+                let is_aligned = bits.flag()?;
+                let count = match bits.get(8)? {
+                    255 => 255 + bits.get(8)?,
+                    count => count,
+                };
+                if is_aligned {
+                    bits.align();
+                }
+                bits.skip(count as usize * 8)?;
+            }
+            6 => {
+                let count = match bits.get(4)? {
+                    15 => 14 + bits.get(8)?,
+                    count => count,
+                };
+                bits.skip(count as usize * 8)?;
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
 /// The two-byte AudioSpecificConfig of an object type, a sample rate index (0 to 12) and a channel configuration (0 to 7),
 /// as an ADTS header gives them.
 pub fn audio_specific_config(object_type: u8, rate_index: u8, channel_config: u8) -> [u8; 2] {

@@ -2,8 +2,9 @@
 
 use symphonia::core::codecs::audio::well_known as id;
 
-use super::backend::Opened;
 use super::details::Tags;
+use super::format_reader::Opened;
+use super::formats::FormatDescriptor;
 use super::pcm::{self, Layout};
 use super::source::Window;
 use crate::DecodeError;
@@ -16,8 +17,14 @@ const ID3_TEXT: u64 = 16 * 1024;
 /// Bytes in front of the samples, in their chunk.
 const SOUND_HEADER: u64 = 8;
 
+pub(super) const FORMAT: FormatDescriptor = FormatDescriptor::new(
+    "aiff",
+    |head| head.starts_with(b"FORM") && matches!(head.get(8..12), Some(b"AIFF" | b"AIFC")),
+    |window, _context| open(window),
+);
+
 /// Opens the AIFF file that begins at the window's position.
-pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
+fn open(mut window: Window) -> Result<Opened, DecodeError> {
     let chunks = Chunks::read(&mut window)?;
     let common = chunks.common.ok_or_else(|| malformed("AIFF without a COMM chunk"))?;
     let (data, len) = chunks.sound.ok_or_else(|| malformed("AIFF without a SSND chunk"))?;

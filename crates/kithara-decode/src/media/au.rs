@@ -2,7 +2,8 @@
 
 use symphonia::core::codecs::audio::well_known as id;
 
-use super::backend::Opened;
+use super::format_reader::Opened;
+use super::formats::FormatDescriptor;
 use super::pcm::{self, Layout};
 use super::source::Window;
 use crate::DecodeError;
@@ -12,8 +13,11 @@ const HEADER: u32 = 24;
 /// Longest header that is believed.
 const MAX_HEADER: u32 = 16 << 20;
 
+pub(super) const FORMAT: FormatDescriptor =
+    FormatDescriptor::new("au", |head| head.starts_with(b".snd"), |window, _context| open(window));
+
 /// Opens the AU file that begins at the window's position.
-pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
+fn open(mut window: Window) -> Result<Opened, DecodeError> {
     let malformed = |what: &str| DecodeError::Malformed(what.into());
     let start = window.offset();
     let head = window.peek(HEADER as usize)?.first_chunk::<{ HEADER as usize }>();

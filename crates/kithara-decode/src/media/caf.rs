@@ -3,14 +3,12 @@
 
 use symphonia::core::codecs::audio::well_known as id;
 
-use super::backend::Opened;
-use super::decoder::opened_by_symphonia;
-use super::format::Format;
+use super::format_reader::Opened;
+use super::formats::FormatDescriptor;
 use super::pcm::{self, Layout};
 use super::source::Window;
-use super::symphonia_file::SymphoniaFile;
+use super::symphonia_file::{SymphoniaFile, SymphoniaFormat, opened_by_symphonia};
 use crate::DecodeError;
-use crate::codec::codec_name;
 use crate::demux::FourCc;
 
 /// Longest chunk that is kept, in bytes: a table of packets has two bytes for each, or three.
@@ -21,8 +19,11 @@ const MAX_CHUNKS: usize = 4096;
 const HEADER: usize = 12;
 const EDITS: u64 = 4;
 
+pub(super) const FORMAT: FormatDescriptor =
+    FormatDescriptor::new("caf", |head| head.starts_with(b"caff"), |window, _context| open(window));
+
 /// Opens the CAF file that begins at the window's position.
-pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
+fn open(mut window: Window) -> Result<Opened, DecodeError> {
     let mut head = window.peek(8)?.get(..8).unwrap_or_default().to_vec();
     window.consume(8);
     let chunks = Chunks::read(&mut window)?;
@@ -51,8 +52,8 @@ pub(super) fn open(mut window: Window) -> Result<Opened, DecodeError> {
     head.extend_from_slice(&[0; EDITS as usize]);
     window.move_to(tail)?;
     window.end_at(tail.saturating_add(len));
-    let (file, mut track) = SymphoniaFile::open(Format::Caf, window, head, tail, true)?;
-    if codec_name(track.params.codec) != "pcm" {
+    let (file, mut track) = SymphoniaFile::open(SymphoniaFormat::Caf, window, head, tail, true)?;
+    if track.params.name() != "pcm" {
         // The packet table counts the padding of the last packet.
         track.frames = None;
     }

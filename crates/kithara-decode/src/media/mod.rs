@@ -3,14 +3,15 @@
 mod aiff;
 mod ape;
 mod au;
-mod backend;
 mod caf;
 mod decoder;
 mod details;
 mod flac;
-mod format;
+mod format_reader;
+mod formats;
 mod framed;
 mod header;
+mod matroska;
 mod mp4;
 mod ogg;
 mod pcm;
@@ -22,4 +23,6 @@ mod wav;
 
 pub use decoder::{DecodeOptions, MediaDecoder};
 pub use details::{MediaDetails, Tags};
-pub use source::{ByteSource, Interrupter};
+pub use format_reader::{Event, FormatReader, Opened, Packet, Stream};
+pub use formats::{FormatDescriptor, FormatTable, Open, OpenContext, Probe, Search};
+pub use source::{ByteSource, Interrupter, Window};

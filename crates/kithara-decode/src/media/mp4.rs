@@ -1,15 +1,13 @@
 //! MP4 files, faststart or not, fragmented or not.
 
-use std::sync::Arc;
+use std::io::{self, Read, Seek, SeekFrom};
 
-use parking_lot::Mutex;
-
-use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::Tags;
+use super::format_reader::{Event, FormatReader, Opened, Packet, Stream};
+use super::formats::FormatDescriptor;
 use super::source::Window;
-use super::view::{View, ViewState};
 use crate::DecodeError;
-use crate::codec::{CodecDecoder, parameters_of, preroll_packets};
+use crate::codecs::CodecParameters;
 use crate::demux::mp4_file::{Mp4File, Mp4FileError};
 use crate::demux::{Codec, TrackInfo};
 use crate::rescale::{rescale, rescale_signed};
@@ -17,9 +15,57 @@ use crate::rescale::{rescale, rescale_signed};
 /// An edit or delay that hides more than this is not believed, in seconds.
 const MAX_LEAD_SECONDS: u64 = 10;
 
-pub(super) struct Mp4Backend {
-    file: Mp4File<View>,
-    state: ViewState,
+pub(super) const FORMAT: FormatDescriptor =
+    FormatDescriptor::new("mp4", begins_with_box, |window, _context| open(window));
+
+fn begins_with_box(head: &[u8]) -> bool {
+    match head.get(4..8).unwrap_or_default() {
+        b"ftyp" | b"moov" | b"styp" | b"wide" | b"pnot" => true,
+        b"mdat" | b"free" | b"skip" => head[0] != 0xFF,
+        _ => false,
+    }
+}
+
+/// A window from `tail` on.
+struct Tail {
+    window: Window,
+    tail: u64,
+    position: u64,
+}
+
+impl Read for Tail {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let offset = self.tail.saturating_add(self.position);
+        if self.window.offset() != offset {
+            self.window.move_to(offset)?;
+        }
+        let data = self.window.peek(1)?;
+        let count = data.len().min(buf.len());
+        buf[..count].copy_from_slice(&data[..count]);
+        self.window.consume(count);
+        self.position += count as u64;
+        Ok(count)
+    }
+}
+
+impl Seek for Tail {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(offset) => Some(offset),
+            SeekFrom::Current(delta) => self.position.checked_add_signed(delta),
+            SeekFrom::End(delta) => match self.window.byte_len() {
+                Some(len) => len.saturating_sub(self.tail).checked_add_signed(delta),
+                None => return Err(io::Error::new(io::ErrorKind::Unsupported, "the length is not known")),
+            },
+        };
+        let before_start = || io::Error::new(io::ErrorKind::InvalidInput, "seek before the start");
+        self.position = position.ok_or_else(before_start)?;
+        Ok(self.position)
+    }
+}
+
+pub(super) struct Mp4Reader {
+    file: Mp4File<Tail>,
     rate: u32,
     /// Frames that the codec gives before frame 0.
     lead: i64,
@@ -30,13 +76,11 @@ pub(super) struct Mp4Backend {
 }
 
 /// Opens the MP4 file that begins at the window's position.
-pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
-    let state = ViewState::default();
+fn open(window: Window) -> Result<Opened, DecodeError> {
     let tail = window.offset();
-    let view = View::new(Arc::new(Mutex::new(window)), Arc::default(), tail, state.clone());
-    let file = Mp4File::open(view).map_err(|error| convert(error, &state))?;
+    let file = Mp4File::open(Tail { window, tail, position: 0 }).map_err(convert)?;
     let track = file.track().clone();
-    let codec = CodecDecoder::for_track(&track)?;
+    let codec = CodecParameters::of_track(&track)?;
     let rate = track.sample_rate.max(1);
     let is_fragmented = file.packet_count().is_none();
     let lead = if is_fragmented { 0 } else { lead_of(&track) };
@@ -55,7 +99,6 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
         };
         Some(decoded.saturating_sub(lead.unsigned_abs()))
     });
-    let nominal = if packet > 0 { packet } else { 4096 };
     let stream = Stream {
         container: "mp4",
         sample_rate: rate,
@@ -64,11 +107,11 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
         end: None,
         total,
         estimate: None,
-        preroll: u64::from(preroll_packets(track.codec)) * nominal,
+        frames_per_packet: track.frames_per_packet,
         tags: Tags::default(),
     };
-    let backend = Mp4Backend { file, state, rate, lead, edit_end, serial: track.serial };
-    Ok(Opened { backend: Box::new(backend), codec, stream })
+    let reader = Mp4Reader { file, rate, lead, edit_end, serial: track.serial };
+    Ok(Opened { reader: Box::new(reader), codec, stream })
 }
 
 /// Frames to hide at the start: what the encoder noted, or else what the edit list hides.
@@ -90,29 +133,29 @@ fn edit_end(track: &TrackInfo) -> Option<u64> {
     Some(edit.media_time.saturating_add(edit.duration_in(track.timescale)?))
 }
 
-fn convert(error: Mp4FileError, state: &ViewState) -> DecodeError {
-    if let Some(fault) = state.take_fault() {
-        return DecodeError::Io(fault);
-    }
+fn convert(error: Mp4FileError) -> DecodeError {
     match error {
         Mp4FileError::Demux(error) => DecodeError::Demux(error),
         Mp4FileError::Io { source, .. } => DecodeError::Io(source),
     }
 }
 
-impl Backend for Mp4Backend {
+impl FormatReader for Mp4Reader {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         let packet = match self.file.next_packet() {
             Ok(Some(packet)) => packet,
             Ok(None) => return Ok(Event::End),
-            Err(error) => return Err(convert(error, &self.state)),
+            Err(error) => return Err(convert(error)),
         };
         let timescale = packet.track.timescale;
         if self.edit_end.is_some_and(|end| packet.pts >= 0 && packet.pts.unsigned_abs() >= end) {
             return Ok(Event::End);
         }
-        let change =
-            if packet.track.serial == self.serial { None } else { Some(parameters_of(packet.track)?) };
+        let change = if packet.track.serial == self.serial {
+            None
+        } else {
+            Some(CodecParameters::of_track(packet.track)?)
+        };
         self.serial = packet.track.serial;
         let position = rescale_signed(packet.pts, self.rate, timescale).saturating_sub(self.lead);
         let frames = packet
@@ -134,11 +177,11 @@ impl Backend for Mp4Backend {
         let timescale = self.file.track().timescale;
         let end = self.edit_end.or(self.file.media_duration());
         let pts = rescale(media, timescale, self.rate);
-        self.file.seek(pts).map_err(|error| convert(error, &self.state))?;
+        self.file.seek(pts).map_err(convert)?;
         Ok(end.is_none_or(|end| pts < end))
     }
 
     fn resume(&mut self) {
-        self.state.resume();
+        self.file.reader_mut().window.source_mut().resume();
     }
 }

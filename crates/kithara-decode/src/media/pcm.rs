@@ -1,13 +1,13 @@
 //! PCM, G.711 and blocks of ADPCM as they lie in WAV, AIFF, AU and CAF once the header is read.
 
+use symphonia::core::codecs::audio::AudioCodecId;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_ADPCM_IMA_QT;
-use symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters};
 
-use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::Tags;
+use super::format_reader::{Event, FormatReader, Opened, Packet, Stream};
 use super::source::Window;
 use crate::DecodeError;
-use crate::codec::{CodecDecoder, plain_parameters};
+use crate::codecs::CodecParameters;
 
 /// Frames of a packet, and bytes that it does not exceed for them.
 const FRAMES: u64 = 1152;
@@ -38,11 +38,11 @@ impl Layout {
     }
 
     /// Parameters of the codec.
-    pub(super) fn params(&self) -> AudioCodecParameters {
-        let mut params = plain_parameters(self.codec, self.sample_rate, self.channels);
+    pub(super) fn params(&self) -> CodecParameters {
+        let mut params = CodecParameters::new(self.codec, self.sample_rate, self.channels);
         if self.frames > 1 {
             let frames = u64::from(self.frames);
-            params.with_frames_per_block(frames).with_max_frames_per_packet(FRAMES.max(frames));
+            params.with_blocks(frames, FRAMES.max(frames));
         }
         params
     }
@@ -73,7 +73,7 @@ pub(super) fn open(container: &'static str, window: Window, layout: &Layout) -> 
     }
     let start = window.offset();
     let total = window.byte_len().map(|len| (len.saturating_sub(start) / block).saturating_mul(frames));
-    let codec = CodecDecoder::for_params(layout.params())?;
+    let codec = layout.params();
     let stream = Stream {
         container,
         sample_rate,
@@ -82,14 +82,14 @@ pub(super) fn open(container: &'static str, window: Window, layout: &Layout) -> 
         end: total,
         total,
         estimate: None,
-        preroll: 0,
+        frames_per_packet: None,
         tags: Tags::default(),
     };
-    let backend = Box::new(PcmFile { window, start, block, frames, given: 0 });
-    Ok(Opened { backend, codec, stream })
+    let reader = Box::new(PcmFile { window, start, block, frames, given: 0 });
+    Ok(Opened { reader, codec, stream })
 }
 
-impl Backend for PcmFile {
+impl FormatReader for PcmFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         self.window.consume(std::mem::take(&mut self.given));
         let frame = (self.window.offset() - self.start) / self.block * self.frames;

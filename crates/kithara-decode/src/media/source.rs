@@ -119,7 +119,7 @@ const READ_THROUGH: u64 = 64 * 1024;
 const HISTORY: usize = 72 * 1024;
 
 /// A source with the bytes around its position at hand.
-pub(super) struct Window {
+pub struct Window {
     source: Box<dyn ByteSource>,
     buffer: Vec<u8>,
     start: usize,
@@ -128,6 +128,12 @@ pub(super) struct Window {
     at_end: bool,
     /// Where the source is taken to end.
     limit: Option<u64>,
+}
+
+impl std::fmt::Debug for Window {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Window").field("offset", &self.offset).finish_non_exhaustive()
+    }
 }
 
 impl Window {
@@ -144,13 +150,13 @@ impl Window {
     }
 
     /// Takes the source to end at `limit`, if it does not end before.
-    pub(super) fn end_at(&mut self, limit: u64) {
+    pub fn end_at(&mut self, limit: u64) {
         self.limit = Some(limit);
         self.heed_limit();
     }
 
     /// Length of the source, up to where it is taken to end.
-    pub(super) fn byte_len(&self) -> Option<u64> {
+    pub fn byte_len(&self) -> Option<u64> {
         let len = self.source.byte_len();
         self.limit.map_or(len, |limit| Some(len.map_or(limit, |len| len.min(limit))))
     }
@@ -166,12 +172,12 @@ impl Window {
     }
 
     /// Offset of the next byte.
-    pub(super) fn offset(&self) -> u64 {
+    pub fn offset(&self) -> u64 {
         self.offset
     }
 
     /// What is at hand from the position on.
-    pub(super) fn available(&self) -> &[u8] {
+    pub fn available(&self) -> &[u8] {
         &self.buffer[self.start..]
     }
 
@@ -181,7 +187,10 @@ impl Window {
     }
 
     /// What is at hand, at least `count` bytes of it unless the source ends before.
-    pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+    ///
+    /// # Errors
+    /// The source cannot be read.
+    pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.available().len() < count && !self.at_end {
             self.read_more()?;
         }
@@ -208,14 +217,17 @@ impl Window {
     }
 
     /// Steps over `count` bytes that are at hand.
-    pub(super) fn consume(&mut self, count: usize) {
+    pub fn consume(&mut self, count: usize) {
         let count = count.min(self.available().len());
         self.start += count;
         self.offset += count as u64;
     }
 
     /// Steps over `len` bytes. Few are read through: a seek may cost more than they do.
-    pub(super) fn skip(&mut self, len: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The source cannot be read or moved.
+    pub fn skip(&mut self, len: u64) -> io::Result<()> {
         if len <= READ_THROUGH {
             self.peek(len as usize)?;
         }
@@ -223,7 +235,10 @@ impl Window {
     }
 
     /// Moves to `offset`; reads and drops what is between where the source cannot seek.
-    pub(super) fn move_to(&mut self, offset: u64) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// The source cannot be read or moved.
+    pub fn move_to(&mut self, offset: u64) -> io::Result<()> {
         let ahead = offset.checked_sub(self.offset);
         if let Some(ahead) =
             ahead.and_then(|ahead| usize::try_from(ahead).ok()).filter(|&n| n <= self.available().len())

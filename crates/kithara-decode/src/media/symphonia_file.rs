@@ -4,30 +4,41 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::CodecParameters as TrackParameters;
 use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{
     CODEC_ID_AAC, CODEC_ID_FLAC, CODEC_ID_MP2, CODEC_ID_MP3, CODEC_ID_OPUS, CODEC_ID_VORBIS,
 };
 use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::formats::{FormatOptions, FormatReader, SeekMode, SeekTo, Track, TrackType};
+use symphonia::core::formats::{
+    FormatOptions, FormatReader as SymphoniaReader, SeekMode, SeekTo, Track, TrackType,
+};
 use symphonia::core::io::MediaSourceStream;
 use symphonia::core::meta::StandardTag;
 use symphonia::core::packet::Packet as SymphoniaPacket;
 use symphonia::core::units::{TimeBase, Timestamp};
-use symphonia::default::formats::{AiffReader, CafReader, MkvReader, WavReader};
+use symphonia::default::formats::{CafReader, MkvReader, WavReader};
 
-use super::backend::{Backend, Event, Packet};
 use super::details::Tags;
-use super::format::Format;
+use super::format_reader::{Event, FormatReader, Opened, Packet, Stream};
 use super::source::Window;
 use super::view::{SharedWindow, View, ViewState};
 use crate::DecodeError;
+use crate::codecs::CodecParameters;
+use crate::headers::opus::{self, OpusHead};
+
+/// The containers that are left to Symphonia's readers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SymphoniaFormat {
+    Wav,
+    Caf,
+    Matroska,
+}
 
 /// A reader from Symphonia, its chosen track, and what its source is up to.
 pub(super) struct SymphoniaFile {
     origin: Origin,
-    reader: Box<dyn FormatReader>,
+    reader: Box<dyn SymphoniaReader>,
     state: ViewState,
     track: u32,
     time_base: Option<TimeBase>,
@@ -48,14 +59,14 @@ pub(super) struct SymphoniaFile {
 
 /// What it takes to begin anew.
 struct Origin {
-    format: Format,
+    format: SymphoniaFormat,
     window: SharedWindow,
     head: Arc<[u8]>,
     tail: u64,
 }
 
 impl Origin {
-    fn open(&self, state: &ViewState) -> Result<(Box<dyn FormatReader>, Track), DecodeError> {
+    fn open(&self, state: &ViewState) -> Result<(Box<dyn SymphoniaReader>, Track), DecodeError> {
         let view = View::new(Arc::clone(&self.window), Arc::clone(&self.head), self.tail, state.clone());
         let stream = MediaSourceStream::new(Box::new(view), Default::default());
         let opened = catch_unwind(AssertUnwindSafe(|| reader_for(self.format, stream)));
@@ -67,7 +78,7 @@ impl Origin {
 
 /// What Symphonia says about the track.
 pub(super) struct SymphoniaTrack {
-    pub(super) params: AudioCodecParameters,
+    pub(super) params: CodecParameters,
     pub(super) frames: Option<u64>,
     pub(super) tags: Tags,
 }
@@ -75,7 +86,7 @@ pub(super) struct SymphoniaTrack {
 impl SymphoniaFile {
     /// Opens `head` followed by the source from `tail` on. `knows_length` lets the reader look at the end.
     pub(super) fn open(
-        format: Format,
+        format: SymphoniaFormat,
         window: Window,
         head: Vec<u8>,
         tail: u64,
@@ -124,7 +135,10 @@ impl SymphoniaFile {
                 file.reopen()?;
             }
         }
-        Ok((file, SymphoniaTrack { params, frames: track.num_frames, tags }))
+        Ok((
+            file,
+            SymphoniaTrack { params: CodecParameters::of_symphonia(&params), frames: track.num_frames, tags },
+        ))
     }
 
     /// The same file, in which frame 0 comes `lead` frames after what the codec gives first.
@@ -179,7 +193,7 @@ impl SymphoniaFile {
             None => self.read_packet()?,
         };
         let Some(packet) = next else { return Ok(false) };
-        if self.origin.format == Format::Matroska {
+        if self.origin.format == SymphoniaFormat::Matroska {
             self.ahead = self.read_packet().transpose();
         }
         self.packet = Some(packet);
@@ -201,7 +215,7 @@ impl SymphoniaFile {
     /// Frames of the packet's end that are not to be heard, which Symphonia does not tell of the last packet of a Matroska file:
     /// its `DiscardPadding` stands right behind it.
     fn padding(&self, packet: &SymphoniaPacket) -> u64 {
-        if self.origin.format != Format::Matroska || self.ahead.is_some() {
+        if self.origin.format != SymphoniaFormat::Matroska || self.ahead.is_some() {
             return 0;
         }
         let window = self.origin.window.lock();
@@ -267,7 +281,7 @@ impl SymphoniaFile {
     }
 }
 
-impl Backend for SymphoniaFile {
+impl FormatReader for SymphoniaFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         if !self.advance()? {
             return Ok(Event::End);
@@ -296,7 +310,7 @@ impl Backend for SymphoniaFile {
         }
         // Some readers cannot go back from the end, or do not go where they were told.
         self.reopen()?;
-        if self.origin.format != Format::Wav && self.seek_by_reader(frame)? {
+        if self.origin.format != SymphoniaFormat::Wav && self.seek_by_reader(frame)? {
             return Ok(true);
         }
         self.reopen()?;
@@ -349,7 +363,7 @@ trait AtEnd: Sized {
     fn at_end() -> Option<Self>;
 }
 
-impl AtEnd for Box<dyn FormatReader> {
+impl AtEnd for Box<dyn SymphoniaReader> {
     fn at_end() -> Option<Self> {
         None
     }
@@ -368,16 +382,14 @@ impl AtEnd for bool {
 }
 
 fn reader_for(
-    format: Format,
+    format: SymphoniaFormat,
     stream: MediaSourceStream<'static>,
-) -> Result<Box<dyn FormatReader>, SymphoniaError> {
+) -> Result<Box<dyn SymphoniaReader>, SymphoniaError> {
     let options = FormatOptions::default();
     Ok(match format {
-        Format::Wav => Box::new(WavReader::try_new(stream, options)?),
-        Format::Aiff => Box::new(AiffReader::try_new(stream, options)?),
-        Format::Caf => Box::new(CafReader::try_new(stream, options)?),
-        Format::Matroska => Box::new(MkvReader::try_new(stream, options)?),
-        _ => return Err(SymphoniaError::Unsupported("no reader for this container")),
+        SymphoniaFormat::Wav => Box::new(WavReader::try_new(stream, options)?),
+        SymphoniaFormat::Caf => Box::new(CafReader::try_new(stream, options)?),
+        SymphoniaFormat::Matroska => Box::new(MkvReader::try_new(stream, options)?),
     })
 }
 
@@ -408,7 +420,7 @@ fn grid_of(params: &AudioCodecParameters) -> Option<i64> {
 
 fn audio_params(track: &Track) -> Option<AudioCodecParameters> {
     match &track.codec_params {
-        Some(CodecParameters::Audio(params)) => Some(params.clone()),
+        Some(TrackParameters::Audio(params)) => Some(params.clone()),
         _ => None,
     }
 }
@@ -417,7 +429,7 @@ fn no_audio() -> DecodeError {
     DecodeError::Unsupported("a file without an audio track".into())
 }
 
-fn read_tags(reader: &mut dyn FormatReader) -> Tags {
+fn read_tags(reader: &mut dyn SymphoniaReader) -> Tags {
     let mut tags = Tags::default();
     let mut metadata = reader.metadata();
     let Some(revision) = metadata.skip_to_latest() else { return tags };
@@ -430,4 +442,30 @@ fn read_tags(reader: &mut dyn FormatReader) -> Tags {
         }
     }
     tags
+}
+
+/// Joins what Symphonia says about a track to what the decoder wants to know.
+pub(super) fn opened_by_symphonia(
+    container: &'static str,
+    file: SymphoniaFile,
+    track: SymphoniaTrack,
+) -> Result<Opened, DecodeError> {
+    let mut codec = track.params;
+    let mut lead = 0;
+    if codec.codec == CODEC_ID_OPUS {
+        // Opus decodes to this, whatever the rate of what was encoded.
+        codec.sample_rate = opus::RATE;
+        let head = codec.extra_data().and_then(OpusHead::parse);
+        lead = head.map_or(0, |head| i64::from(head.pre_skip));
+    }
+    let stream = Stream {
+        container,
+        sample_rate: codec.sample_rate,
+        channels: codec.layout.channels(),
+        bits_per_sample: codec.bits_per_sample,
+        total: track.frames,
+        tags: track.tags,
+        ..Stream::default()
+    };
+    Ok(Opened { reader: Box::new(file.led_by(lead)), codec, stream })
 }

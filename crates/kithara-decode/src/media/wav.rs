@@ -3,16 +3,15 @@
 
 use symphonia::core::codecs::audio::well_known as id;
 
-use super::backend::Opened;
-use super::decoder::opened_by_symphonia;
 use super::details::Tags;
-use super::format::Format;
+use super::format_reader::Opened;
+use super::formats::FormatDescriptor;
 use super::framed::{FramedFile, confirm};
 use super::header::Kind;
 use super::pcm::{self, Layout};
 use super::source::Window;
-use super::symphonia_file::SymphoniaFile;
-use crate::DecodeError;
+use super::symphonia_file::{SymphoniaFile, SymphoniaFormat, opened_by_symphonia};
+use crate::{ChannelLayout, DecodeError};
 
 /// Longest `fmt ` chunk that is read, in bytes.
 const MAX_FMT: usize = 4096;
@@ -20,15 +19,24 @@ const MAX_FMT: usize = 4096;
 const MAX_CHUNKS: usize = 4096;
 
 /// What a W64 file begins with.
-pub(super) const RIFF_GUID: [u8; 16] = *b"riff\x2E\x91\xCF\x11\xA5\xD6\x28\xDB\x04\xC1\0\0";
+const RIFF_GUID: [u8; 16] = *b"riff\x2E\x91\xCF\x11\xA5\xD6\x28\xDB\x04\xC1\0\0";
 /// How the names of its chunks go on, behind four letters.
 const GUID_TAIL: [u8; 12] = *b"\xF3\xAC\xD3\x11\x8C\xD1\0\xC0\x4F\x8E\xDB\x8A";
 
 /// Bytes in front of the first frame that are passed over.
 const MAX_LEAD: u64 = 64 * 1024;
 
+pub(super) const FORMAT: FormatDescriptor = FormatDescriptor::new(
+    "wav",
+    |head| {
+        let is_riff = matches!(head.get(..4), Some(b"RIFF" | b"RF64" | b"BW64"));
+        is_riff && head.get(8..12) == Some(b"WAVE") || head == RIFF_GUID
+    },
+    |window, context| open(window, context.may_estimate),
+);
+
 /// Opens the WAV file that begins at the window's position.
-pub(super) fn open(mut window: Window, may_estimate: bool) -> Result<Opened, DecodeError> {
+fn open(mut window: Window, may_estimate: bool) -> Result<Opened, DecodeError> {
     let container = if window.peek(16)?.starts_with(&RIFF_GUID) { "w64" } else { "wav" };
     let chunks = read_chunks(&mut window)?;
     let tail = window.offset();
@@ -42,10 +50,12 @@ pub(super) fn open(mut window: Window, may_estimate: bool) -> Result<Opened, Dec
         if let Some(len) = chunks.data_len {
             window.end_at(tail.saturating_add(len));
         }
-        return pcm::open(container, window, &layout);
+        let mut opened = pcm::open(container, window, &layout)?;
+        opened.codec.with_layout(ChannelLayout::from_mask(layout.channels, channel_mask(&chunks.format)));
+        return Ok(opened);
     }
     let head = rebuild(&chunks);
-    let (file, track) = SymphoniaFile::open(Format::Wav, window, head, tail, false)?;
+    let (file, track) = SymphoniaFile::open(SymphoniaFormat::Wav, window, head, tail, false)?;
     opened_by_symphonia(container, file, track)
 }
 
@@ -77,6 +87,13 @@ fn pcm_layout(format: &[u8]) -> Option<Layout> {
     };
     let sample_rate = u32::from(word(4)?) | u32::from(word(6)?) << 16;
     Some(Layout::pcm(codec, bytes, sample_rate, channels))
+}
+
+/// Which loudspeakers the channels belong to; 0 where the format does not say.
+fn channel_mask(format: &[u8]) -> u32 {
+    let is_extensible = format.starts_with(&[0xFE, 0xFF]);
+    let mask = format.get(20..24).and_then(|mask| mask.first_chunk::<4>());
+    mask.filter(|_| is_extensible).map_or(0, |mask| u32::from_le_bytes(*mask))
 }
 
 /// What the format tag says of frames that tell their own length.

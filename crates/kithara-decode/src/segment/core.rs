@@ -1,13 +1,14 @@
-//! Packets to PCM: codec, position, output.
+//! The packets of segments: which codec they need, and where they belong.
 
 use std::time::Duration;
 
 use super::clock::{Clock, Stamp, frame_at};
 use super::{SegmentDecoderSettings, SegmentStart};
-use crate::codec::{CodecDecoder, Debt, PacketError};
+use crate::codecs::CodecParameters;
 use crate::demux::{DemuxedPacket, TrackInfo};
 use crate::output::Output;
-use crate::rescale::{rescale, rescale_signed};
+use crate::pipeline::{Cursor, PacketPipeline, PipelinePacket, Place, Placement};
+use crate::rescale::rescale;
 use crate::{AudioSpec, DecodeError};
 
 /// Packets after a loss whose times are looked at: a container may give a time to one of many.
@@ -25,43 +26,30 @@ pub(super) enum Sync {
 }
 
 pub(super) struct Core {
-    pub(super) output: Output,
+    pub(super) pipeline: PacketPipeline,
     pub(super) clock: Clock,
     pub(super) sync: Sync,
-    codec: Option<CodecDecoder>,
-    debt: Debt,
     track: Option<TrackInfo>,
     /// The demuxer is another one: equal serials mean nothing.
     track_is_stale: bool,
-    /// Position of the next frame, and what the last packets decoded to.
-    next: i64,
-    spec: Option<AudioSpec>,
     edits: bool,
     /// Packets that are still compared with their times, because something was lost before them.
     unsettled: u32,
-    bad_packets: u32,
-    max_bad_packets: u32,
     /// Silence asked for before the output's shape was known.
     early_silence: Duration,
 }
 
 impl Core {
     pub(super) fn new(settings: SegmentDecoderSettings) -> Self {
+        let output = Output::new(settings.pool, settings.output).native(settings.native);
         Self {
-            output: Output::new(settings.pool, settings.sample_rate, settings.channels)
-                .native(settings.native),
+            pipeline: PacketPipeline::new(output, settings.codecs, settings.max_bad_packets),
             clock: Clock::default(),
             sync: Sync::ByTime,
-            codec: None,
-            debt: Debt::default(),
             track: None,
             track_is_stale: true,
-            next: 0,
-            spec: None,
             edits: settings.edit_lists,
             unsettled: 0,
-            bad_packets: 0,
-            max_bad_packets: settings.max_bad_packets,
             early_silence: Duration::ZERO,
         }
     }
@@ -76,42 +64,31 @@ impl Core {
     }
 
     pub(super) fn seek(&mut self, frame: u64) {
-        self.output.seek(frame);
-        self.debt.forget();
-        if let Some(codec) = &mut self.codec {
-            codec.reset();
-        }
+        self.pipeline.seek(frame);
         self.sync = Sync::ByTime;
         self.early_silence = Duration::ZERO;
     }
 
     /// The presentation is over: what the codec and the resampler hold back comes out.
     pub(super) fn finish(&mut self) -> Result<(), DecodeError> {
-        self.drain_codec()?;
-        self.output.end_run()
+        self.pipeline.drain(None)?;
+        self.pipeline.output.end_run()
     }
 
-    /// Packets at the start of decoding that give nothing which can be heard.
-    pub(super) fn lagging_packets(&self) -> u64 {
-        if self.codec.as_ref().is_some_and(CodecDecoder::is_lagging) { 2 } else { 0 }
-    }
-
-    /// Gets what a lagging codec still owes.
-    fn drain_codec(&mut self) -> Result<(), DecodeError> {
-        let (Some(codec), Some(spec)) = (&mut self.codec, self.spec) else { return Ok(()) };
-        self.debt.collect(codec, &mut self.output, spec, self.next, None)
+    /// Frames before a seek target that must be decoded, at the track's rate.
+    pub(super) fn preroll(&self, track: &TrackInfo) -> u64 {
+        let codec = self.pipeline.codec().map_or(0, |codec| codec.preroll(track.frames_per_packet));
+        codec + self.pipeline.output.warm_up(track.sample_rate.max(1))
     }
 
     pub(super) fn insert_silence(&mut self, duration: Duration) -> Result<(), DecodeError> {
-        self.drain_codec()?;
-        match self.output.spec() {
-            Some(spec) => self.output.skip(spec.frame_at(duration))?,
+        self.pipeline.drain(None)?;
+        match self.pipeline.output.spec() {
+            Some(spec) => self.pipeline.output.skip(spec.frame_at(duration))?,
             None => self.early_silence += duration,
         }
-        // What was heard before the silence does not fade out behind it.
-        if let Some(codec) = &mut self.codec {
-            codec.reset();
-        }
+        // Overlap from before the silence must not sound behind it.
+        self.pipeline.reset_codec();
         self.sync = Sync::ByTime;
         Ok(())
     }
@@ -120,14 +97,10 @@ impl Core {
     pub(super) fn prepare(&mut self, track: &TrackInfo) -> Result<(), DecodeError> {
         let same =
             !self.track_is_stale && self.track.as_ref().is_some_and(|known| known.serial == track.serial);
-        if same && self.codec.is_some() {
+        if same && self.pipeline.codec().is_some() {
             return Ok(());
         }
-        if !self.codec.as_ref().is_some_and(|codec| codec.accepts(track)) {
-            self.drain_codec()?;
-            self.codec = None;
-            self.codec = Some(CodecDecoder::for_track(track)?);
-        }
+        self.pipeline.set_codec(CodecParameters::of_track(track)?, None)?;
         self.track = Some(track.clone());
         self.track_is_stale = false;
         Ok(())
@@ -140,70 +113,36 @@ impl Core {
     ) -> Result<(), DecodeError> {
         self.prepare(packet.track)?;
         self.heed_loss(packet, segment)?;
-        let Some(codec) = &mut self.codec else { return Ok(()) };
-        let rate = packet.track.sample_rate;
-        let nominal = packet
-            .track
+        let track = packet.track;
+        let rate = track.sample_rate;
+        let frames = track
             .frames_per_packet
-            .map_or_else(|| rescale(packet.duration, rate, packet.track.timescale), u64::from);
-        match codec.decode(packet.data, nominal) {
-            Ok(decoded) => {
-                self.bad_packets = 0;
-                let (spec, frames) = (decoded.spec(), decoded.frames());
-                if frames == 0 {
-                    return Ok(());
-                }
-                let mut placing = Placing {
-                    output: &mut self.output,
-                    clock: &mut self.clock,
-                    sync: &mut self.sync,
-                    next: &mut self.next,
-                    edits: self.edits,
-                    lag: decoded.lag(),
-                };
-                placing.start(&mut self.early_silence, spec)?;
-                let position = placing.place(packet, segment, spec, &mut self.spec);
-                self.debt.note(decoded.lag(), packet.data);
-                self.output.write(&decoded, 0..frames, position.saturating_sub_unsigned(decoded.lag()))?;
-                self.next = position.saturating_add_unsigned(frames as u64);
-                Ok(())
-            }
-            Err(PacketError::Bad(what)) => {
-                self.bad_packets += 1;
-                tracing::debug!(%what, "a packet could not be decoded");
-                if self.bad_packets > self.max_bad_packets {
-                    return Err(DecodeError::too_many(self.bad_packets, what));
-                }
-                let spec = self
-                    .spec
-                    .unwrap_or(AudioSpec::new(packet.track.sample_rate, packet.track.channels.max(1)));
-                let frames = nominal;
-                let mut placing = Placing {
-                    output: &mut self.output,
-                    clock: &mut self.clock,
-                    sync: &mut self.sync,
-                    next: &mut self.next,
-                    edits: self.edits,
-                    lag: self.debt.frames(),
-                };
-                placing.start(&mut self.early_silence, spec)?;
-                let position = placing.place(packet, segment, spec, &mut self.spec);
-                self.output.write_silence(
-                    spec,
-                    frames,
-                    position.saturating_sub_unsigned(self.debt.frames()),
-                )?;
-                self.next = position.saturating_add_unsigned(frames);
-                Ok(())
-            }
-            Err(PacketError::Fatal(error)) => Err(error),
-        }
+            .map_or_else(|| rescale(packet.duration, rate, track.timescale), u64::from);
+        let pipeline_packet = PipelinePacket {
+            data: packet.data,
+            frames,
+            rate,
+            trim_end: 0,
+            end: None,
+            declared: AudioSpec::new(rate, track.channels.max(1)),
+        };
+        let mut place = PlaceInPresentation {
+            packet,
+            segment,
+            clock: &mut self.clock,
+            sync: &mut self.sync,
+            early_silence: &mut self.early_silence,
+            edits: self.edits,
+        };
+        self.pipeline.take(&pipeline_packet, &mut place)
     }
 
     /// Data was lost before this packet, or shortly before: the codec starts anew, and the packet goes to its own place as
     /// soon as one has a time that says so.
     fn heed_loss(&mut self, packet: &DemuxedPacket<'_>, segment: &SegmentStart) -> Result<(), DecodeError> {
-        let Some(spec) = self.spec.filter(|_| self.sync == Sync::Counting) else { return Ok(()) };
+        let Some((next, spec)) = self.pipeline.next().filter(|_| self.sync == Sync::Counting) else {
+            return Ok(());
+        };
         let mut is_lost = packet.is_discontinuity;
         if is_lost {
             self.unsettled = UNSETTLED_PACKETS;
@@ -215,7 +154,7 @@ impl Core {
         if packet.is_timed {
             let stamp = Stamp { packet, edits: self.edits, rate: spec.sample_rate };
             let place = self.clock.locate(&stamp, segment.timeline_start);
-            let is_displaced = place.is_some_and(|frame| (frame - self.next).abs() > stamp.tolerance());
+            let is_displaced = place.is_some_and(|frame| (frame - next).abs() > stamp.tolerance());
             if is_displaced {
                 self.sync = Sync::ByTime;
             }
@@ -223,12 +162,38 @@ impl Core {
             is_lost &= is_displaced;
         }
         if is_lost {
-            self.drain_codec()?;
-        }
-        if let Some(codec) = self.codec.as_mut().filter(|_| is_lost) {
-            codec.reset();
+            self.pipeline.drain(None)?;
+            self.pipeline.reset_codec();
         }
         Ok(())
+    }
+}
+
+/// Places the packets of segments.
+struct PlaceInPresentation<'a> {
+    packet: &'a DemuxedPacket<'a>,
+    segment: &'a SegmentStart,
+    clock: &'a mut Clock,
+    sync: &'a mut Sync,
+    early_silence: &'a mut Duration,
+    edits: bool,
+}
+
+impl Place for PlaceInPresentation<'_> {
+    fn place(
+        &mut self,
+        cursor: Cursor,
+        spec: AudioSpec,
+        frames: u64,
+        output: &mut Output,
+    ) -> Result<Placement, DecodeError> {
+        if frames == 0 {
+            return Ok(Placement::Empty);
+        }
+        let mut placing =
+            Placing { output, clock: &mut *self.clock, sync: &mut *self.sync, cursor, edits: self.edits };
+        placing.start(self.early_silence, spec)?;
+        Ok(Placement::At(placing.place(self.packet, self.segment, spec)))
     }
 }
 
@@ -237,10 +202,8 @@ struct Placing<'a> {
     output: &'a mut Output,
     clock: &'a mut Clock,
     sync: &'a mut Sync,
-    next: &'a mut i64,
+    cursor: Cursor,
     edits: bool,
-    /// Frames by which the output is behind `next`.
-    lag: u64,
 }
 
 impl Placing<'_> {
@@ -254,17 +217,9 @@ impl Placing<'_> {
     }
 
     /// The position of the packet's first frame, at `spec`'s rate.
-    fn place(
-        &mut self,
-        packet: &DemuxedPacket<'_>,
-        segment: &SegmentStart,
-        spec: AudioSpec,
-        last: &mut Option<AudioSpec>,
-    ) -> i64 {
+    fn place(&mut self, packet: &DemuxedPacket<'_>, segment: &SegmentStart, spec: AudioSpec) -> i64 {
         let stamp = Stamp { packet, edits: self.edits, rate: spec.sample_rate.max(1) };
-        let before = last.replace(spec);
-        let counted =
-            before.map(|before| rescale_signed(*self.next, spec.sample_rate, before.sample_rate.max(1)));
+        let counted = self.cursor.counted(spec.sample_rate);
         let position = match (std::mem::replace(self.sync, Sync::Counting), counted) {
             (Sync::Counting, Some(counted)) => counted,
             (Sync::NewTimeline, Some(counted)) if packet.is_timed => {
@@ -315,7 +270,8 @@ impl Placing<'_> {
     /// Whether the output stands at `frame` (at `spec`'s rate): not after a seek.
     fn made_is_at(&self, frame: i64, spec: AudioSpec) -> bool {
         let Some(out) = self.output.spec() else { return false };
-        let made = self.output.made().and_then(|made| i64::try_from(made.saturating_add(self.lag)).ok());
+        let made =
+            self.output.made().and_then(|made| i64::try_from(made.saturating_add(self.cursor.delay)).ok());
         out.sample_rate != spec.sample_rate || made == Some(frame)
     }
 }

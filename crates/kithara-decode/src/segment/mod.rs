@@ -10,8 +10,7 @@ use bytes::{Bytes, BytesMut};
 
 use self::clock::Stamp;
 use self::core::{Core, Sync};
-use crate::codec::preroll_packets;
-use crate::demux::{Codec, Container, DemuxError, Demuxer, Sniff, TrackInfo, sniff, sniff_at_end};
+use crate::demux::{Container, DemuxError, Demuxer, Sniff, TrackInfo, sniff, sniff_at_end};
 use crate::{AudioSpec, DecodeError, PcmChunk};
 
 pub use settings::{Anchor, SegmentDecoderSettings, SegmentStart};
@@ -250,11 +249,11 @@ impl SegmentDecoder {
             return Err(error);
         }
         loop {
-            if let Some(chunk) = self.core.output.next_chunk(false) {
+            if let Some(chunk) = self.core.pipeline.output.next_chunk(false) {
                 return Ok(Some(chunk));
             }
             if !self.decode_packet()? {
-                let chunk = self.core.output.next_chunk(true);
+                let chunk = self.core.pipeline.output.next_chunk(true);
                 return if chunk.is_some() { Ok(chunk) } else { self.check_drained().map(|()| None) };
             }
         }
@@ -367,18 +366,14 @@ impl SegmentDecoder {
     #[must_use]
     pub fn preroll(&self) -> Duration {
         let Some(track) = self.core.track() else { return Duration::from_millis(500) };
-        let rate = track.sample_rate.max(1);
-        let packets = u64::from(preroll_packets(track.codec)) + self.core.lagging_packets();
-        let frames_per_packet =
-            track.frames_per_packet.map_or(if track.codec == Codec::Opus { 960 } else { 4096 }, u64::from);
-        let frames = packets * frames_per_packet + self.core.output.warm_up(rate);
-        AudioSpec::new(rate, 1).position_of(frames).min(Duration::from_secs(1))
+        let frames = self.core.preroll(track);
+        AudioSpec::new(track.sample_rate.max(1), 1).position_of(frames).min(Duration::from_secs(1))
     }
 
     /// Rate and channels of the output; `None` until the first packet is decoded.
     #[must_use]
     pub fn spec(&self) -> Option<AudioSpec> {
-        self.core.output.spec()
+        self.core.pipeline.output.spec()
     }
 
     /// The track that is being decoded, as its container describes it.

@@ -5,20 +5,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use kithara_bufpool::SamplePool;
 
+use crate::{CodecTable, OutputOptions};
+
 /// How a [`SegmentDecoder`](super::SegmentDecoder) is to decode.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SegmentDecoderSettings {
     /// Where the sample buffers of the chunks come from.
     pub pool: SamplePool,
-    /// Output rate in Hz. Default `None`: the rate of the first segment decoded.
-    pub sample_rate: Option<u32>,
-    /// Output channels. Default `None`: the channel count of the first segment decoded. One from two is their mean, two
-    /// from one its copy; else surplus channels are dropped and missing ones silent.
-    pub channels: Option<u16>,
+    /// Rate and channels of the output. Default: those of the first segment decoded.
+    pub output: OutputOptions,
+    /// Which decoder decodes which codec. Default: those of this build.
+    pub codecs: CodecTable,
     /// Give out each format as it is instead of converting all to the first: the chunks tell their rate and channels
     /// ([`PcmChunk::spec`](crate::PcmChunk::spec)), and their positions count frames of their own rate. Then
-    /// `sample_rate` and `channels` mean nothing. Default `false`.
+    /// `output` means nothing. Default `false`.
     pub native: bool,
     /// Hide the encoder delay that the edit list of fragmented MP4 tells of. Default `false`: the reference decoder plays
     /// it. (The delay that a LAME tag tells of is always hidden, as the reference decoder does.)
@@ -33,8 +34,8 @@ impl SegmentDecoderSettings {
     pub fn new(pool: SamplePool) -> Self {
         Self {
             pool,
-            sample_rate: None,
-            channels: None,
+            output: OutputOptions::default(),
+            codecs: CodecTable::default(),
             native: false,
             edit_lists: false,
             max_bad_packets: 64,

@@ -115,7 +115,7 @@ pub fn decoder() -> SegmentDecoder {
 
 pub fn resampling(rate: u32) -> SegmentDecoder {
     let mut settings = SegmentDecoderSettings::new(SamplePool::default());
-    settings.sample_rate = Some(rate);
+    settings.output.rate = Some(rate);
     SegmentDecoder::new(settings)
 }
 

@@ -203,6 +203,11 @@ impl<R: Read + Seek> Mp4File<R> {
         Ok(sample)
     }
 
+    /// The reader, wherever it stands. It may not be moved or read.
+    pub(crate) fn reader_mut(&mut self) -> &mut R {
+        self.window.reader_mut()
+    }
+
     /// The reader, wherever it stands.
     pub fn into_inner(self) -> R {
         self.window.into_inner()

@@ -22,6 +22,10 @@ impl<R: Read + Seek> Window<R> {
         Self { reader, reader_at: None, start: 0, buffer: Vec::new(), len: 0 }
     }
 
+    pub(super) fn reader_mut(&mut self) -> &mut R {
+        &mut self.reader
+    }
+
     pub(super) fn into_inner(self) -> R {
         self.reader
     }

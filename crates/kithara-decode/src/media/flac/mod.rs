@@ -7,22 +7,29 @@ mod frame;
 mod metadata;
 mod search;
 
-use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::CODEC_ID_FLAC;
 
 use self::frame::{HEADER_MAX, Header, Shape, StreamInfo};
 use self::metadata::Metadata;
 use super::ape;
-use super::backend::{Backend, Event, MAX_HOLE_SECONDS, Opened, Packet, Stream};
 use super::details::Tags;
+use super::format_reader::{Event, FormatReader, MAX_HOLE_SECONDS, Opened, Packet, Stream};
+use super::formats::FormatDescriptor;
 use super::source::Window;
 use crate::DecodeError;
-use crate::codec::{CodecDecoder, plain_parameters};
+use crate::codecs::CodecParameters;
 use crate::demux::id3;
 use crate::rescale::rescale;
 
 /// Samples that a codec has room for once a block was larger than STREAMINFO allows.
 const LARGEST_BLOCK: u32 = 65_535;
+
+pub(super) const FORMAT: FormatDescriptor = FormatDescriptor::new(
+    "flac",
+    |head| head.starts_with(b"fLaC"),
+    |window, context| open(window, context.tags),
+)
+.with_probe(|window, search| Ok(!search.is_start && window.peek(6)?.starts_with(b"fLaC\0\0")), b"f");
 
 pub(super) struct FlacFile {
     window: Window,
@@ -110,7 +117,7 @@ impl Part {
 }
 
 /// Opens the FLAC stream that begins at the window's position.
-pub(super) fn open(mut window: Window, tags: Tags) -> Result<Opened, DecodeError> {
+fn open(mut window: Window, tags: Tags) -> Result<Opened, DecodeError> {
     let mut metadata = metadata::read(&mut window)?;
     let mut file = FlacFile {
         window,
@@ -131,7 +138,7 @@ pub(super) fn open(mut window: Window, tags: Tags) -> Result<Opened, DecodeError
     let part = Part::new(&frame.header, file.window.offset(), metadata, 0);
     let part = part.ok_or_else(|| DecodeError::Malformed("FLAC with an impossible STREAMINFO".into()))?;
     let (shape, first) = (part.shape, part.first.1);
-    let codec = CodecDecoder::for_params(parameters(shape, part.largest))?;
+    let codec = parameters(shape, part.largest);
     file.announced = (shape, part.largest);
     file.parts.push(part);
     let (total, estimate) = match file.survey()? {
@@ -146,14 +153,14 @@ pub(super) fn open(mut window: Window, tags: Tags) -> Result<Opened, DecodeError
         end: None,
         total: total.map(|total| total.saturating_sub(first)).filter(|&total| total > 0),
         estimate,
-        preroll: 0,
+        frames_per_packet: None,
         tags: found,
     };
-    Ok(Opened { backend: Box::new(file), codec, stream })
+    Ok(Opened { reader: Box::new(file), codec, stream })
 }
 
-fn parameters(shape: Shape, block: u32) -> AudioCodecParameters {
-    let mut params = plain_parameters(CODEC_ID_FLAC, shape.sample_rate, shape.channels);
+fn parameters(shape: Shape, block: u32) -> CodecParameters {
+    let mut params = CodecParameters::new(CODEC_ID_FLAC, shape.sample_rate, shape.channels);
     params.with_extra_data(frame::stream_info(shape, block)).with_bits_per_sample(shape.bits);
     params
 }
@@ -278,7 +285,7 @@ impl FlacFile {
     }
 }
 
-impl Backend for FlacFile {
+impl FormatReader for FlacFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         let expected = self.expected;
         let part_before = self.current;
@@ -308,7 +315,7 @@ impl Backend for FlacFile {
         self.seek_to(frame.max(0).unsigned_abs())
     }
 
-    fn goes_on(&self) -> bool {
+    fn exceeds_declared_length(&self) -> bool {
         self.parts.len() > 1
     }
 

@@ -6,18 +6,20 @@ mod seek;
 use std::io;
 use std::time::Duration;
 
-use symphonia::core::codecs::audio::AudioCodecParameters;
+use kithara_stream::MediaInfo;
+
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3};
 
 use self::pieces::Pieces;
 use self::seek::{Guess, Index};
 use super::ape;
-use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::Tags;
+use super::format_reader::{Event, FormatReader, Opened, Packet, Stream};
+use super::formats::{FormatDescriptor, OpenContext, Search};
 use super::header::{HEADER_LEN, Header, Kind};
 use super::source::Window;
 use crate::DecodeError;
-use crate::codec::{CodecDecoder, plain_parameters, preroll_packets};
+use crate::codecs::CodecParameters;
 use crate::demux::Codec;
 use crate::headers::xing::XingTag;
 
@@ -35,6 +37,38 @@ const PADDED: u64 = 5;
 const CONFIRMATIONS: usize = 3;
 /// Following headers that must agree before the file is taken to go on as something else.
 const CHANGE_CONFIRMATIONS: usize = 8;
+
+pub(super) const MPEG_AUDIO: FormatDescriptor =
+    FormatDescriptor::new("mp3", |_head| false, |window, context| open(window, Kind::MpegAudio, context))
+        .with_probe(|window, search| probe(window, Kind::MpegAudio, search), &[0xFF]);
+
+pub(super) const ADTS: FormatDescriptor =
+    FormatDescriptor::new("adts", |_head| false, |window, context| open(window, Kind::Adts, context))
+        .with_probe(|window, search| probe(window, Kind::Adts, search), &[0xFF]);
+
+fn open(mut window: Window, kind: Kind, context: OpenContext<'_>) -> Result<Opened, DecodeError> {
+    let first = kind.parse(window.peek(HEADER_LEN)?);
+    let first = first.ok_or_else(|| DecodeError::Malformed("a frame header that changed".into()))?;
+    FramedFile::open(window, kind, first, context.tags, context.may_estimate)
+}
+
+fn probe(window: &mut Window, kind: Kind, search: &Search<'_>) -> io::Result<bool> {
+    let needed = match (search.is_start, is_hinted(search.hint, kind)) {
+        (true, true) => 1,
+        (true, false) | (false, true) => 3,
+        (false, false) => 5,
+    };
+    Ok(confirm(window, kind, needed)?.is_some())
+}
+
+fn is_hinted(hint: &MediaInfo, kind: Kind) -> bool {
+    let (extensions, types): (&[&str], &[&str]) = match kind {
+        Kind::MpegAudio => (&["mp3", "mp2", "mpga"], &["audio/mpeg", "audio/mp3"]),
+        Kind::Adts => (&["aac", "adts"], &["audio/aac", "audio/aacp", "audio/x-aac"]),
+    };
+    hint.extension.as_deref().is_some_and(|extension| extensions.contains(&extension))
+        || hint.content_type.as_deref().is_some_and(|content_type| types.contains(&content_type))
+}
 
 pub(super) struct FramedFile {
     kind: Kind,
@@ -125,7 +159,7 @@ impl FramedFile {
         // The file is longer than the tag says: another may be joined to it, or a tag stand behind it.
         let is_doubtful = tag.is_exceeded_by(left);
         let (start, _) = tag.trim().unwrap_or((0, 0));
-        let codec = CodecDecoder::for_params(parameters(kind, &reference)?)?;
+        let codec = parameters(kind, &reference)?;
         let constant = (kind == Kind::MpegAudio && tag.is_constant).then(|| average(&reference));
         let mut file = Self {
             kind,
@@ -152,7 +186,6 @@ impl FramedFile {
         let end = tag.end(reference.frames);
         file.rate = file.rate_at_hand();
         let estimate = if end.is_none() || is_doubtful { file.estimate_duration() } else { None };
-        let preroll = u64::from(preroll_packets(file.codec())) * u64::from(reference.frames);
         let stream = Stream {
             container: if kind == Kind::Adts { "adts" } else { "mp3" },
             sample_rate: reference.sample_rate,
@@ -161,19 +194,10 @@ impl FramedFile {
             end: tag.trim().and(end),
             total: end.filter(|_| !is_doubtful),
             estimate,
-            preroll,
+            frames_per_packet: Some(reference.frames),
             tags,
         };
-        Ok(Opened { backend: Box::new(file), codec, stream })
-    }
-
-    fn codec(&self) -> Codec {
-        match (self.kind, self.reference.layer) {
-            (Kind::Adts, _) => Codec::AacLc,
-            (Kind::MpegAudio, 1) => Codec::Mp1,
-            (Kind::MpegAudio, 2) => Codec::Mp2,
-            (Kind::MpegAudio, _) => Codec::Mp3,
-        }
+        Ok(Opened { reader: Box::new(file), codec, stream })
     }
 
     /// Bytes and packets of what is at hand.
@@ -314,7 +338,7 @@ impl FramedFile {
     }
 }
 
-impl Backend for FramedFile {
+impl FormatReader for FramedFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         let Some(header) = self.find()? else { return Ok(Event::End) };
         self.note(&header);
@@ -356,7 +380,7 @@ impl Backend for FramedFile {
         self.is_estimated
     }
 
-    fn goes_on(&self) -> bool {
+    fn exceeds_declared_length(&self) -> bool {
         self.goes_on
     }
 
@@ -370,7 +394,7 @@ fn average(header: &Header) -> (u64, u64) {
     (u64::from(header.frames) / 8 * u64::from(header.bitrate), u64::from(header.sample_rate))
 }
 
-fn parameters(kind: Kind, header: &Header) -> Result<AudioCodecParameters, DecodeError> {
+fn parameters(kind: Kind, header: &Header) -> Result<CodecParameters, DecodeError> {
     let id = match (kind, header.layer) {
         (Kind::Adts, 2) if header.channels == 0 => {
             return Err(DecodeError::Unsupported("AAC with its channels in a program config element".into()));
@@ -381,5 +405,5 @@ fn parameters(kind: Kind, header: &Header) -> Result<AudioCodecParameters, Decod
         (Kind::MpegAudio, 2) => CODEC_ID_MP2,
         (Kind::MpegAudio, _) => CODEC_ID_MP3,
     };
-    Ok(plain_parameters(id, header.sample_rate, header.channels))
+    Ok(CodecParameters::new(id, header.sample_rate, header.channels))
 }

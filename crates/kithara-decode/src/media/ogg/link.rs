@@ -76,7 +76,7 @@ impl Count {
 mod tests {
     use std::io::Cursor;
 
-    use super::super::super::backend::Event;
+    use super::super::super::format_reader::Event;
     use super::super::super::source::Window;
     use super::*;
 
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn packets_are_as_long_as_the_way_to_the_next() {
         let bytes = include_bytes!("../../../tests/media/chain.ogg");
-        let mut file = super::super::open(Window::new(Box::new(Cursor::new(bytes)))).unwrap().backend;
+        let mut file = super::super::open(Window::new(Box::new(Cursor::new(bytes)))).unwrap().reader;
         let (mut streams, mut packets, mut expected) = (1, 0, 0);
         loop {
             match file.next().unwrap() {

@@ -1,9 +1,8 @@
 //! How Vorbis, FLAC and Opus lie in Ogg: their headers, and how long their packets are.
 
-use symphonia::core::codecs::audio::AudioCodecParameters;
 use symphonia::core::codecs::audio::well_known::{CODEC_ID_FLAC, CODEC_ID_OPUS, CODEC_ID_VORBIS};
 
-use crate::codec::plain_parameters;
+use crate::codecs::CodecParameters;
 use crate::headers::flac::{FrameHeader, StreamInfo};
 use crate::headers::opus::{self, OpusHead};
 use crate::media::details::Tags;
@@ -126,13 +125,13 @@ impl Mapping {
         }
     }
 
-    pub(super) fn params(&self) -> AudioCodecParameters {
+    pub(super) fn params(&self) -> CodecParameters {
         let id = match self.kind {
             Kind::Vorbis { .. } => CODEC_ID_VORBIS,
             Kind::Flac => CODEC_ID_FLAC,
             Kind::Opus => CODEC_ID_OPUS,
         };
-        let mut params = plain_parameters(id, self.sample_rate, self.channels);
+        let mut params = CodecParameters::new(id, self.sample_rate, self.channels);
         params.with_extra_data(self.extra_data.clone().into_boxed_slice());
         params
     }

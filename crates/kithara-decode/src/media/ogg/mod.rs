@@ -7,10 +7,10 @@ mod page;
 use self::link::{Count, Link};
 use self::mapping::{MAX_HEADER, Mapping};
 use self::page::{MAX_PAGE, Page};
-use super::backend::{Backend, Event, MAX_HOLE_SECONDS, Opened, Packet, Stream};
+use super::format_reader::{Event, FormatReader, MAX_HOLE_SECONDS, Opened, Packet, Stream};
+use super::formats::FormatDescriptor;
 use super::source::Window;
 use crate::DecodeError;
-use crate::codec::{CodecDecoder, preroll_of};
 
 /// Header pages that are believed.
 const MAX_HEADER_PAGES: usize = 4096;
@@ -18,6 +18,13 @@ const MAX_HEADER_PAGES: usize = 4096;
 const MAX_PACKET: usize = 8 << 20;
 /// Bytes at the end of a file that are searched for its last page.
 const TAIL: u64 = 2 * MAX_PAGE as u64;
+
+pub(super) const FORMAT: FormatDescriptor =
+    FormatDescriptor::new("ogg", |head| head.starts_with(b"OggS"), |window, _context| open(window))
+        .with_probe(
+            |window, search| Ok(!search.is_start && window.peek(6)?.starts_with(b"OggS\0\x02")),
+            b"O",
+        );
 
 pub(super) struct OggFile {
     window: Window,
@@ -64,7 +71,7 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
     let total = file.total();
     let Some(link) = file.links.first() else { return Err(no_audio()) };
     let mapping = link.mapping.clone();
-    let codec = CodecDecoder::for_params(mapping.params())?;
+    let codec = mapping.params();
     let stream = Stream {
         container: "ogg",
         sample_rate: mapping.sample_rate,
@@ -73,10 +80,10 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
         end: None,
         total,
         estimate: None,
-        preroll: preroll_of(mapping.params().codec),
+        frames_per_packet: None,
         tags: mapping.tags,
     };
-    Ok(Opened { backend: Box::new(file), codec, stream })
+    Ok(Opened { reader: Box::new(file), codec, stream })
 }
 
 fn no_audio() -> DecodeError {
@@ -336,7 +343,7 @@ impl OggFile {
     }
 }
 
-impl Backend for OggFile {
+impl FormatReader for OggFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         if std::mem::take(&mut self.announce) {
             let Some(link) = self.links.get(self.current) else { return Ok(Event::End) };

@@ -8,12 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::count::Count;
-use super::backend::{Backend, Event, Opened, Packet, Stream};
 use super::details::Tags;
+use super::format_reader::{Event, FormatReader, Opened, Packet, Stream};
+use super::formats::FormatDescriptor;
 use super::source::Window;
 use crate::DecodeError;
-use crate::codec::{CodecDecoder, parameters_of, preroll_packets};
-use crate::demux::{DemuxError, Demuxer, TrackInfo, TsDemuxer};
+use crate::codecs::CodecParameters;
+use crate::demux::{DemuxError, Demuxer, PACKET_LAYOUTS, SYNC, TrackInfo, TsDemuxer};
 use crate::rescale::rescale_signed;
 
 /// A hole that timestamps tell of behind a loss is believed up to this length, in seconds: behind what is longer stands
@@ -21,6 +22,25 @@ use crate::rescale::rescale_signed;
 const MAX_HOLE_SECONDS: i64 = 10;
 /// Of the bytes in which the beginning of a file is looked for, so many times are searched for audio: pictures come between.
 const BUDGETS: u64 = 16;
+
+pub(super) const FORMAT: FormatDescriptor = FormatDescriptor::new(
+    "mpegts",
+    |_head| false,
+    |window, context| open(window, context.tags, context.probe_budget),
+)
+.with_probe(|window, _search| Ok(is_transport_stream(window.peek(TS_PROOF)?)), &[SYNC]);
+
+/// Bytes that show whether this is a transport stream: some packets of the longest layout.
+const TS_PROOF: usize = 204 * 4 + 1;
+
+/// Whether packets stand at the start, in any of their layouts.
+fn is_transport_stream(data: &[u8]) -> bool {
+    let head = &data[..data.len().min(TS_PROOF)];
+    PACKET_LAYOUTS.iter().any(|&(size, offset)| {
+        let mut syncs = head.iter().skip(offset).step_by(size);
+        syncs.clone().count() > 2 && syncs.all(|&byte| byte == SYNC)
+    })
+}
 
 pub(super) struct TsFile {
     window: Window,
@@ -72,7 +92,7 @@ struct At {
 
 /// Opens the transport stream that begins at the window's position. `probe_budget`: bytes in which the beginning of a file is
 /// looked for.
-pub(super) fn open(mut window: Window, tags: Tags, probe_budget: u64) -> Result<Opened, DecodeError> {
+fn open(mut window: Window, tags: Tags, probe_budget: u64) -> Result<Opened, DecodeError> {
     let first = window.offset();
     let budget = probe_budget.saturating_mul(BUDGETS);
     let mut demuxer = TsDemuxer::new();
@@ -89,7 +109,7 @@ pub(super) fn open(mut window: Window, tags: Tags, probe_budget: u64) -> Result<
         }
         is_finished = !feed(&mut window, &mut demuxer)?;
     };
-    let codec = CodecDecoder::for_track(&track)?;
+    let codec = CodecParameters::of_track(&track)?;
     let (rate, serial) = (track.sample_rate.max(1), track.serial);
     let at = At { is_timed: true, ..At::default() };
     let mut file = TsFile {
@@ -116,7 +136,6 @@ pub(super) fn open(mut window: Window, tags: Tags, probe_budget: u64) -> Result<
     };
     let estimate = file.estimate_frames()?;
     file.promised = estimate.map_or(0, |frames| frames as i64);
-    let preroll = u64::from(preroll_packets(file.track.codec)) * file.first_step.unsigned_abs();
     let stream = Stream {
         container: "mpegts",
         sample_rate: rate,
@@ -125,10 +144,10 @@ pub(super) fn open(mut window: Window, tags: Tags, probe_budget: u64) -> Result<
         end: None,
         total: None,
         estimate: estimate.and_then(|frames| Duration::try_from_secs_f64(frames / f64::from(rate)).ok()),
-        preroll,
+        frames_per_packet: file.track.frames_per_packet,
         tags,
     };
-    Ok(Opened { backend: Box::new(file), codec, stream })
+    Ok(Opened { reader: Box::new(file), codec, stream })
 }
 
 /// Gives the demuxer what comes next, or tells it that nothing does: `false`.
@@ -281,12 +300,16 @@ impl TsFile {
     }
 }
 
-impl Backend for TsFile {
+impl FormatReader for TsFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         if !std::mem::take(&mut self.is_pending) && !self.advance()? {
             return Ok(Event::End);
         }
-        let change = if self.track.serial == self.serial { None } else { Some(parameters_of(&self.track)?) };
+        let change = if self.track.serial == self.serial {
+            None
+        } else {
+            Some(CodecParameters::of_track(&self.track)?)
+        };
         self.serial = self.track.serial;
         Ok(Event::Packet(Packet {
             data: &self.data,

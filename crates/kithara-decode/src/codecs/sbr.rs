@@ -5,11 +5,13 @@
 //! checks are combined: a place from which fill elements, data elements and the terminator lead exactly to the packet's
 //! end; and the word of the AAC decoder itself, that its parser comes by that place.
 
-use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
-use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
-use symphonia::core::errors::Error as SymphoniaError;
-use symphonia::core::packet::PacketRef;
-use symphonia::core::units::{Duration as Ticks, Timestamp};
+use ::symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions};
+use ::symphonia::core::errors::Error as SymphoniaError;
+use ::symphonia::core::packet::PacketRef;
+use ::symphonia::core::units::{Duration as Ticks, Timestamp};
+
+use super::CodecParameters;
+use super::symphonia::{in_symphonias_terms, registry};
 
 /// Packets that are looked at: an encoder that replicates bands does it from the first packet on.
 const WATCHED_PACKETS: u32 = 16;
@@ -31,21 +33,19 @@ pub(super) struct SbrWatch {
 }
 
 impl SbrWatch {
-    /// A watch, if `params` are those of a codec that needs one.
-    pub(super) fn for_params(params: &AudioCodecParameters) -> Option<Self> {
-        let watched = params.codec == CODEC_ID_AAC
-            && !super::params::is_he_aac(params)
-            && params.sample_rate.is_none_or(|rate| rate <= MAX_CORE_RATE);
-        watched.then(|| Self { left: WATCHED_PACKETS, probe: None, scratch: Vec::new() })
+    /// A watch, if the packets are not known to carry replication data and their rate is one that can be doubled.
+    pub(super) fn for_parameters(parameters: &CodecParameters) -> Option<Self> {
+        let is_watched = !parameters.has_sbr && parameters.sample_rate <= MAX_CORE_RATE;
+        is_watched.then(|| Self { left: WATCHED_PACKETS, probe: None, scratch: Vec::new() })
     }
 
     /// Whether `packet` carries replication data. Stops looking after some packets without.
-    pub(super) fn sees_sbr(&mut self, packet: &[u8], params: &AudioCodecParameters) -> bool {
+    pub(super) fn sees_sbr(&mut self, packet: &[u8], parameters: &CodecParameters) -> bool {
         if self.left == 0 {
             return false;
         }
         self.left -= 1;
-        let found = candidates(packet).any(|bit| self.parser_comes_by(packet, bit, params));
+        let found = candidates(packet).any(|bit| self.parser_comes_by(packet, bit, parameters));
         if self.left == 0 {
             self.probe = None;
             self.scratch = Vec::new();
@@ -53,21 +53,27 @@ impl SbrWatch {
         found
     }
 
-    /// Cuts the packet at `bit` and puts an element there that the decoder refuses by name.
-    fn parser_comes_by(&mut self, packet: &[u8], bit: usize, params: &AudioCodecParameters) -> bool {
+    /// Whether the decoder's parser reads an element at `bit`: cut there, the packet decodes when the terminator follows, and
+    /// is refused as unsupported when a program config element does.
+    fn parser_comes_by(&mut self, packet: &[u8], bit: usize, parameters: &CodecParameters) -> bool {
         if self.probe.is_none() {
-            self.probe = super::registry().make_audio_decoder(params, &AudioDecoderOptions::default()).ok();
+            let parameters = in_symphonias_terms(parameters);
+            self.probe = registry().make_audio_decoder(&parameters, &AudioDecoderOptions::default()).ok();
         }
-        let Some(probe) = &mut self.probe else { return false };
+        matches!(self.decode_cut(packet, bit, ID_PCE), Some(Err(SymphoniaError::Unsupported(_))))
+            && matches!(self.decode_cut(packet, bit, ID_END), Some(Ok(())))
+    }
+
+    /// Decodes the packet as far as `bit`, with `element` behind it.
+    fn decode_cut(&mut self, packet: &[u8], bit: usize, element: u32) -> Option<Result<(), SymphoniaError>> {
+        let probe = self.probe.as_mut()?;
         self.scratch.clear();
         self.scratch.extend_from_slice(&packet[..bit / 8]);
         let kept = packet[bit / 8] & !(0xFF_u8.checked_shr((bit % 8) as u32).unwrap_or(0));
-        let mark = (ID_PCE << 13) >> (bit % 8);
+        let mark = (element << 13) >> (bit % 8);
         self.scratch.extend_from_slice(&[kept | (mark >> 8) as u8, mark as u8, 0, 0]);
         let cut = PacketRef::new(0, Timestamp::new(0), Ticks::ZERO, &self.scratch);
-        let verdict =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| probe.decode_ref(&cut).map(|_| ())));
-        matches!(verdict, Ok(Err(SymphoniaError::Unsupported(what))) if what.contains("program config"))
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| probe.decode_ref(&cut).map(|_| ()))).ok()
     }
 }
 

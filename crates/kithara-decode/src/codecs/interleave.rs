@@ -6,8 +6,8 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use symphonia::core::audio::sample::Sample;
-use symphonia::core::audio::{Audio, AudioBuffer};
+use ::symphonia::core::audio::sample::Sample;
+use ::symphonia::core::audio::{Audio, AudioBuffer};
 
 /// Interleaves two planes into `out`, as many frames as the shortest of the three holds.
 #[inline]

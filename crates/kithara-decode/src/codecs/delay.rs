@@ -1,39 +1,39 @@
-//! What a codec that lags behind its packets still owes for them.
+//! The frames that a late decoder still has to give for the packets it was given.
 
 use super::CodecDecoder;
 use crate::output::Output;
 use crate::{AudioSpec, DecodeError};
 
-/// Frames that a codec owes for the packets it was given, and the last of those packets.
+/// Frames by which a decoder is late, and its last packet.
 #[derive(Debug, Default)]
-pub(crate) struct Debt {
+pub(crate) struct DecoderDelay {
     frames: u64,
     last: Vec<u8>,
 }
 
-impl Debt {
+impl DecoderDelay {
     /// Frames by which the output is behind the packets.
     pub(crate) fn frames(&self) -> u64 {
         self.frames
     }
 
-    /// `packet` was decoded, and what came out is `lag` frames late.
-    pub(crate) fn note(&mut self, lag: u64, packet: &[u8]) {
-        self.frames = lag;
-        if lag > 0 {
+    /// `packet` was decoded, and its output is `delay` frames late.
+    pub(crate) fn note(&mut self, delay: u64, packet: &[u8]) {
+        self.frames = delay;
+        if delay > 0 {
             self.last.clear();
             self.last.extend_from_slice(packet);
         }
     }
 
-    /// The codec began anew.
+    /// The decoder was reset.
     pub(crate) fn forget(&mut self) {
         self.frames = 0;
     }
 
-    /// Gets what is owed, by giving the codec its last packet again, and places it before `next`: at most up to `end`. The
-    /// codec begins anew after that.
-    pub(crate) fn collect(
+    /// Gets the late frames by decoding the last packet again, places them before `next`, at most up to `end`, and resets
+    /// the decoder.
+    pub(crate) fn drain(
         &mut self,
         codec: &mut CodecDecoder,
         output: &mut Output,
@@ -41,20 +41,20 @@ impl Debt {
         next: i64,
         end: Option<u64>,
     ) -> Result<(), DecodeError> {
-        let mut owed = std::mem::take(&mut self.frames);
-        if owed == 0 {
+        let mut late = std::mem::take(&mut self.frames);
+        if late == 0 {
             return Ok(());
         }
-        while owed > 0 {
-            let Ok(decoded) = codec.decode(&self.last, owed) else { break };
-            let frames = owed.min(decoded.frames() as u64);
+        while late > 0 {
+            let Ok(decoded) = codec.decode(&self.last, late) else { break };
+            let frames = late.min(decoded.frames() as u64);
             if frames == 0 || decoded.spec() != spec {
                 break;
             }
-            let position = next.saturating_sub_unsigned(owed);
+            let position = next.saturating_sub_unsigned(late);
             let kept = left_before(end, position).min(frames as usize);
             output.write(&decoded, 0..kept, position)?;
-            owed -= frames;
+            late -= frames;
         }
         codec.reset();
         Ok(())

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::StorageError;
 use crate::block_on::drives_a_runtime;
+use crate::fs::FilePath;
 use crate::off_runtime::off_runtime;
 use crate::replace::{Step, read_limited, remove, replace};
 
@@ -46,7 +47,7 @@ pub struct AtomicResource {
 
 #[derive(Clone)]
 enum Place {
-    Disk(Arc<PathBuf>),
+    Disk(Arc<FilePath>),
     Memory(Arc<Mutex<Option<Bytes>>>),
 }
 
@@ -57,7 +58,13 @@ impl AtomicResource {
     /// The object at `path`. Touches nothing.
     #[must_use]
     pub fn disk(path: impl AsRef<Path>) -> Self {
-        Self { place: Place::Disk(Arc::new(path.as_ref().to_owned())), limit: Self::DEFAULT_LIMIT }
+        Self::at(FilePath::new(path.as_ref()))
+    }
+
+    /// The object at a path of which only a part is trusted. Touches nothing.
+    #[must_use]
+    pub fn at(path: FilePath) -> Self {
+        Self { place: Place::Disk(Arc::new(path)), limit: Self::DEFAULT_LIMIT }
     }
 
     /// A new object in memory, without content.
@@ -77,7 +84,7 @@ impl AtomicResource {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match &self.place {
-            Place::Disk(path) => Some(path),
+            Place::Disk(path) => Some(path.path()),
             Place::Memory(_) => None,
         }
     }
@@ -113,7 +120,7 @@ impl AtomicResource {
         }
         match &self.place {
             Place::Disk(path) => {
-                replace(path, content, |_: Step| true).map_err(|e| StorageError::io("replace", path, e))
+                replace(path, content, |_: Step| true).map_err(|e| StorageError::io("replace", path.path(), e))
             }
             Place::Memory(place) => {
                 *place.lock() = Some(Bytes::copy_from_slice(content));
@@ -133,7 +140,7 @@ impl AtomicResource {
 
     fn remove_now(&self) -> Result<(), StorageError> {
         match &self.place {
-            Place::Disk(path) => remove(path).map_err(|e| StorageError::io("remove", path, e)),
+            Place::Disk(path) => remove(path).map_err(|e| StorageError::io("remove", path.path(), e)),
             Place::Memory(place) => {
                 place.lock().take();
                 Ok(())
@@ -181,7 +188,7 @@ impl Atomic for AtomicResource {
 impl fmt::Debug for AtomicResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            Place::Disk(path) => write!(f, "AtomicResource({})", path.display()),
+            Place::Disk(path) => write!(f, "AtomicResource({})", path.path().display()),
             Place::Memory(_) => f.write_str("AtomicResource(memory)"),
         }
     }

@@ -9,6 +9,7 @@ pub mod conformance;
 mod disk;
 mod error;
 mod ext;
+pub mod fs;
 mod memory;
 mod off_runtime;
 #[cfg(any(test, feature = "random-access"))]

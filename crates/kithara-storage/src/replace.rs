@@ -1,16 +1,15 @@
 //! Replacing a file so that a crash at any moment leaves the old or the new content.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::path::Path;
 
 use bytes::Bytes;
 
 use crate::StorageError;
-use crate::disk::{len_at, parent, remove_if_present, sync_parent, with_suffix};
+use crate::fs::{Access, FilePath};
 
 /// How often we wait for others who replace the same file.
-const MAX_TURNS: usize = 1000;
+const MAX_ATTEMPTS: usize = 1000;
 
 /// What has just been done, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +26,8 @@ pub(crate) enum Step {
 
 /// Replaces the content of `path`. After each step, `go_on` may stop the world there: that is for the tests, and production
 /// always goes on.
-pub(crate) fn replace(path: &Path, content: &[u8], mut go_on: impl FnMut(Step) -> bool) -> io::Result<()> {
-    let new = with_suffix(path, ".new");
+pub(crate) fn replace(path: &FilePath, content: &[u8], mut go_on: impl FnMut(Step) -> bool) -> io::Result<()> {
+    let new = path.with_suffix(".new");
     let mut step = |step| if go_on(step) { Ok(()) } else { Err(stopped()) };
     let mut file = lock(&new, &mut step)?;
     let mut fill = || {
@@ -41,27 +40,27 @@ pub(crate) fn replace(path: &Path, content: &[u8], mut go_on: impl FnMut(Step) -
         step(Step::Written)?;
         file.sync_all()?;
         step(Step::Synced)?;
-        std::fs::rename(&new, path)
+        new.rename(path)
     };
     if let Err(error) = fill() {
         if !is_stop(&error) {
-            let _ = remove_if_present(&new);
+            let _ = new.remove();
         }
         return Err(error);
     }
     step(Step::Renamed)?;
-    sync_parent(path)?;
+    path.sync_folder()?;
     step(Step::FolderSynced)
 }
 
 /// Opens `new` and waits until it is ours alone.
-fn lock(new: &Path, step: &mut impl FnMut(Step) -> io::Result<()>) -> io::Result<File> {
-    for _ in 0..MAX_TURNS {
-        let file = open(new)?;
+fn lock(new: &FilePath, step: &mut impl FnMut(Step) -> io::Result<()>) -> io::Result<File> {
+    for _ in 0..MAX_ATTEMPTS {
+        let file = new.open_or_create(Access::Write)?;
         step(Step::Opened)?;
         file.lock()?;
         // Whoever had it before us has renamed it: then it is the content, and not to be touched.
-        if len_at(&file, new)?.is_some() {
+        if new.len_of(&file)?.is_some() {
             step(Step::Locked)?;
             return Ok(file);
         }
@@ -69,29 +68,13 @@ fn lock(new: &Path, step: &mut impl FnMut(Step) -> io::Result<()>) -> io::Result
     Err(io::ErrorKind::ResourceBusy.into())
 }
 
-fn open(new: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
-    match options.open(new) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(parent(new))?;
-            options.open(new)
-        }
-        other => other,
-    }
+pub(crate) fn remove(path: &FilePath) -> io::Result<()> {
+    if path.remove()? { path.sync_folder() } else { Ok(()) }
 }
 
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    if remove_if_present(path)? { sync_parent(path) } else { Ok(()) }
-}
-
-pub(crate) fn read_limited(path: &Path, limit: usize) -> Result<Option<Bytes>, StorageError> {
-    let error = |source| StorageError::io("read", path, source);
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(error(e)),
-    };
+pub(crate) fn read_limited(path: &FilePath, limit: usize) -> Result<Option<Bytes>, StorageError> {
+    let error = |source| StorageError::io("read", path.path(), source);
+    let Some(file) = path.open().map_err(error)? else { return Ok(None) };
     let limit = limit as u64;
     let size = file.metadata().map_err(error)?.len();
     let too_large = |size| StorageError::TooLarge { size, limit };
@@ -134,7 +117,7 @@ mod tests {
         Step::FolderSynced,
     ];
 
-    fn content(path: &Path) -> Option<Bytes> {
+    fn content(path: &FilePath) -> Option<Bytes> {
         read_limited(path, 1 << 20).expect("readable at any moment")
     }
 
@@ -147,7 +130,7 @@ mod tests {
             seen.push(step);
             true
         };
-        replace(&folder.path().join("x"), b"content", record).unwrap();
+        replace(&FilePath::new(folder.path().join("x")), b"content", record).unwrap();
         assert_eq!(seen, STEPS);
     }
 
@@ -157,7 +140,7 @@ mod tests {
         for crash in STEPS {
             for before in [None, Some(&old)] {
                 let folder = tempfile::tempdir().unwrap();
-                let path = folder.path().join("object");
+                let path = FilePath::new(folder.path().join("object"));
                 if let Some(old) = before {
                     replace(&path, old, |_| true).unwrap();
                 }
@@ -177,7 +160,7 @@ mod tests {
     #[test]
     fn concurrent_writers_never_mix() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("object");
+        let path = FilePath::new(folder.path().join("object"));
         std::thread::scope(|scope| {
             for writer in 0..4_u8 {
                 let path = &path;
@@ -196,7 +179,7 @@ mod tests {
     #[test]
     fn contents_above_the_limit_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("object");
+        let path = FilePath::new(folder.path().join("object"));
         replace(&path, &[7; 100], |_| true).unwrap();
         assert!(matches!(read_limited(&path, 99), Err(StorageError::TooLarge { size: 100, limit: 99 })));
         assert_eq!(read_limited(&path, 100).unwrap().unwrap().len(), 100);

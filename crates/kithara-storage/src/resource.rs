@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use crate::board::{Board, Found, Readable};
 use crate::claim::ReleaseClaim;
 use crate::disk::Disk;
+use crate::fs::FilePath;
 use crate::memory::Memory;
 use crate::off_runtime::{off_runtime, read_cold};
 #[cfg(any(test, feature = "random-access"))]
@@ -45,7 +46,15 @@ impl StreamingResource {
     /// # Errors
     /// [`StorageError::Io`] when something is there that cannot be read.
     pub fn disk(path: impl AsRef<Path>, settings: StorageSettings) -> Result<Self, StorageError> {
-        let (disk, found) = Disk::open(path.as_ref(), settings)?;
+        Self::at(FilePath::new(path.as_ref()), settings)
+    }
+
+    /// As [`disk`](Self::disk), at a path of which only a part is trusted.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] when something is there that cannot be read.
+    pub fn at(path: FilePath, settings: StorageSettings) -> Result<Self, StorageError> {
+        let (disk, found) = Disk::open(path, settings)?;
         Ok(Self::new(Backend::Disk(disk), found))
     }
 

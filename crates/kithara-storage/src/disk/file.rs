@@ -5,7 +5,6 @@ use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -182,9 +181,10 @@ impl DataFile {
     }
 }
 
-/// The length of `file`, if `path` names this very file.
-pub(crate) fn len_at(file: &File, path: &Path) -> io::Result<Option<u64>> {
-    os::len_at(file, path)
+/// Whether the two are one file.
+#[cfg(windows)]
+pub(crate) fn is_same(one: &File, other: &File) -> io::Result<bool> {
+    os::is_same(one, other)
 }
 
 /// Names the time during which the page cache cannot have lost anything: the run of this kernel and this mounting of the
@@ -200,7 +200,7 @@ pub(crate) fn session(file: &File) -> [u8; 16] {
 mod os {
     use std::os::unix::fs::{FileExt, MetadataExt};
 
-    use super::{File, Path, Range, io};
+    use super::{File, Range, io};
 
     pub(super) fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         file.read_at(buf, offset)
@@ -208,18 +208,6 @@ mod os {
 
     pub(super) fn write_at(file: &File, data: &[u8], offset: u64) -> io::Result<usize> {
         file.write_at(data, offset)
-    }
-
-    pub(super) fn len_at(file: &File, path: &Path) -> io::Result<Option<u64>> {
-        let here = file.metadata()?;
-        match std::fs::symlink_metadata(path) {
-            Ok(there) => {
-                let is_here = here.dev() == there.dev() && here.ino() == there.ino();
-                Ok(is_here.then_some(here.len()))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     pub(super) fn is_same(one: &File, other: &File) -> io::Result<bool> {
@@ -314,7 +302,7 @@ mod os {
 
     use winapi_util::file::information;
 
-    use super::{File, Path, Range, io};
+    use super::{File, Range, io};
 
     pub(super) fn read_at(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         file.seek_read(buf, offset)
@@ -330,16 +318,6 @@ mod os {
 
     pub(super) fn is_in_memory(_: &File) -> bool {
         false
-    }
-
-    /// The standard library opens files so that others may rename and remove them.
-    pub(super) fn len_at(file: &File, path: &Path) -> io::Result<Option<u64>> {
-        match File::open(path) {
-            Ok(there) if is_same(file, &there)? => Ok(Some(file.metadata()?.len())),
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// The numbers belong to a file for as long as it is open.

@@ -1,17 +1,17 @@
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
 use super::file::session;
-use super::paths::{Paths, remove_if_present, sync_parent, with_suffix};
+use super::paths::Paths;
 use super::record::{Record, RecordRef, decode_last, encode};
 use crate::RangeSet;
 use crate::board::{Board, Found};
+use crate::fs::{Access, FilePath};
 
 /// A map above this size is written anew as a single record.
 const REWRITE_ABOVE: u64 = 256 * 1024;
@@ -61,7 +61,7 @@ impl Journal {
         }
         let (record, found_len, valid_len) = read_map(&paths.map())?;
         if valid_len < found_len {
-            OpenOptions::new().write(true).open(paths.map())?.set_len(valid_len)?;
+            paths.map().open_or_create(Access::Write)?.set_len(valid_len)?;
         }
         self.session = Some(session(part));
         self.map_len = valid_len;
@@ -80,7 +80,7 @@ impl Journal {
         } else {
             let mut map = match self.map.take() {
                 Some(map) => map,
-                None => OpenOptions::new().append(true).create(true).open(paths.map())?,
+                None => paths.map().open_or_create(Access::Append)?,
             };
             if let Err(error) = map.write_all(&self.buffer) {
                 self.untear(&map);
@@ -120,9 +120,12 @@ impl Journal {
     /// nothing false is claimed.
     fn rewrite(&mut self, paths: &Paths) -> io::Result<()> {
         self.map = None;
-        let new = with_suffix(&paths.map(), ".new");
-        File::create(&new)?.write_all(&self.buffer)?;
-        std::fs::rename(&new, paths.map())?;
+        let new = paths.map().with_suffix(".new");
+        if let Err(error) = new.create()?.write_all(&self.buffer) {
+            let _ = new.remove();
+            return Err(error);
+        }
+        new.rename(&paths.map())?;
         self.map_len = self.buffer.len() as u64;
         Ok(())
     }
@@ -170,10 +173,9 @@ impl Journal {
     pub(crate) fn remove(&mut self, paths: &Paths) -> io::Result<()> {
         self.map = None;
         // Nearly always there is none, and looking is cheaper than removing.
-        let is_absent =
-            |found: io::Result<_>| found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        if !is_absent(paths.map().symlink_metadata()) && remove_if_present(&paths.map())? {
-            sync_parent(&paths.map())?;
+        let map = paths.map();
+        if map.exists()? && map.remove()? {
+            map.sync_folder()?;
         }
         self.map_len = 0;
         self.forget(0..u64::MAX);
@@ -185,13 +187,13 @@ impl Journal {
 /// The map as it stands, for [`sync_map`].
 pub(crate) fn open_map(paths: &Paths) -> io::Result<File> {
     // Windows synchronises no file that is open for reading alone.
-    OpenOptions::new().write(true).open(paths.map())
+    paths.map().open_or_create(Access::Write)
 }
 
 /// Makes durable what a map says, and that it is the one with the name: it may have been made or replaced since.
 pub(crate) fn sync_map(map: &File, paths: &Paths) -> io::Result<()> {
     map.sync_data()?;
-    sync_parent(&paths.map())
+    paths.map().sync_folder()
 }
 
 /// What an unfinished file has, for one who only reads it.
@@ -210,12 +212,8 @@ fn known(record: Record, session: Option<[u8; 16]>, part_len: u64) -> Found {
 }
 
 /// The last whole record of the map, the length of the map, and the length of its whole records.
-fn read_map(map: &Path) -> io::Result<(Option<Record>, u64, u64)> {
-    let file = match File::open(map) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, 0, 0)),
-        Err(error) => return Err(error),
-    };
+fn read_map(map: &FilePath) -> io::Result<(Option<Record>, u64, u64)> {
+    let Some(file) = map.open()? else { return Ok((None, 0, 0)) };
     let len = file.metadata()?.len();
     let mut bytes = Vec::new();
     if len <= MAX_MAP {
@@ -227,20 +225,23 @@ fn read_map(map: &Path) -> io::Result<(Option<Record>, u64, u64)> {
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::path::Path;
+
     use super::*;
 
     #[test]
     fn a_note_behind_a_torn_one_is_found() {
         let folder = tempfile::tempdir().unwrap();
-        let paths = Paths::new(&folder.path().join("song"));
-        let part = File::create(paths.part()).unwrap();
+        let paths = Paths::new(FilePath::new(folder.path().join("song")));
+        let part = File::create(paths.part().path()).unwrap();
         let (mut journal, board) = (Journal::default(), Board::new());
         journal.load(&paths, &part, 0).unwrap();
         let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path).unwrap();
         assert!(board.announce(0..10, 0));
         journal.note(&paths, &part, &board).unwrap();
         // The disk is full in the middle of a note, which cannot be taken back either.
-        open(&paths.map()).write_all(b"KMAP, and no more").unwrap();
+        open(paths.map().path()).write_all(b"KMAP, and no more").unwrap();
         journal.map = Some(open(Path::new("/dev/full")));
         assert!(board.announce(10..20, 0));
         assert_eq!(journal.note(&paths, &part, &board).unwrap_err().kind(), io::ErrorKind::StorageFull);

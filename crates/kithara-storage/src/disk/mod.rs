@@ -6,7 +6,7 @@ mod paths;
 pub(crate) mod record;
 mod write;
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,17 +14,18 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::board::{Board, Found};
+use crate::fs::{Access, FilePath};
 use crate::{StorageError, StorageSettings};
 pub(crate) use file::DataFile;
-pub(crate) use file::len_at;
+#[cfg(windows)]
+pub(crate) use file::is_same;
 use journal::{Journal, inspect};
 use paths::Paths;
 pub use paths::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
-pub(crate) use paths::{parent, remove_if_present, sync_parent, with_suffix};
 pub(crate) use record::MAX_TAG;
 
 /// How often we follow a file that others rename beneath us, before we call it busy.
-const MAX_CHASES: usize = 16;
+const MAX_ATTEMPTS: usize = 16;
 
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -41,7 +42,7 @@ pub(crate) struct Disk {
 
 impl Disk {
     /// Looks for what there is, and writes nothing.
-    pub(crate) fn open(path: &Path, settings: StorageSettings) -> Result<(Self, Found), StorageError> {
+    pub(crate) fn open(path: FilePath, settings: StorageSettings) -> Result<(Self, Found), StorageError> {
         let paths = Paths::new(path);
         let (file, found) = look_for(&paths)?;
         let mut journal = Journal::default();
@@ -57,7 +58,7 @@ impl Disk {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.paths.committed
+        self.paths.committed.path()
     }
 
     /// Whether we may write.
@@ -78,7 +79,7 @@ impl Disk {
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> StorageError {
-        StorageError::io(action, &self.paths.part(), source)
+        StorageError::io(action, self.paths.part().path(), source)
     }
 
     /// Locks the unfinished file against other processes and takes over what it holds. Nothing to do for a committed one.
@@ -111,7 +112,7 @@ impl Disk {
         len: u64,
         board: &Board,
     ) -> Result<Option<Found>, StorageError> {
-        if let Some(committed) = open_if_present(&self.paths.committed).map_err(|e| self.error("open", e))? {
+        if let Some(committed) = self.paths.committed.open().map_err(|e| self.error("open", e))? {
             return self.adopt_committed(journal, committed, board).map(|()| None);
         }
         let found = self.load(journal, part, len).map_err(|e| self.error("open", e))?;
@@ -137,26 +138,27 @@ impl Disk {
 
     /// Opens `NAME.part`, makes it if need be, and locks it: the file and its length.
     fn lock_part(&self) -> Result<(File, u64), StorageError> {
-        for _ in 0..MAX_CHASES {
-            let file = open_or_create(&self.paths.part()).map_err(|e| self.error("open", e))?;
+        let part = self.paths.part();
+        for _ in 0..MAX_ATTEMPTS {
+            let file = part.open_or_create(Access::Write).map_err(|e| self.error("open", e))?;
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => break,
                 Err(TryLockError::Error(error)) => return Err(self.error("lock", error)),
             }
             // Between the two, the one before us may have renamed it (a commit) or replaced it (a reset).
-            if let Some(len) = len_at(&file, &self.paths.part()).map_err(|e| self.error("open", e))? {
+            if let Some(len) = part.len_of(&file).map_err(|e| self.error("open", e))? {
                 return Ok((file, len));
             }
         }
-        Err(StorageError::LockedElsewhere { path: self.paths.part() })
+        Err(StorageError::LockedElsewhere { path: part.path().to_owned() })
     }
 
     /// Another process has completed the resource: what is left of the unfinished one is litter, and locked by us.
     fn adopt_committed(&self, journal: &mut Journal, file: File, board: &Board) -> Result<(), StorageError> {
         let committed = file.metadata().map_err(|e| self.error("open", e))?.len();
-        let _ = remove_if_present(&self.paths.map());
-        let _ = remove_if_present(&self.paths.part());
+        let _ = self.paths.map().remove();
+        let _ = self.paths.part().remove();
         let file = DataFile::new(file);
         let is_another_file = self.is_another_file(&file).map_err(|e| self.error("open", e))?;
         *self.file.lock() = Some(Arc::new(file));
@@ -168,9 +170,9 @@ impl Disk {
 
 /// The committed file, else the unfinished one and what its map says.
 fn look_for(paths: &Paths) -> Result<(Option<File>, Found), StorageError> {
-    let error = |path: &Path, source| StorageError::io("open", path, source);
+    let error = |path: &FilePath, source| StorageError::io("open", path.path(), source);
     let committed = || -> Result<_, StorageError> {
-        let file = open_if_present(&paths.committed).map_err(|e| error(&paths.committed, e))?;
+        let file = paths.committed.open().map_err(|e| error(&paths.committed, e))?;
         let Some(file) = file else { return Ok(None) };
         let len = file.metadata().map_err(|e| error(&paths.committed, e))?.len();
         Ok(Some((Some(file), Found { committed: Some(len), ..Found::default() })))
@@ -178,33 +180,11 @@ fn look_for(paths: &Paths) -> Result<(Option<File>, Found), StorageError> {
     if let Some(found) = committed()? {
         return Ok(found);
     }
-    if let Some(file) = open_if_present(&paths.part()).map_err(|e| error(&paths.part(), e))? {
+    if let Some(file) = paths.part().open().map_err(|e| error(&paths.part(), e))? {
         let look = |file: &File| inspect(paths, file, file.metadata()?.len());
         let found = look(&file).map_err(|e| error(&paths.map(), e))?;
         return Ok((Some(file), found));
     }
     // Between the two looks, another process may have renamed the one to the other.
     Ok(committed()?.unwrap_or_default())
-}
-
-fn open_if_present(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
-        Ok(file) if file.metadata()?.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// For reading and writing; makes the folders too.
-fn open_or_create(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    match options.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            std::fs::create_dir_all(parent(path))?;
-            options.open(path)
-        }
-        other => other,
-    }
 }

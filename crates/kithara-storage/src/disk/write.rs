@@ -1,6 +1,6 @@
 //! What changes the files. All of it belongs to the one who has `NAME.part` locked.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use super::Disk;
-use super::file::{DataFile, Writing, len_at};
+use super::file::{DataFile, Writing};
 use super::journal::{Journal, open_map, sync_map};
-use super::paths::{Paths, remove_if_present, sync_parent, with_suffix};
+use super::paths::Paths;
 use crate::board::Board;
 use crate::{RangeSet, StorageError};
 
@@ -83,7 +83,7 @@ impl Disk {
     fn note_if_possible(&self, journal: &mut Journal, board: &Board) {
         if let Err(error) = self.note(journal, board) {
             journal.unnoted = 0;
-            warn!(path = %self.paths.map().display(), %error, "cannot note what of an unfinished resource is stored");
+            warn!(path = %self.paths.map().path().display(), %error, "cannot note what of an unfinished resource is stored");
         }
     }
 
@@ -155,7 +155,7 @@ impl Disk {
     }
 
     fn rename(&self, journal: &mut Journal, file: &DataFile, len: u64) -> io::Result<()> {
-        let found = if journal.locked { len_at(&file.file, &self.paths.part())? } else { None };
+        let found = if journal.locked { self.paths.part().len_of(&file.file)? } else { None };
         let Some(found) = found else {
             return Err(io::Error::new(
                 io::ErrorKind::NotFound,
@@ -167,13 +167,13 @@ impl Disk {
             file.end_at(len, Some(found))?;
             file.file.sync_all()?;
         }
-        std::fs::rename(self.paths.part(), &self.paths.committed)?;
+        self.paths.part().rename(&self.paths.committed)?;
         journal.persisted = true;
         journal.unlocked();
         if journal.has_map()
-            && let Err(error) = remove_if_present(&self.paths.map())
+            && let Err(error) = self.paths.map().remove()
         {
-            warn!(path = %self.paths.map().display(), %error, "cannot remove the map of a finished resource");
+            warn!(path = %self.paths.map().path().display(), %error, "cannot remove the map of a finished resource");
         }
         // It is finished all the same; at the latest, closing the file unlocks it.
         file.unlock();
@@ -196,15 +196,15 @@ impl Disk {
 
     fn replace(&self, journal: &mut Journal) -> io::Result<()> {
         journal.remove(&self.paths)?;
-        let new = with_suffix(&self.paths.part(), ".new");
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&new)?;
+        let new = self.paths.part().with_suffix(".new");
+        let file = new.create()?;
         file.try_lock()?;
-        std::fs::rename(&new, self.paths.part())?;
+        new.rename(&self.paths.part())?;
         journal.load(&self.paths, &file, 0)?;
         journal.locked = true;
         *self.file.lock() = Some(Arc::new(DataFile::new(file)));
-        if remove_if_present(&self.paths.committed)? {
-            sync_parent(&self.paths.committed)?;
+        if self.paths.committed.remove()? {
+            self.paths.committed.sync_folder()?;
         }
         Ok(())
     }
@@ -249,7 +249,7 @@ impl Disk {
             && let Err(error) = self.note(&mut journal, board)
         {
             // Whoever locked the file next would learn less from the map than we know: keep it until we are closed.
-            warn!(path = %self.paths.map().display(), %error, "cannot note what of an unfinished resource is stored");
+            warn!(path = %self.paths.map().path().display(), %error, "cannot note what of an unfinished resource is stored");
             return;
         }
         if let Some(file) = self.file()

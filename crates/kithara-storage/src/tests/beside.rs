@@ -7,6 +7,7 @@ use tokio::runtime::Builder;
 use super::disk::{Place, write};
 use crate::board::Board;
 use crate::disk::Disk;
+use crate::fs::FilePath;
 use crate::disk::record::decode_last;
 use crate::{RangeSet, StorageSettings, Streaming};
 
@@ -36,7 +37,7 @@ fn a_runtime_that_has_ended_stops_no_later_synchronisation() {
 fn a_synchronisation_keeps_nobody_from_opening_the_resource_anew() {
     let place = Place::new();
     let path = place.path();
-    let open = || Disk::open(&path, SETTINGS).unwrap().0;
+    let open = || Disk::open(FilePath::new(path.clone()), SETTINGS).unwrap().0;
     let (disk, board) = (open(), Board::new());
     disk.acquire(&board).unwrap();
     let writing = disk.write(0, &[1; 100], None).unwrap();
@@ -55,7 +56,7 @@ fn a_synchronisation_keeps_nobody_from_opening_the_resource_anew() {
 #[test]
 fn what_is_written_anew_during_a_synchronisation_is_not_durable_by_it() {
     let place = Place::new();
-    let (disk, board) = (Disk::open(&place.path(), SETTINGS).unwrap().0, Board::new());
+    let (disk, board) = (Disk::open(FilePath::new(place.path()), SETTINGS).unwrap().0, Board::new());
     disk.acquire(&board).unwrap();
     let write = |range: std::ops::Range<u64>, byte: u8| {
         let writing = disk.write(range.start, &vec![byte; (range.end - range.start) as usize], None).unwrap();
@@ -82,7 +83,7 @@ fn what_is_written_anew_during_a_synchronisation_is_not_durable_by_it() {
 #[test]
 fn what_is_written_anew_before_its_space_is_given_back_stays() {
     let place = Place::new();
-    let (disk, board) = (Disk::open(&place.path(), SETTINGS).unwrap().0, Board::new());
+    let (disk, board) = (Disk::open(FilePath::new(place.path()), SETTINGS).unwrap().0, Board::new());
     disk.acquire(&board).unwrap();
     let bytes = vec![1; 64 << 10];
     let write = |announced: bool| {
@@ -109,7 +110,7 @@ fn what_is_written_anew_before_its_space_is_given_back_stays() {
 #[test]
 fn a_commit_that_comes_after_a_reset_keeps_nothing() {
     let place = Place::new();
-    let (disk, board) = (Disk::open(&place.path(), SETTINGS).unwrap().0, Board::new());
+    let (disk, board) = (Disk::open(FilePath::new(place.path()), SETTINGS).unwrap().0, Board::new());
     disk.acquire(&board).unwrap();
     drop(disk.write(0, &[1; 100], None).unwrap());
     assert!(board.announce(0..100, 0));
@@ -124,7 +125,7 @@ fn a_commit_that_comes_after_a_reset_keeps_nothing() {
 #[test]
 fn a_read_that_fails_goes_on_with_the_file_that_was_opened_since() {
     let place = Place::new();
-    let (disk, board) = (Disk::open(&place.path(), SETTINGS).unwrap().0, Board::new());
+    let (disk, board) = (Disk::open(FilePath::new(place.path()), SETTINGS).unwrap().0, Board::new());
     assert!(disk.file().is_none());
     disk.acquire(&board).unwrap();
     let first = disk.file().unwrap();

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use crate::disk::{MAP_SUFFIX, PART_SUFFIX, with_suffix};
+use crate::disk::{MAP_SUFFIX, PART_SUFFIX};
+use crate::fs::FilePath;
 use crate::{
     RangeSet, ResourceStatus, StorageError, StorageSettings, Streaming, StreamingExt, StreamingResource,
     block_on,
@@ -28,11 +29,11 @@ impl Place {
     }
 
     pub(super) fn part(&self) -> PathBuf {
-        with_suffix(&self.path(), PART_SUFFIX)
+        FilePath::new(self.path()).with_suffix(PART_SUFFIX).path().to_owned()
     }
 
     pub(super) fn map(&self) -> PathBuf {
-        with_suffix(&self.path(), MAP_SUFFIX)
+        FilePath::new(self.path()).with_suffix(MAP_SUFFIX).path().to_owned()
     }
 
     pub(super) fn open_with(&self, settings: StorageSettings) -> StreamingResource {

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit, consts::U16};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kithara_assets::{AssetSettings, AssetStore, Assets, AssetsExt, Processor, ResourceKey};
-use kithara_storage::{StorageSettings, Streaming, StreamingResource, block_on};
+use kithara_storage::{StorageOptions, Streaming, StreamingResource, block_on};
 
 const KIB_64: usize = 64 << 10;
 
@@ -67,7 +67,7 @@ fn reading_and_writing(c: &mut Criterion) {
         b.iter(|| assert_eq!(block_on(resource.read_at(0, &mut buf)).unwrap(), KIB_64));
     });
     group.bench_function("floor: pwrite", |b| b.iter(|| file.write_all_at(&data, 0).unwrap()));
-    let storage = StreamingResource::disk(folder.path().join("storage"), StorageSettings::default()).unwrap();
+    let storage = StreamingResource::disk(folder.path().join("storage"), StorageOptions::default()).unwrap();
     let claim = runtime.block_on(storage.claim()).unwrap();
     runtime.block_on(async {
         group.bench_function("write_at of the storage alone", |b| {

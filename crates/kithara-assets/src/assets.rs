@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 use crate::catalog::{
     AssetEvent, AssetInfo, Catalog, IndexStats, LeaseGuard, Removed, ResourceInfo, Rights, VerifyReport,
 };
+use crate::manifest::{self, Completeness, Manifest};
 use crate::{AssetsError, Processor, ResourceKey};
 
 /// Resources by key.
@@ -157,6 +158,37 @@ pub trait AssetsExt: Assets {
             let mut removed = remove_all(self, keys).await?;
             removed.kept += kept.len();
             Ok(removed)
+        }
+    }
+
+    /// Keeps with an asset what one variant of it needs, so that [`completeness`](Self::completeness) can be answered later.
+    /// Replaces the manifest of the same name. Resources of other assets are left out.
+    ///
+    /// # Errors
+    /// [`AssetsError::InvalidKey`], [`AssetsError::Storage`].
+    fn write_manifest(
+        &self,
+        asset_root: &str,
+        manifest: &Manifest,
+    ) -> impl Future<Output = Result<(), AssetsError>> + Send {
+        manifest::write(self, asset_root, manifest)
+    }
+
+    /// How much of each variant of an asset is stored, in the order of names: what a listener hears without a network. Empty
+    /// if no manifest was written. Opens the resources of which a part is needed.
+    ///
+    /// # Errors
+    /// [`AssetsError::Storage`].
+    fn completeness(
+        &self,
+        asset_root: &str,
+    ) -> impl Future<Output = Result<Vec<Completeness>, AssetsError>> + Send {
+        async move {
+            let mut all = Vec::new();
+            for manifest in manifest::read(self, asset_root).await? {
+                all.push(manifest::completeness(self, manifest).await?);
+            }
+            Ok(all)
         }
     }
 

@@ -146,6 +146,11 @@ impl Catalog {
         self.state.lock().entry(key).copied()
     }
 
+    /// The most bytes that a resource may have at a place.
+    pub(crate) fn limit_of_resource(&self, place: Place, declared: Option<u64>) -> u64 {
+        self.state.lock().limits.of_resource(place, declared)
+    }
+
     pub(crate) fn set_limits(&self, limits: Limits) {
         let mut state = self.state.lock();
         state.limits = limits;
@@ -283,7 +288,7 @@ impl Catalog {
         let state = self.state.lock();
         let Some((root, asset)) = state.assets.get_key_value(root) else { return Vec::new() };
         let key = |rel: &Arc<str>| ResourceKey::from_parts(root.clone(), rel.clone());
-        asset.resources.iter().map(|(rel, entry)| ResourceInfo::of(&state, key(rel), entry)).collect()
+        asset.listed().map(|(rel, entry)| ResourceInfo::of(&state, key(rel), entry)).collect()
     }
 
     pub(crate) fn find(&self, key: &ResourceKey) -> Option<ResourceInfo> {

@@ -7,11 +7,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use kithara_storage::fs::FilePath;
 use url::Url;
 
 pub use self::name::KeyFault;
 pub(crate) use self::name::{INDEX_FOLDER, decode_path, encode_component};
 pub use self::policy::KeyPolicy;
+pub(crate) use self::policy::name_of_manifest;
 use crate::AssetsError;
 
 /// The name of one resource: the asset it belongs to, and its path below that asset.
@@ -117,6 +119,11 @@ impl ResourceKey {
             path.push(&*encode_component(component));
         }
         path
+    }
+
+    /// The file of this resource in a disk store whose trusted folder is `folder`.
+    pub(crate) fn file_in(&self, folder: &Path) -> FilePath {
+        FilePath::below(folder, &self.path_in(Path::new("")))
     }
 
     pub(crate) fn root_arc(&self) -> &Arc<str> {

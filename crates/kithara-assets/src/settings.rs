@@ -1,4 +1,4 @@
-use kithara_storage::StorageSettings;
+use kithara_storage::StorageOptions;
 
 use crate::catalog::Limits;
 
@@ -16,6 +16,11 @@ pub struct AssetSettings {
     /// Bytes kept in memory: by a memory store (together with `max_bytes`: the smaller counts), and by a disk store for
     /// what its folder could not take. Default 8 MiB. Use at least two segments; open resources are kept in any case.
     pub max_memory_bytes: u64,
+    /// Bytes that one resource may have in this store. Default `None`: of a body of declared length, that length, and in memory at
+    /// most 1 GiB; of one without, [`max_bytes`](Self::max_bytes) in a folder, and the larger of
+    /// [`max_memory_bytes`](Self::max_memory_bytes) and 256 MiB in memory. A write beyond is an error
+    /// (`StorageError::TooLarge`), so that a body without an end neither fills the memory nor passes the limit of a folder.
+    pub max_resource_bytes: Option<u64>,
     /// Handles kept open after their last user is gone, so that the next open costs no system call. Default 5. Each is one
     /// file descriptor in a disk store; a memory store keeps none.
     pub idle_handles: usize,
@@ -23,7 +28,7 @@ pub struct AssetSettings {
     /// A reader further behind than that decrypts again.
     pub processed_window: usize,
     /// How the disk storage notes what an unfinished resource has.
-    pub storage: StorageSettings,
+    pub storage: StorageOptions,
 }
 
 impl Default for AssetSettings {
@@ -33,9 +38,10 @@ impl Default for AssetSettings {
             max_assets: None,
             max_resources: None,
             max_memory_bytes: 8 << 20,
+            max_resource_bytes: None,
             idle_handles: 5,
             processed_window: 256 << 10,
-            storage: StorageSettings::default(),
+            storage: StorageOptions::default(),
         }
     }
 }
@@ -69,6 +75,13 @@ impl AssetSettings {
         self
     }
 
+    /// Sets [`max_resource_bytes`](Self::max_resource_bytes).
+    #[must_use]
+    pub fn with_max_resource_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.max_resource_bytes = bytes.into();
+        self
+    }
+
     /// Sets [`idle_handles`](Self::idle_handles).
     #[must_use]
     pub fn with_idle_handles(mut self, handles: usize) -> Self {
@@ -87,6 +100,7 @@ impl AssetSettings {
         Limits {
             disk_bytes: self.max_bytes,
             memory_bytes: Some(self.max_memory_bytes),
+            resource_bytes: self.max_resource_bytes,
             assets: self.max_assets,
             resources: self.max_resources,
         }
@@ -97,6 +111,7 @@ impl AssetSettings {
         Limits {
             disk_bytes: None,
             memory_bytes: Some(bytes),
+            resource_bytes: self.max_resource_bytes,
             assets: self.max_assets,
             resources: self.max_resources,
         }

@@ -157,7 +157,7 @@ fn drain(mut source: impl Read, buffer: usize) -> u64 {
 fn cached(runtime: &Runtime) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("resource");
-    let resource = StreamingResource::disk(&path, kithara_storage::StorageSettings::default()).unwrap();
+    let resource = StreamingResource::disk(&path, kithara_storage::StorageOptions::default()).unwrap();
     runtime.block_on(async {
         let block = vec![7; 1 << 20];
         for at in 0..LEN >> 20 {

@@ -82,7 +82,7 @@ impl<R: Streaming> FileSource<R> {
                 Err(StorageError::NotAvailable { .. } | StorageError::Truncated { committed: false, .. }) => {
                     Found::NotYet
                 }
-                Err(error @ StorageError::Truncated { .. }) if !shared.offline => {
+                Err(error) if error.is_damage() && !shared.offline => {
                     shared.set_damage(error.into());
                     Found::Damaged
                 }

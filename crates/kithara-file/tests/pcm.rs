@@ -428,6 +428,53 @@ async fn a_stored_file_that_lost_its_end_is_fetched_anew() {
     assert!(healed);
 }
 
+/// A byte that changed on the disk, at the beginning, in the middle and at the end: an error at most once, and never heard.
+#[tokio::test]
+async fn a_stored_file_that_changed_is_fetched_anew() {
+    let origin = Origin::start().await.unwrap();
+    for name in ["vbr.mp3", "faststart.m4a", "lossless.flac"] {
+        let fixture = media::find(name).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let open = || async {
+            let assets = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
+            File::open(url(&origin, fixture), FileOptions::new(DefaultNet::default(), assets)).await
+        };
+        let len = fixture.bytes().len();
+        for at in [10, len / 2, len - 10] {
+            let mut stream = open().await.unwrap();
+            let mut events = stream.events();
+            rest(&mut stream).await;
+            let is_stored =
+                |event: &FileEvent| matches!(event, FileEvent::Complete { .. } | FileEvent::CacheHit { .. });
+            while !is_stored(&timeout(LONG, events.recv()).await.expect("stored").unwrap()) {}
+            drop(stream);
+            let mut files = walk(folder.path());
+            files.retain(|path| path.metadata().unwrap().len() == len as u64);
+            let [stored] = &files[..] else { panic!("{files:?}") };
+            let mut bytes = std::fs::read(stored).unwrap();
+            bytes[at] ^= 0x10;
+            std::fs::write(stored, bytes).unwrap();
+            let mut healed = false;
+            for _ in 0..2 {
+                let Ok(mut stream) = open().await else { continue };
+                let mut samples = Vec::new();
+                let failed = loop {
+                    match timeout(LONG, stream.next_chunk()).await.expect("stuck") {
+                        Ok(Some(chunk)) => samples.extend_from_slice(chunk.samples()),
+                        Ok(None) => break false,
+                        Err(_) => break true,
+                    }
+                };
+                if !failed {
+                    fixture.reference.check(&samples).unwrap_or_else(|error| panic!("{name} {at}: {error}"));
+                    healed = true;
+                }
+            }
+            assert!(healed, "{name} {at}");
+        }
+    }
+}
+
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {

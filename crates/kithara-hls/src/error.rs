@@ -246,7 +246,8 @@ impl HlsError {
         match self {
             Self::Net { source, .. } => matches!(source, NetError::EntityChanged { .. }),
             Self::Storage { source, .. } => {
-                matches!(source, StorageError::Truncated { .. } | StorageError::NotAvailable { .. })
+                source.is_damage()
+                    || matches!(source, StorageError::Truncated { .. } | StorageError::NotAvailable { .. })
             }
             _ => false,
         }

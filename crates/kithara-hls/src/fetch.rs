@@ -24,6 +24,7 @@ use crate::playlists::SegmentPlan;
 use crate::shared::{Counters, Shared};
 
 mod download;
+mod record;
 mod small;
 
 pub(crate) use download::{FetchOutcome, SegmentFetch};

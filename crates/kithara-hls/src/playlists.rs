@@ -419,8 +419,14 @@ async fn load<N: Net, A: Assets>(
     variables: &Variables,
     stored: bool,
 ) -> Result<(Playlist, Url), HlsError> {
-    let text = fetches.playlist(what, url, stored).await?;
-    let playlist = parse(&text.body, &text.url, variables)?;
+    let mut text = fetches.playlist(what, url, stored).await?;
+    let mut playlist = parse(&text.body, &text.url, variables);
+    if playlist.is_err() && text.is_stored && !fetches.is_offline() {
+        // What an earlier run stored is no playlist: it is fetched anew, once.
+        text = fetches.playlist(what, url, false).await?;
+        playlist = parse(&text.body, &text.url, variables);
+    }
+    let playlist = playlist?;
     if !text.is_stored && !matches!(&playlist, Playlist::Media(media) if !media.is_complete()) {
         fetches.store_playlist(url, &text);
     }
@@ -433,9 +439,10 @@ async fn load_stored<N: Net, A: Assets>(
     variables: &Variables,
 ) -> Result<Option<(MediaPlaylist, Url)>, HlsError> {
     let Some(text) = fetches.stored_playlist(url).await else { return Ok(None) };
-    match parse(&text.body, &text.url, variables)? {
-        Playlist::Media(media) => Ok(Some((media, text.url))),
-        Playlist::Master(_) => Ok(None),
+    match parse(&text.body, &text.url, variables) {
+        Ok(Playlist::Media(media)) => Ok(Some((media, text.url))),
+        // A record that is no playlist counts as absent.
+        Ok(Playlist::Master(_)) | Err(_) => Ok(None),
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kithara_storage::{StorageSettings, Streaming, StreamingResource, block_on};
+use kithara_storage::{StorageOptions, Streaming, StreamingResource, block_on};
 use tokio::runtime::{Builder, Runtime};
 
 const CHUNK: usize = 64 * 1024;
@@ -34,7 +34,7 @@ fn bare_writes(folder: &Path, body: &[u8]) -> Duration {
 
 /// The same into a new resource, claimed, in a task; with the notes that survive a crash, as always.
 fn our_writes(runtime: &Runtime, folder: &Path, body: &Arc<Vec<u8>>) -> Duration {
-    let resource = StreamingResource::disk(folder.join("ours"), StorageSettings::default()).unwrap();
+    let resource = StreamingResource::disk(folder.join("ours"), StorageOptions::default()).unwrap();
     let body = Arc::clone(body);
     let work = async move {
         let claim = resource.claim().await.unwrap();
@@ -54,7 +54,7 @@ fn our_writes(runtime: &Runtime, folder: &Path, body: &Arc<Vec<u8>>) -> Duration
 }
 
 fn prepared(folder: &Path, name: &str) -> StreamingResource {
-    let resource = StreamingResource::disk(folder.join(name), StorageSettings::default()).unwrap();
+    let resource = StreamingResource::disk(folder.join(name), StorageOptions::default()).unwrap();
     block_on(async {
         for index in 0..CHUNKS {
             resource.write_at(index * CHUNK as u64, &[index as u8; CHUNK]).await.unwrap();
@@ -92,9 +92,7 @@ fn bench(criterion: &mut Criterion) {
     });
     group.finish();
     criterion.bench_function("open a present resource", |b| {
-        b.iter(|| {
-            StreamingResource::disk(folder.path().join("present"), StorageSettings::default()).unwrap()
-        });
+        b.iter(|| StreamingResource::disk(folder.path().join("present"), StorageOptions::default()).unwrap());
     });
     print_ratios(&runtime, folder.path(), &body, &resource, &file);
     print_latencies(folder.path());
@@ -136,7 +134,7 @@ fn print_latencies(folder: &Path) {
     let mut p99 = Vec::new();
     for beside_a_writer in [false, true] {
         let path = folder.join(if beside_a_writer { "written" } else { "quiet" });
-        let resource = StreamingResource::disk(path, StorageSettings::default()).unwrap();
+        let resource = StreamingResource::disk(path, StorageOptions::default()).unwrap();
         let mut latencies = runtime.block_on(read_beside(resource, beside_a_writer));
         latencies.sort_unstable();
         p99.push(latencies[latencies.len() * 99 / 100].as_secs_f64() * 1e3);

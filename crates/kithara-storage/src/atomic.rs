@@ -119,9 +119,8 @@ impl AtomicResource {
             return Err(StorageError::TooLarge { size: content.len() as u64, limit: self.limit as u64 });
         }
         match &self.place {
-            Place::Disk(path) => {
-                replace(path, content, |_: Step| true).map_err(|e| StorageError::io("replace", path.path(), e))
-            }
+            Place::Disk(path) => replace(path, content, |_: Step| true)
+                .map_err(|e| StorageError::io("replace", path.path(), e)),
             Place::Memory(place) => {
                 *place.lock() = Some(Bytes::copy_from_slice(content));
                 Ok(())

@@ -47,6 +47,15 @@ pub enum StorageError {
         /// Whether the resource was committed.
         committed: bool,
     },
+    /// Stored bytes of a committed resource do not match their checksum: the disk, or another program, changed them. None of
+    /// them was read. The resource should be removed and downloaded again.
+    #[error("bytes {}..{} of {} do not match their checksum: the file is damaged", range.start, range.end, path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The bytes.
+        range: Range<u64>,
+    },
     /// A commit of a length whose bytes are not all there.
     #[error("cannot commit {len} bytes: {}..{} are missing", gap.start, gap.end)]
     Incomplete {
@@ -114,6 +123,12 @@ impl StorageError {
             }
             _ => false,
         }
+    }
+
+    /// Whether a committed resource has lost or changed bytes, so that it has to be downloaded again.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Truncated { committed: true, .. })
     }
 
     /// Whether the disk is full or the quota used up.

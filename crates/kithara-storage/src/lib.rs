@@ -12,12 +12,12 @@ mod ext;
 pub mod fs;
 mod memory;
 mod off_runtime;
+mod options;
 #[cfg(any(test, feature = "random-access"))]
 mod random_access;
 mod range_set;
 mod replace;
 mod resource;
-mod settings;
 mod streaming;
 mod sync;
 #[cfg(test)]
@@ -26,10 +26,10 @@ mod tests;
 pub use atomic::{Atomic, AtomicResource};
 pub use block_on::block_on;
 pub use claim::{ReleaseClaim, WriteClaim};
-pub use disk::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
+pub use disk::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX, SUMS_SUFFIX, has_sums};
 pub use error::StorageError;
 pub use ext::StreamingExt;
+pub use options::StorageOptions;
 pub use range_set::RangeSet;
 pub use resource::StreamingResource;
-pub use settings::StorageSettings;
 pub use streaming::{ResourceStatus, Streaming, WaitOutcome};

@@ -26,7 +26,11 @@ pub(crate) enum Step {
 
 /// Replaces the content of `path`. After each step, `go_on` may stop the world there: that is for the tests, and production
 /// always goes on.
-pub(crate) fn replace(path: &FilePath, content: &[u8], mut go_on: impl FnMut(Step) -> bool) -> io::Result<()> {
+pub(crate) fn replace(
+    path: &FilePath,
+    content: &[u8],
+    mut go_on: impl FnMut(Step) -> bool,
+) -> io::Result<()> {
     let new = path.with_suffix(".new");
     let mut step = |step| if go_on(step) { Ok(()) } else { Err(stopped()) };
     let mut file = lock(&new, &mut step)?;

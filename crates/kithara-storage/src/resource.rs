@@ -14,7 +14,7 @@ use crate::memory::Memory;
 use crate::off_runtime::{off_runtime, read_cold};
 #[cfg(any(test, feature = "random-access"))]
 use crate::random_access::{DynRandomAccess, Foreign};
-use crate::{RangeSet, ResourceStatus, StorageError, StorageSettings, Streaming, WaitOutcome, WriteClaim};
+use crate::{RangeSet, ResourceStatus, StorageError, StorageOptions, Streaming, WaitOutcome, WriteClaim};
 
 /// Offsets at or above this do not fit into what operating systems call an offset.
 const MAX_OFFSET: u64 = i64::MAX as u64;
@@ -45,16 +45,16 @@ impl StreamingResource {
     ///
     /// # Errors
     /// [`StorageError::Io`] when something is there that cannot be read.
-    pub fn disk(path: impl AsRef<Path>, settings: StorageSettings) -> Result<Self, StorageError> {
-        Self::at(FilePath::new(path.as_ref()), settings)
+    pub fn disk(path: impl AsRef<Path>, options: StorageOptions) -> Result<Self, StorageError> {
+        Self::at(FilePath::new(path.as_ref()), options)
     }
 
     /// As [`disk`](Self::disk), at a path of which only a part is trusted.
     ///
     /// # Errors
     /// [`StorageError::Io`] when something is there that cannot be read.
-    pub fn at(path: FilePath, settings: StorageSettings) -> Result<Self, StorageError> {
-        let (disk, found) = Disk::open(path, settings)?;
+    pub fn at(path: FilePath, options: StorageOptions) -> Result<Self, StorageError> {
+        let (disk, found) = Disk::open(path, options)?;
         Ok(Self::new(Backend::Disk(disk), found))
     }
 
@@ -98,8 +98,44 @@ impl StreamingResource {
         self.inner.board.waiting()
     }
 
+    /// Whether the resource is committed and was stored with checksums, so that damage to it is noticed. Reads a small file.
+    #[must_use]
+    pub fn has_checksums(&self) -> bool {
+        match (&self.inner.backend, self.len()) {
+            (Backend::Disk(disk), Some(len)) => disk.has_sums(len),
+            _ => false,
+        }
+    }
+
+    /// Verifies what is about to be read of a committed resource, unless it was before.
+    async fn verify(&self, disk: &Disk, range: Range<u64>) -> Result<(), StorageError> {
+        let (len, generation) = {
+            let state = self.inner.board.look();
+            (state.len(), state.generation)
+        };
+        let Some(sums) = len.and_then(|len| disk.sums(len, generation)) else { return Ok(()) };
+        let (true, Some(file)) = (sums.unverified(range.clone()).next().is_some(), disk.file()) else {
+            return Ok(());
+        };
+        let cached = disk.verify(&sums, range.clone(), |buf, offset| file.read_cached(buf, offset));
+        let verified = match cached {
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                let inner = Arc::clone(&self.inner);
+                let cold = move || match &inner.backend {
+                    Backend::Disk(disk) => disk.verify(&sums, range, |buf, offset| file.read(buf, offset)),
+                    _ => Ok(Ok(true)),
+                };
+                off_runtime(cold).await?
+            }
+            verified => verified,
+        };
+        // A file that is shorter, or cannot be read, is found so by the read itself.
+        verified.unwrap_or(Ok(true)).map(drop)
+    }
+
     async fn read_disk(&self, disk: &Disk, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
         let Some(mut file) = disk.file() else { return Err(StorageError::NotAvailable { offset }) };
+        self.verify(disk, offset..offset + buf.len() as u64).await?;
         loop {
             let read = match file.read_cached(buf, offset) {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {

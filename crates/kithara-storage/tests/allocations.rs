@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::task::{Context, Waker};
 
-use kithara_storage::{StorageSettings, Streaming, StreamingResource, block_on};
+use kithara_storage::{StorageOptions, Streaming, StreamingResource, block_on};
 
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
@@ -22,7 +22,7 @@ fn count(work: impl FnOnce()) -> u64 {
 fn main() {
     let _profiler = dhat::Profiler::builder().testing().build();
     let folder = tempfile::tempdir().unwrap();
-    let settings = StorageSettings { journal_every: u64::MAX, sync_every: u64::MAX };
+    let settings = StorageOptions::new().with_journal_every(u64::MAX).with_sync_every(u64::MAX);
     let disk = StreamingResource::disk(folder.path().join("song"), settings).unwrap();
     for resource in [disk, StreamingResource::memory()] {
         let (body, mut buf) = (vec![7; CHUNK], vec![0; CHUNK]);

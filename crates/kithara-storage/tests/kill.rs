@@ -11,9 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use kithara_storage::{
-    ResourceStatus, StorageSettings, Streaming, StreamingExt, StreamingResource, block_on,
-};
+use kithara_storage::{ResourceStatus, StorageOptions, Streaming, StreamingExt, StreamingResource, block_on};
 
 const FOLDER: &str = "KITHARA_KILL_FOLDER";
 const SEED: &str = "KITHARA_KILL_SEED";
@@ -21,7 +19,7 @@ const KILLS: u64 = 220;
 /// Space is reserved ahead of a download that has come so far.
 const FAR: u64 = 1024 * 1024;
 const LEN: u64 = 3 * FAR + 123;
-const SETTINGS: StorageSettings = StorageSettings { journal_every: 20_000, sync_every: 200_000 };
+const SETTINGS: StorageOptions = StorageOptions::new().with_journal_every(20_000).with_sync_every(200_000);
 
 struct Random(u64);
 

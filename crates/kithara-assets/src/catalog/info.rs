@@ -31,8 +31,8 @@ impl AssetInfo {
         Self {
             asset_root: root.to_string(),
             bytes: asset.bytes(),
-            resources: asset.resources.len(),
-            complete: asset.resources.values().filter(|entry| entry.complete).count(),
+            resources: asset.listed().count(),
+            complete: asset.listed().filter(|(_, entry)| entry.complete).count(),
             last_used: time(asset.touched),
             pinned: state.pins.contains(root),
             in_use,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::ResourceKey;
 use crate::index::record::{AssetRecord, Change, ResourceRecord, Snapshot};
+use crate::manifest;
 
 /// Where bytes of a resource are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +38,11 @@ pub(crate) struct Asset {
 }
 
 impl Asset {
+    /// The resources without the manifests.
+    pub(crate) fn listed(&self) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
+        self.resources.iter().filter(|(rel, _)| !rel.starts_with(manifest::FOLDER))
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
         self.disk.saturating_add(self.memory)
     }
@@ -49,6 +55,34 @@ pub(crate) struct Limits {
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) assets: Option<usize>,
     pub(crate) resources: Option<usize>,
+    /// Bytes of one resource; see [`Limits::of_resource`].
+    pub(crate) resource_bytes: Option<u64>,
+}
+
+/// Bytes in memory of a resource without a declared length, whatever the limit of the store.
+const MEMORY_UNDECLARED: u64 = 256 << 20;
+/// Bytes in memory of a resource of declared length.
+const MEMORY_DECLARED: u64 = 1 << 30;
+
+impl Limits {
+    /// The most bytes that a resource may have at a place; `declared`: the length that its server announced.
+    pub(crate) fn of_resource(&self, place: Place, declared: Option<u64>) -> u64 {
+        if let Some(limit) = self.resource_bytes {
+            return limit;
+        }
+        match (place, declared) {
+            (Place::Disk, declared) => {
+                let limit = self.disk_bytes.unwrap_or(u64::MAX);
+                declared.map_or(limit, |declared| declared.max(limit))
+            }
+            (Place::Memory, Some(declared)) => declared.min(MEMORY_DECLARED).max(self.memory_undeclared()),
+            (Place::Memory, None) => self.memory_undeclared(),
+        }
+    }
+
+    fn memory_undeclared(&self) -> u64 {
+        self.memory_bytes.map_or(u64::MAX, |bytes| bytes.max(MEMORY_UNDECLARED))
+    }
 }
 
 /// Which limit is exceeded, and hence what kind of victim is looked for.
@@ -258,4 +292,29 @@ impl State {
 
 fn resource_record<'a>(rel: &'a str, entry: &Entry) -> ResourceRecord<'a> {
     ResourceRecord { rel, bytes: entry.disk, touched: entry.touched, complete: entry.complete }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resource_is_bounded_by_its_declared_length_and_the_store() {
+        const MIB: u64 = 1 << 20;
+        let limits =
+            Limits { disk_bytes: Some(1024 * MIB), memory_bytes: Some(8 * MIB), ..Limits::default() };
+        for (place, declared, limit) in [
+            (Place::Disk, None, 1024 * MIB),
+            (Place::Disk, Some(5), 1024 * MIB),
+            (Place::Disk, Some(3000 * MIB), 3000 * MIB),
+            (Place::Memory, None, 256 * MIB),
+            (Place::Memory, Some(5), 256 * MIB),
+            (Place::Memory, Some(600 * MIB), 600 * MIB),
+            (Place::Memory, Some(u64::MAX), 1024 * MIB),
+        ] {
+            assert_eq!(limits.of_resource(place, declared), limit, "{place:?} {declared:?}");
+            let set = Limits { resource_bytes: Some(7), ..limits };
+            assert_eq!(set.of_resource(place, declared), 7);
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! The files below `_index/`, and how they are written.
 
 use std::collections::{BTreeSet, HashSet};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kithara_storage::fs::{Access, FilePath};
 use parking_lot::Mutex;
 
 use super::frame::{Frames, Kind};
@@ -26,12 +27,8 @@ pub(crate) const SESSION_PREFIX: &str = "session-";
 const SLACK: u64 = 64 << 10;
 
 /// Reads an index file; `None` if there is none.
-pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
+pub(crate) fn read(path: &FilePath) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = path.open()? else { return Ok(None) };
     let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     if len > MAX_INDEX {
         // Cannot be ours: not worth reading, and damaged as far as the reader is concerned.
@@ -43,34 +40,40 @@ pub(crate) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
 }
 
 /// Replaces a file: a crash at any moment leaves the old or the new content.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = PathBuf::from(temporary);
-    let mut file = File::create(&temporary)?;
-    file.write_all(content)?;
-    file.sync_data()?;
-    drop(file);
-    fs::rename(&temporary, path)?;
-    match path.parent() {
-        Some(parent) if cfg!(unix) => File::open(parent)?.sync_all(),
-        _ => Ok(()),
+fn replace(path: &FilePath, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_suffix(".new");
+    let fill = || {
+        let mut file = temporary.create()?;
+        file.write_all(content)?;
+        file.sync_data()?;
+        temporary.rename(path)
+    };
+    if let Err(error) = fill() {
+        // On a full disk it would stay for good.
+        let _ = temporary.remove();
+        return Err(error);
     }
+    path.sync_folder()
+}
+
+/// The file `name` below `_index/` of the trusted folder `store`.
+pub(crate) fn index_file(store: &Path, name: &str) -> FilePath {
+    FilePath::below(store, &Path::new(INDEX_FOLDER).join(name))
 }
 
 /// The writing end of the indexes. One flush at a time.
 pub(crate) struct IndexFiles {
-    folder: PathBuf,
+    store: PathBuf,
     /// Length of the LRU file and of the snapshot at its start; `None` if it has to be written anew.
     lru: Option<(u64, u64)>,
     /// Notes of processes that are gone, dispensable once the index has been written.
-    stale_sessions: Vec<PathBuf>,
+    stale_sessions: Vec<FilePath>,
 }
 
 impl IndexFiles {
     /// `lru`: length of the sound LRU file that was read and of the snapshot at its start, if there was one.
-    pub(crate) fn new(store: &Path, lru: Option<(u64, u64)>, stale_sessions: Vec<PathBuf>) -> Self {
-        Self { folder: store.join(INDEX_FOLDER), lru, stale_sessions }
+    pub(crate) fn new(store: &Path, lru: Option<(u64, u64)>, stale_sessions: Vec<FilePath>) -> Self {
+        Self { store: store.to_owned(), lru, stale_sessions }
     }
 
     /// Writes what the indexes do not say yet. On an error everything is kept for the next attempt.
@@ -88,7 +91,7 @@ impl IndexFiles {
             // A whole file may go where an addition did not.
             return self.flush(catalog);
         }
-        done.map_err(|error| AssetsError::folder(&self.folder, "write the index of", error))
+        done.map_err(|error| AssetsError::folder(self.store.join(INDEX_FOLDER), "write the index of", error))
     }
 
     fn take(&self, catalog: &Catalog) -> Option<Batch> {
@@ -116,21 +119,23 @@ impl IndexFiles {
     }
 
     fn write(&mut self, catalog: &Catalog, batch: &Batch) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
         if let Some(pins) = &batch.pins {
-            replace(&self.folder.join(PINS), pins)?;
+            replace(&index_file(&self.store, PINS), pins)?;
             count(catalog, pins);
         }
-        let path = self.folder.join(LRU);
+        let path = index_file(&self.store, LRU);
         let added = batch.lru.len() as u64;
         match batch.append_at {
             // A file of another length is not the one that we know: not ours to append to.
-            Some((len, snapshot)) if fs::metadata(&path).is_ok_and(|now| now.len() == len) => {
+            Some((len, snapshot)) => {
+                let mut file = path.open_or_create(Access::Append)?;
+                if file.metadata()?.len() != len {
+                    return Err(io::Error::other("the index was changed by another program"));
+                }
                 // Not synchronised: a torn end is told by its checksum, and costs a look at the folder.
-                OpenOptions::new().append(true).open(&path)?.write_all(&batch.lru)?;
+                file.write_all(&batch.lru)?;
                 self.lru = Some((len + added, snapshot));
             }
-            Some(_) => return Err(io::Error::other("the index was changed by somebody else")),
             None => {
                 replace(&path, &batch.lru)?;
                 self.lru = Some((added, added));
@@ -139,11 +144,11 @@ impl IndexFiles {
         count(catalog, &batch.lru);
         for old in [OLD_LRU, OLD_PINS] {
             if batch.append_at.is_none() && batch.pins.is_some() {
-                remove_if_present(&self.folder.join(old))?;
+                index_file(&self.store, old).remove()?;
             }
         }
         while let Some(path) = self.stale_sessions.pop() {
-            remove_if_present(&path)?;
+            path.remove()?;
         }
         Ok(())
     }
@@ -163,19 +168,12 @@ fn count(catalog: &Catalog, written: &[u8]) {
     catalog.index_bytes.fetch_add(written.len() as u64, Ordering::Relaxed);
 }
 
-fn remove_if_present(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
 /// Notes, before a process changes an asset for the first time, that it will: after a crash only these assets have to be
 /// looked at, and nothing that was downloaded is lost to the index. One append of some 60 bytes per asset and process.
 ///
 /// The file is locked while its process lives, so that others can tell whether its notes are still being made.
 pub(crate) struct Session {
-    path: PathBuf,
+    path: FilePath,
     noted: Mutex<Noted>,
 }
 
@@ -191,7 +189,7 @@ impl Session {
         // Unique among the processes of this machine, and among those that had the same id before.
         let (count, now) = (COUNT.fetch_add(1, Ordering::Relaxed), crate::catalog::now_ms());
         let name = format!("{SESSION_PREFIX}{}-{count}-{now:x}.bin", std::process::id());
-        Self { path: store.join(INDEX_FOLDER).join(name), noted: Mutex::default() }
+        Self { path: index_file(store, &name), noted: Mutex::default() }
     }
 
     /// Notes an asset, once.
@@ -216,14 +214,7 @@ impl Session {
     }
 
     fn open(&self) -> io::Result<Arc<Locked>> {
-        let open = || OpenOptions::new().create(true).append(true).open(&self.path);
-        let file = match open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.path.parent().map_or(Ok(()), fs::create_dir_all)?;
-                open()?
-            }
-            opened => opened?,
-        };
+        let file = self.path.open_or_create(Access::Append)?;
         // A file system without locks only makes the notes look older than they are.
         let file = Arc::new(Locked::if_possible(file));
         Ok(self.noted.lock().file.get_or_insert(file).clone())
@@ -236,7 +227,7 @@ impl Session {
             noted.roots.clear();
             noted.file.take()
         };
-        if file.is_none() { Ok(()) } else { remove_if_present(&self.path) }
+        if file.is_none() { Ok(()) } else { self.path.remove().map(drop) }
     }
 }
 
@@ -246,20 +237,19 @@ fn is_unlocked(file: File) -> bool {
 }
 
 /// The assets that processes noted which do not run any more, and the files in which they did.
-pub(crate) fn stale_sessions(store: &Path) -> io::Result<(BTreeSet<String>, Vec<PathBuf>)> {
+pub(crate) fn stale_sessions(store: &Path) -> io::Result<(BTreeSet<String>, Vec<FilePath>)> {
     let (mut roots, mut files) = (BTreeSet::new(), Vec::new());
-    let entries = match fs::read_dir(store.join(INDEX_FOLDER)) {
+    let folder = match index_file(store, LRU).folder() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((roots, files)),
-        entries => entries?,
+        folder => folder?,
     };
-    for entry in entries {
-        let entry = entry?;
-        if !entry.file_name().to_string_lossy().starts_with(SESSION_PREFIX) {
+    for entry in folder.entries()? {
+        let Some(name) = entry.name.to_str().filter(|name| name.starts_with(SESSION_PREFIX)) else {
             continue;
-        }
-        let path = entry.path();
+        };
+        let path = index_file(store, name);
         // A process that runs keeps its file; what it noted until now is looked at all the same.
-        let stale = File::open(&path).is_ok_and(is_unlocked);
+        let stale = path.open().is_ok_and(|file| file.is_none_or(is_unlocked));
         let Some(bytes) = read(&path)? else { continue };
         let names = Frames::new(&bytes).map_while(Result::ok).filter(|(kind, _)| *kind == Kind::Session);
         let names = names.filter_map(|(_, payload)| record::decode::<&str>(payload).ok());
@@ -288,9 +278,9 @@ mod tests {
         drop(session);
         assert_eq!(stale(), 1);
         drop(copy);
-        let file = File::open(&stale_sessions(store.path()).unwrap().1[0]).unwrap();
+        let file = stale_sessions(store.path()).unwrap().1[0].open().unwrap().unwrap();
         assert!(is_unlocked(file.try_clone().unwrap()));
-        let other = File::open(&stale_sessions(store.path()).unwrap().1[0]).unwrap();
+        let other = stale_sessions(store.path()).unwrap().1[0].open().unwrap().unwrap();
         other.try_lock().unwrap();
         assert!(!is_unlocked(file));
     }

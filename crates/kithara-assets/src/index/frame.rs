@@ -10,6 +10,11 @@
 //! ```
 //! A file is one frame after another, so that changes can be appended.
 
+use std::io::{self, Read};
+
+use bytes::Bytes;
+use kithara_storage::fs::FilePath;
+
 const MAGIC: [u8; 4] = *b"KTHX";
 const VERSION: u16 = 1;
 pub(crate) const HEADER: usize = 16;
@@ -26,6 +31,10 @@ pub(crate) enum Kind {
     Pins = 3,
     /// The name of an asset that this session is changing.
     Session = 4,
+    /// The content of a small object: the only frame of its file.
+    Object = 5,
+    /// What a presentation needs, as the content of a small object.
+    Manifest = 6,
 }
 
 /// Why bytes are not a frame.
@@ -50,6 +59,30 @@ pub(crate) enum FrameError {
 /// Whether bytes start like a frame: tells an index from the JSON of old.
 pub(crate) fn has_magic(bytes: &[u8]) -> bool {
     bytes.starts_with(&MAGIC)
+}
+
+/// Whether the file, which has `len` bytes, is a small object in its frame, by the frame's header.
+pub(crate) fn is_object(file: &FilePath, len: u64) -> io::Result<bool> {
+    let Some(open) = file.open()? else { return Ok(false) };
+    let mut header = Vec::with_capacity(HEADER);
+    open.take(HEADER as u64).read_to_end(&mut header)?;
+    let field = |at: usize| Some(u32::from_le_bytes(header.get(at..at + 4)?.try_into().ok()?));
+    let kind = u32::from(VERSION) | (Kind::Object as u32) << 16;
+    Ok(has_magic(&header)
+        && field(4) == Some(kind)
+        && field(8).is_some_and(|payload| u64::from(payload) + HEADER as u64 == len))
+}
+
+/// The content of a small object: `Ok(None)` for a file without a frame, which was written before there was one.
+pub(crate) fn object(bytes: &Bytes) -> Result<Option<Bytes>, FrameError> {
+    if !has_magic(bytes) {
+        return Ok(None);
+    }
+    let mut frames = Frames::new(bytes);
+    match (frames.next().ok_or(FrameError::Truncated)??, frames.next()) {
+        ((Kind::Object, payload), None) => Ok(Some(bytes.slice_ref(payload))),
+        _ => Err(FrameError::Payload),
+    }
 }
 
 /// Appends one frame to `out`; `encode` appends the payload. `None`, and `out` as before, when it cannot be encoded.
@@ -114,6 +147,8 @@ impl<'a> Frames<'a> {
             2 => Kind::Changes,
             3 => Kind::Pins,
             4 => Kind::Session,
+            5 => Kind::Object,
+            6 => Kind::Manifest,
             other => return Err(FrameError::Kind(other)),
         };
         Ok((kind, payload, rest))

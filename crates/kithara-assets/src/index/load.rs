@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::file::{self, LRU, OLD_LRU, OLD_PINS, PINS};
+use kithara_storage::fs::FilePath;
+
+use super::file::{self, LRU, OLD_LRU, OLD_PINS, PINS, index_file};
 use super::frame::{FrameError, Frames, HEADER, Kind, has_magic};
 use super::legacy;
 use super::record::{self, Change, Pins, ResourceRecord, Snapshot};
@@ -19,7 +21,7 @@ pub(crate) struct Loaded {
     pub(crate) state: State,
     /// Length of the LRU file and of its snapshot, if changes can be appended to it.
     pub(crate) lru: Option<(u64, u64)>,
-    pub(crate) stale_sessions: Vec<PathBuf>,
+    pub(crate) stale_sessions: Vec<FilePath>,
 }
 
 /// How an index was found.
@@ -34,12 +36,11 @@ enum Condition {
 
 /// Reads the indexes of a store's folder; walks the folder where they are damaged, old or absent.
 pub(crate) fn load(folder: &Path) -> io::Result<Loaded> {
-    let index = folder.join(INDEX_FOLDER);
     let mut state = State::default();
     // Uses of assets that a JSON index knew.
     let mut old_uses = HashMap::new();
-    let condition = load_lru(&index, &mut state, &mut old_uses)?;
-    let pins_sound = load_pins(&index, &mut state)?;
+    let condition = load_lru(folder, &mut state, &mut old_uses)?;
+    let pins_sound = load_pins(folder, &mut state)?;
     let (noted, stale_sessions) = file::stale_sessions(folder)?;
 
     let lru = match condition {
@@ -50,11 +51,12 @@ pub(crate) fn load(folder: &Path) -> io::Result<Loaded> {
             Some((len, snapshot))
         }
         _ => {
-            rebuild(folder, &mut state, &old_uses)?;
+            let is_old = matches!(condition, Condition::Old);
+            rebuild(folder, &mut state, &old_uses, is_old)?;
             None
         }
     };
-    report(&index, &condition, &state);
+    report(&folder.join(INDEX_FOLDER), &condition, &state);
     let lru_unsound = lru.is_none() && (state.resources > 0 || !state.pins.is_empty());
     if lru_unsound || !pins_sound || !noted.is_empty() || !stale_sessions.is_empty() {
         state.unsaved.rewrite = true;
@@ -79,8 +81,8 @@ fn report(index: &Path, condition: &Condition, state: &State) {
     }
 }
 
-fn load_lru(index: &Path, state: &mut State, old_uses: &mut HashMap<String, u64>) -> io::Result<Condition> {
-    let (mut damage, mut bytes) = (None, file::read(&index.join(LRU))?);
+fn load_lru(store: &Path, state: &mut State, old_uses: &mut HashMap<String, u64>) -> io::Result<Condition> {
+    let (mut damage, mut bytes) = (None, file::read(&index_file(store, LRU))?);
     if let Some(frames) = bytes.take_if(|bytes| has_magic(bytes)) {
         match apply_frames(&frames, state) {
             Ok(snapshot) => return Ok(Condition::Sound(frames.len() as u64, snapshot)),
@@ -88,7 +90,7 @@ fn load_lru(index: &Path, state: &mut State, old_uses: &mut HashMap<String, u64>
         }
     }
     // JSON stands under its own name, or under this one.
-    for bytes in bytes.into_iter().chain(file::read(&index.join(OLD_LRU))?) {
+    for bytes in bytes.into_iter().chain(file::read(&index_file(store, OLD_LRU))?) {
         match legacy::parse_lru(&bytes) {
             Some(old) if damage.is_none() => {
                 state.clock = old.clock;
@@ -185,11 +187,11 @@ fn apply_change(change: Change<'_>, state: &mut State) -> Result<(), FrameError>
 }
 
 /// The pin index rules where it is sound. Where it is not, the copies in the LRU index do. Returns whether it is.
-fn load_pins(index: &Path, state: &mut State) -> io::Result<bool> {
+fn load_pins(store: &Path, state: &mut State) -> io::Result<bool> {
     let copies = !state.pins.is_empty();
     let mut damaged = false;
     for name in [PINS, OLD_PINS] {
-        let path = index.join(name);
+        let path = index_file(store, name);
         let Some(bytes) = file::read(&path)? else { continue };
         let pins = if has_magic(&bytes) {
             let pins = record::decode_only::<Pins<'_>>(&bytes, Kind::Pins);
@@ -204,7 +206,7 @@ fn load_pins(index: &Path, state: &mut State) -> io::Result<bool> {
                 return Ok(!damaged && has_magic(&bytes));
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, copies, "the pin index is damaged");
+                tracing::warn!(path = %path.path().display(), %error, copies, "the pin index is damaged");
                 damaged = true;
             }
         }
@@ -213,14 +215,25 @@ fn load_pins(index: &Path, state: &mut State) -> io::Result<bool> {
 }
 
 /// Takes everything from the folder; what the damaged index told before the damage tells when it was used.
-fn rebuild(folder: &Path, state: &mut State, old_uses: &HashMap<String, u64>) -> io::Result<()> {
+///
+/// A file under its final name is complete if the index said so, if the file itself shows it, or if it belongs to an asset of
+/// an index of the old form, when files had no checksums. Every other one takes up space, and is fetched anew when it is opened.
+fn rebuild(
+    folder: &Path,
+    state: &mut State,
+    old_uses: &HashMap<String, u64>,
+    is_old: bool,
+) -> io::Result<()> {
     let found = walk(folder)?.resources;
     let mut rebuilt = State::default();
     rebuilt.clock = state.clock;
     rebuilt.pins = std::mem::take(&mut state.pins);
-    for resource in found {
-        let hint = state.entry(&resource.key).map(|entry| entry.touched);
+    for mut resource in found {
+        let known = state.entry(&resource.key);
+        let hint = known.map(|entry| entry.touched);
         let hint = hint.or_else(|| old_uses.get(resource.key.asset_root()).copied());
+        let is_trusted = is_old && old_uses.contains_key(resource.key.asset_root());
+        resource.settle(folder, known, is_trusted);
         put_found(&mut rebuilt, &resource, hint);
     }
     *state = rebuilt;
@@ -240,7 +253,10 @@ fn put_found(state: &mut State, found: &Found, touched: Option<u64>) {
 
 /// Makes what the state says of one asset what the folder says. Returns the keys that are missing, new, and corrected.
 pub(crate) fn reconcile_asset(folder: &Path, root: &str, state: &mut State) -> io::Result<()> {
-    let walked = walk_asset(folder, root)?;
+    let mut walked = walk_asset(folder, root)?;
+    for found in &mut walked.resources {
+        found.settle(folder, state.entry(&found.key), false);
+    }
     let mut there = State::default();
     for found in &walked.resources {
         let touched = state.entry(&found.key).map(|entry| entry.touched);

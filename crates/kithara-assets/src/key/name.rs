@@ -134,7 +134,7 @@ fn is_plain(byte: u8) -> bool {
 }
 
 /// The endings that the storage gives to its unfinished and temporary files.
-const STORAGE_SUFFIXES: [&str; 3] = [".part", ".part.map", ".new"];
+const STORAGE_SUFFIXES: [&str; 4] = [".part", ".part.map", ".new", ".crc"];
 
 /// Where a dot has to be written `%2e`, so that the name is not taken for a file of the storage's.
 fn escaped_dot(component: &str) -> Option<usize> {

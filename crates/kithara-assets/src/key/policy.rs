@@ -117,6 +117,10 @@ pub(super) fn resource_name(url: &Url, range: Option<(u64, u64)>, policy: &KeyPo
     derive(&policy.identity(url), "resource", range)
 }
 
+pub(crate) fn name_of_manifest(name: &str) -> String {
+    derive(name, "manifest", None)
+}
+
 /// `<digest>` or `<digest>-<slug>`, of `a-z 0-9 . _ -` alone: an allowed component whatever the URL holds.
 fn derive(identity: &str, domain: &str, range: Option<(u64, u64)>) -> String {
     let mut hasher = Sha256::new();

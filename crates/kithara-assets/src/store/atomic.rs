@@ -8,6 +8,7 @@ use kithara_storage::{Atomic, AtomicResource, StorageError};
 
 use super::backing::Backing;
 use crate::catalog::Place;
+use crate::index::frame::{self, HEADER, Kind};
 use crate::{AssetsError, ResourceKey};
 
 /// A handle on a small object in a folder, or in memory where the folder cannot take it.
@@ -29,14 +30,40 @@ impl BaseAtomic {
     }
 
     fn on_disk(&self) -> Option<AtomicResource> {
-        self.backing.folder().map(|folder| AtomicResource::disk(self.key.path_in(&folder.path)))
+        self.backing.folder().map(|folder| AtomicResource::at(self.key.file_in(&folder.path)))
+    }
+
+    /// The content in a stored file; `None` where it is damaged, or where another program put the file there.
+    fn content(&self, stored: Bytes) -> Option<Bytes> {
+        match frame::object(&stored) {
+            Ok(Some(content)) => Some(content),
+            // Written before there were frames: the index has to know it.
+            Ok(None) => {
+                let known = self.backing.catalog().entry(&self.key);
+                let is_known = known.is_some_and(|entry| entry.complete && entry.disk == stored.len() as u64);
+                is_known.then_some(stored)
+            }
+            Err(error) => {
+                tracing::warn!(key = %self.key, %error, "a stored object is damaged and counts as absent");
+                None
+            }
+        }
     }
 
     async fn write_to_disk(&self, content: &[u8]) -> Result<bool, StorageError> {
         let Some(folder) = self.backing.writable_folder() else { return Ok(false) };
-        let object = AtomicResource::disk(self.key.path_in(&folder.path));
+        let object = AtomicResource::at(self.key.file_in(&folder.path));
         self.backing.note_change(&self.key);
-        match object.write(content).await {
+        let mut framed = Vec::with_capacity(HEADER + content.len());
+        let encoded = frame::append(&mut framed, Kind::Object, |out| {
+            out.extend_from_slice(content);
+            Some(())
+        });
+        if encoded.is_none() {
+            let (size, limit) = (content.len() as u64, u64::from(u32::MAX));
+            return Err(StorageError::TooLarge { size, limit });
+        }
+        match object.write(&framed).await {
             Ok(()) => Ok(true),
             Err(error @ StorageError::Io { .. }) => {
                 self.backing.catalog().note_trouble(&AssetsError::storage(&self.key, error));
@@ -59,7 +86,8 @@ impl Atomic for BaseAtomic {
                     self.backing.catalog().note_trouble(&AssetsError::storage(&self.key, error));
                     Ok(None)
                 }
-                read => read,
+                Ok(Some(stored)) => Ok(self.content(stored)),
+                other => other,
             },
             (None, None) => Ok(None),
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use kithara_storage::{ResourceStatus, StorageError, Streaming, StreamingResource};
+use kithara_storage::{ResourceStatus, SUMS_SUFFIX, StorageError, Streaming, StreamingResource};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::OnceCell;
 
@@ -65,6 +65,8 @@ enum Opened {
         expected: u64,
         found: u64,
     },
+    /// A file has the name of a complete resource, and nothing shows that it is one.
+    Unproven,
     /// There may be a file, but nothing in it counts.
     Worthless,
 }
@@ -175,7 +177,7 @@ impl Backing {
         let Some(folder) = &self.folder else {
             return Ok(Hold::new(self.clone(), key.clone(), StreamingResource::memory(), Place::Memory));
         };
-        let resource = match StreamingResource::disk(key.path_in(&folder.path), folder.storage) {
+        let resource = match StreamingResource::at(key.file_in(&folder.path), folder.storage) {
             Ok(resource) => resource,
             Err(error @ StorageError::Io { .. }) => {
                 self.catalog.note_trouble(&AssetsError::storage(key, error));
@@ -189,6 +191,10 @@ impl Backing {
             Opened::Sound => {}
             Opened::Lost { expected, found } => {
                 tracing::warn!(%key, expected, found, "a stored file has changed its length");
+                hold.note_lost();
+            }
+            Opened::Unproven => {
+                tracing::warn!(%key, "a file that no store completed is replaced");
                 hold.note_lost();
             }
             Opened::Worthless => hold.note_worthless(),
@@ -206,11 +212,17 @@ impl Backing {
                 return Opened::Lost { expected: known.disk, found: len };
             }
             (Some(known), ResourceStatus::Committed { len }) if known.complete && known.disk == len => {}
-            // Completed without the index hearing of it.
-            (_, ResourceStatus::Committed { len }) => self.catalog.completed(key, Place::Disk, len),
+            // Another process completed it, or the index was lost: the checksums show that it is whole.
+            (_, ResourceStatus::Committed { len }) => {
+                if self.owns_files() && !resource.has_checksums() {
+                    return Opened::Unproven;
+                }
+                self.catalog.completed(key, Place::Disk, len);
+            }
             (Some(known), _) => match resource.available().covered() {
                 0 => {
-                    if resource.path().is_some_and(files::is_begun) {
+                    if self.folder.as_ref().is_some_and(|folder| files::is_begun(&key.file_in(&folder.path)))
+                    {
                         // Counted until somebody writes it anew or takes it away.
                         self.catalog.grown(key, Place::Disk, 0);
                     } else {
@@ -266,7 +278,7 @@ impl Backing {
         self.shelf.take(key);
         self.catalog.forget(key);
         if let Some(folder) = self.folder.as_ref().filter(|_| !self.catalog.knows_asset(key.asset_root())) {
-            files::prune(&folder.path, &key.path_in(&folder.path));
+            files::prune(&folder.path, key);
         }
         Ok(entry.disk.saturating_add(entry.memory))
     }
@@ -289,27 +301,35 @@ impl Backing {
     /// Removes the files of a resource. `is_locked`: this process has its unfinished file locked.
     pub(super) async fn remove_files(&self, key: &ResourceKey, is_locked: bool) -> Result<(), AssetsError> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let path = key.path_in(&folder.path);
+        let file = key.file_in(&folder.path);
         let removed =
-            blocking(move || files::remove(&path, is_locked).map_err(|error| (path, error))).await?;
+            blocking(move || files::remove(&file, is_locked).map_err(|error| (file, error))).await?;
         match removed {
             Ok(true) => Ok(()),
             Ok(false) => Err(AssetsError::InUse { what: key.to_string() }),
-            Err((path, error)) => Err(AssetsError::folder(path, "remove a file of", error)),
+            Err((file, error)) => Err(AssetsError::folder(file.path(), "remove a file of", error)),
+        }
+    }
+
+    /// Removes the checksums of a resource that is damaged: nothing shows any more that it is complete.
+    pub(super) fn remove_sums(&self, key: &ResourceKey) {
+        let Some(folder) = self.writable_folder() else { return };
+        if let Err(error) = files::remove_if_present(&key.file_in(&folder.path).with_suffix(SUMS_SUFFIX)) {
+            tracing::debug!(%key, %error, "the checksums of a damaged resource stay");
         }
     }
 
     /// Takes away the empty file of a resource that was claimed and never written.
     pub(super) fn sweep(&self, key: &ResourceKey, is_worthless: bool) {
         let Some(folder) = self.writable_folder() else { return };
-        let path = key.path_in(&folder.path);
-        if let Err(error) = files::remove_empty(&path, is_worthless) {
+        let file = key.file_in(&folder.path);
+        if let Err(error) = files::remove_empty(&file, is_worthless) {
             tracing::debug!(%key, %error, "an empty file stays");
         } else if self.catalog.entry(key).is_some_and(|entry| entry.on_disk) {
             self.catalog.forget_place(key, Place::Disk);
         }
         if !self.catalog.knows_asset(key.asset_root()) {
-            files::prune(&folder.path, &path);
+            files::prune(&folder.path, key);
         }
     }
 

@@ -1,25 +1,20 @@
 //! Taking a resource's files away.
 
-use std::ffi::OsString;
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use kithara_storage::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
+use kithara_storage::fs::{FilePath, Folder};
+use kithara_storage::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX, SUMS_SUFFIX};
 
+use crate::ResourceKey;
 use crate::lock::Locked;
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(suffix);
-    name.into()
-}
-
-/// Removes everything that belongs to the resource at `path`. `Ok(false)`: another process is writing it.
+/// Removes everything that belongs to the resource at `file`. `Ok(false)`: another process is writing it.
 ///
 /// `is_locked`: its unfinished file is locked by this process, which may remove it therefore.
-pub(super) fn remove(path: &Path, is_locked: bool) -> io::Result<bool> {
-    let part = with_suffix(path, PART_SUFFIX);
+pub(super) fn remove(file: &FilePath, is_locked: bool) -> io::Result<bool> {
+    let part = file.with_suffix(PART_SUFFIX);
     let held = if is_locked { None } else { open_if_present(&part)? };
     let _held = match held.map(Locked::new) {
         // A file system without locks: nobody can tell.
@@ -27,63 +22,66 @@ pub(super) fn remove(path: &Path, is_locked: bool) -> io::Result<bool> {
         Some(Err(TryLockError::WouldBlock)) => return Ok(false),
         Some(Ok(held)) => Some(held),
     };
-    // The complete file last: what a crash leaves in between is found again.
+    // The complete file last: what a crash leaves in between is found again. Checksums alone are removed by `verify`.
     for suffix in [MAP_SUFFIX].iter().chain(&NEW_SUFFIXES) {
-        remove_if_present(&with_suffix(path, suffix))?;
+        remove_if_present(&file.with_suffix(suffix))?;
     }
     remove_if_present(&part)?;
-    remove_if_present(path)?;
+    remove_if_present(file)?;
+    remove_if_present(&file.with_suffix(SUMS_SUFFIX))?;
     Ok(true)
 }
 
-/// Whether there is an unfinished file of the resource at `path`.
-pub(super) fn is_begun(path: &Path) -> bool {
-    with_suffix(path, PART_SUFFIX).exists()
+/// Whether there is an unfinished file of the resource at `file`.
+pub(super) fn is_begun(file: &FilePath) -> bool {
+    file.with_suffix(PART_SUFFIX).exists().unwrap_or(false)
 }
 
-/// Removes the unfinished file of the resource at `path` if nobody writes it and nothing is in it, or nothing that counts
+/// Removes the unfinished file of the resource at `file` if nobody writes it and nothing is in it, or nothing that counts
 /// (`is_worthless`).
-pub(super) fn remove_empty(path: &Path, is_worthless: bool) -> io::Result<()> {
-    let part = with_suffix(path, PART_SUFFIX);
-    let Some(file) = open_if_present(&part)? else { return Ok(()) };
-    let Ok(held) = Locked::new(file) else { return Err(io::ErrorKind::ResourceBusy.into()) };
+pub(super) fn remove_empty(file: &FilePath, is_worthless: bool) -> io::Result<()> {
+    let part = file.with_suffix(PART_SUFFIX);
+    let Some(open) = open_if_present(&part)? else { return Ok(()) };
+    let Ok(held) = Locked::new(open) else { return Err(io::ErrorKind::ResourceBusy.into()) };
     if !is_worthless && held.metadata()?.len() > 0 {
         return Err(io::ErrorKind::ResourceBusy.into());
     }
-    remove_if_present(&with_suffix(path, MAP_SUFFIX))?;
+    remove_if_present(&file.with_suffix(MAP_SUFFIX))?;
     remove_if_present(&part)?;
     Ok(())
 }
 
-/// Removes the folders of an asset that have become empty, from that of `path` up to below `store`.
-pub(super) fn prune(store: &Path, path: &Path) {
-    let mut folder = path.parent();
-    while let Some(empty) = folder.filter(|folder| *folder != store && folder.starts_with(store)) {
-        if fs::remove_dir(empty).is_err() {
+/// Removes the folders of an asset that have become empty, from that of `key` up to below `store`.
+pub(super) fn prune(store: &Path, key: &ResourceKey) {
+    let file = key.path_in(Path::new(""));
+    let mut relative = file.parent();
+    while let Some(empty) = relative.filter(|path| !path.as_os_str().is_empty()) {
+        let folder = FilePath::below(store, empty);
+        let removed = folder.folder().and_then(|above: Folder| above.remove_folder(folder.name()?));
+        if removed.is_err() {
             return;
         }
-        folder = empty.parent();
+        relative = empty.parent();
     }
 }
 
-fn open_if_present(path: &Path) -> io::Result<Option<File>> {
-    match File::open(path) {
+fn open_if_present(file: &FilePath) -> io::Result<Option<File>> {
+    match file.open() {
         Err(error) if is_absence(&error) => Ok(None),
-        opened => opened.map(Some),
+        opened => opened,
     }
 }
 
-pub(super) fn remove_if_present(path: &Path) -> io::Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
+pub(super) fn remove_if_present(file: &FilePath) -> io::Result<bool> {
+    match file.remove() {
         Err(error) if is_absence(&error) => Ok(false),
-        Err(error) => Err(error),
+        removed => removed,
     }
 }
 
-/// There is no such file; nor can there be one, where a folder on the way is none.
+/// Nor can there be such a file, where a folder on the way is none.
 fn is_absence(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+    error.kind() == io::ErrorKind::NotADirectory
 }
 
 #[cfg(test)]
@@ -91,10 +89,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_copy_in_a_process_that_is_being_started_does_not_keep_a_lock() {
+    fn forked_child_does_not_hold_lock() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("song.part");
-        fs::write(&path, b"content").unwrap();
+        std::fs::write(&path, b"content").unwrap();
         let open = || File::open(&path).unwrap();
         let held = Locked::new(open()).unwrap();
         let copy = held.try_clone().unwrap();
@@ -103,7 +101,7 @@ mod tests {
         open().try_lock().unwrap();
         drop(copy);
         // What is not empty stays, and can be written.
-        assert!(remove_empty(&folder.path().join("song"), false).is_err());
+        assert!(remove_empty(&FilePath::new(folder.path().join("song")), false).is_err());
         open().try_lock().unwrap();
     }
 }

@@ -1,11 +1,12 @@
 //! A store's folder: who owns it, and its indexes.
 
-use std::fs::{self, OpenOptions, TryLockError};
+use std::fs::{self, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use kithara_storage::StorageSettings;
+use kithara_storage::StorageOptions;
+use kithara_storage::fs::{Access, FilePath, Folder as Handle, make_all};
 
 use crate::catalog::{Catalog, Rights};
 use crate::index::file::{IndexFiles, Session};
@@ -20,7 +21,7 @@ const LOCK: &str = "lock";
 
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
-    pub(crate) storage: StorageSettings,
+    pub(crate) storage: StorageOptions,
     session: Session,
     flusher: Option<Flusher>,
     /// The last field, so that it is dropped last: it covers the writing of the indexes.
@@ -30,7 +31,7 @@ pub(crate) struct Folder {
 impl Folder {
     /// Makes a folder and finds its real name.
     pub(super) fn prepare(path: &Path) -> Result<PathBuf, AssetsError> {
-        let created = fs::create_dir_all(path.join(INDEX_FOLDER));
+        let created = make_folder(path);
         // Where nothing can be made, something may still be read. Where nothing is, the first error says more.
         fs::canonicalize(path)
             .map_err(|error| AssetsError::folder(path, "create", created.err().unwrap_or(error)))
@@ -91,15 +92,19 @@ pub(super) fn limits(rights: Rights, settings: &AssetSettings) -> crate::catalog
     if rights.owns_files() {
         limits
     } else {
-        crate::catalog::Limits { memory_bytes: limits.memory_bytes, ..Default::default() }
+        crate::catalog::Limits { disk_bytes: None, assets: None, resources: None, ..limits }
     }
 }
 
+/// Makes the store's folder, which is trusted, and that of the indexes, which is not.
+fn make_folder(path: &Path) -> io::Result<()> {
+    make_all(path)?;
+    Handle::open(path)?.make_folder(INDEX_FOLDER.as_ref()).map(drop)
+}
+
 fn take_lock(path: &Path) -> (Rights, Option<Locked>, Option<AssetsError>) {
-    let lock = path.join(INDEX_FOLDER).join(LOCK);
-    let mut options = OpenOptions::new();
-    let opened = options.create(true).truncate(false).write(true).open(&lock);
-    match opened.map(Locked::new) {
+    let lock = FilePath::below(path, &Path::new(INDEX_FOLDER).join(LOCK));
+    match lock.open_or_create(Access::Lock).map(Locked::new) {
         Ok(Ok(lock)) => (Rights::Owner, Some(lock), None),
         Ok(Err(TryLockError::WouldBlock)) => {
             tracing::warn!(path = %path.display(), "another process owns this asset store");

@@ -31,6 +31,8 @@ pub(super) struct Hold {
     claimed: AtomicBool,
     /// Whether that was so when it was opened.
     worthless: AtomicBool,
+    /// Whether it moved to memory with nothing of it on disk but an empty file.
+    left_empty: AtomicBool,
     /// Whether stored bytes of a complete resource are gone, so that it has to start over.
     lost: AtomicBool,
 }
@@ -63,6 +65,7 @@ impl Hold {
             unsaved: AtomicBool::new(false),
             claimed: AtomicBool::new(false),
             worthless: AtomicBool::new(false),
+            left_empty: AtomicBool::new(false),
             lost: AtomicBool::new(false),
         }
     }
@@ -87,6 +90,14 @@ impl Hold {
             Place::Disk => self.backing.note_change(&self.key),
             Place::Memory => self.backing.shelf.put_streaming(&self.key, &current.resource),
         }
+    }
+
+    /// Whether `new` bytes more may be stored.
+    pub(super) fn check_growth(&self, current: &Current, new: u64) -> Result<(), StorageError> {
+        let size = self.stored.load(Ordering::Relaxed).saturating_add(new);
+        let declared = current.resource.expected_len();
+        let limit = self.backing.catalog().limit_of_resource(current.place, declared);
+        if size > limit { Err(StorageError::TooLarge { size, limit }) } else { Ok(()) }
     }
 
     /// `new` bytes are stored that were not.
@@ -128,6 +139,21 @@ impl Hold {
         self.lost.store(true, Ordering::Release);
     }
 
+    /// A reader found bytes of the complete resource missing or changed. Over the last handle, and over a restart, the index
+    /// and the absence of checksums remember that it has to start over.
+    pub(super) fn note_damage(&self, error: &StorageError) {
+        if self.lost.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tracing::warn!(key = %self.key, %error, "a stored resource is damaged and will be fetched anew");
+        let current = self.current();
+        if current.place == Place::Disk {
+            self.backing.catalog().grown(&self.key, Place::Disk, current.resource.len().unwrap_or(0));
+            self.backing.catalog().changed(&self.key);
+            self.backing.remove_sums(&self.key);
+        }
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
@@ -139,11 +165,15 @@ impl Hold {
 
     /// Whoever opens a resource whose bytes have vanished gets it empty.
     pub(super) async fn start_over_if_lost(&self) {
-        if !self.lost.swap(false, Ordering::AcqRel) {
+        if !self.is_lost() {
             return;
         }
         let current = self.current();
+        // Whoever has the claim is about to reset it: until then it stays lost.
         let Ok(Some(claim)) = current.resource.try_claim() else { return };
+        if !self.lost.swap(false, Ordering::AcqRel) {
+            return;
+        }
         match current.resource.reset().await {
             Ok(()) => self.emptied(current.place),
             Err(error) => {
@@ -236,6 +266,10 @@ impl Hold {
         if copy {
             copy_all(&from.resource, &memory).await?;
         }
+        let is_full = !matches!(cause, StorageError::LockedElsewhere { .. });
+        if is_full && from.resource.len().is_none() && from.resource.available().is_empty() {
+            self.left_empty.store(true, Ordering::Relaxed);
+        }
         let claim = memory.try_claim()?;
         let stored = memory.available().covered();
         {
@@ -270,6 +304,10 @@ impl Drop for Hold {
             // First the file is closed, so that it is not locked any more.
             current.resource = StreamingResource::memory();
             self.backing.sweep(&self.key, worthless);
+        }
+        if *self.left_empty.get_mut() {
+            // A full disk took the name of the file and none of its bytes.
+            self.backing.sweep(&self.key, true);
         }
         self.backing.closed(&self.key);
     }

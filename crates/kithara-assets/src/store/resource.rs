@@ -80,8 +80,10 @@ impl Streaming for BaseResource {
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
         let current = self.hold.current();
         let read = current.resource.read_at(offset, buf).await;
-        if let Err(StorageError::Truncated { committed: true, .. }) = &read {
-            self.hold.note_lost();
+        if let Err(error) = &read
+            && error.is_damage()
+        {
+            self.hold.note_damage(error);
         }
         read
     }
@@ -89,8 +91,9 @@ impl Streaming for BaseResource {
     async fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), StorageError> {
         let len = data.len() as u64;
         let write = |current: Current| async move {
-            self.hold.before_write(&current);
             let known = current.resource.available_at(offset).min(len);
+            self.hold.check_growth(&current, len - known)?;
+            self.hold.before_write(&current);
             current.resource.write_at(offset, data).await.map(|()| len - known)
         };
         let (new, current) = self.changing(write).await?;

@@ -1,13 +1,14 @@
 //! Comparing a store with its folder.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+
+use kithara_storage::fs::FilePath;
 
 use super::backing::{Backing, blocking};
 use super::files;
-use crate::catalog::{Entry, Place, VerifyReport};
+use crate::catalog::{Entry, Place, VerifyReport, now_ms};
 use crate::index::walk::{Found, walk};
 use crate::{AssetsError, ResourceKey};
 
@@ -35,6 +36,10 @@ impl Backing {
             let entry = self.catalog().entry(&key).filter(|entry| entry.on_disk);
             if entry.is_some() && !found.contains_key(&key) && self.open_hold(&key).is_none() {
                 self.catalog().forget_place(&key, Place::Disk);
+                if self.owns_files() {
+                    // Its checksums may be left.
+                    let _ = self.remove_files(&key, false).await;
+                }
                 report.missing += 1;
             }
         }
@@ -46,14 +51,27 @@ impl Backing {
     }
 
     async fn verify_one(&self, found: Found, report: &mut VerifyReport) -> Result<(), AssetsError> {
+        let known = self.catalog().entry(&found.key).filter(|entry| entry.on_disk);
+        let is_named_complete = found.complete;
+        let found = match self.folder() {
+            Some(folder) if is_named_complete => {
+                let store = folder.path.clone();
+                let settle = move || {
+                    let mut found = found;
+                    found.settle(&store, known.as_ref(), false);
+                    found
+                };
+                blocking(settle).await?
+            }
+            _ => found,
+        };
         let Found { key, bytes, modified, complete } = found;
-        // Who has it open knows better.
-        let known = self.catalog().entry(&key).filter(|entry| entry.on_disk);
+        // The open handle's state is authoritative.
         let mut stored = bytes;
         match known {
             Some(known) if self.open_hold(&key).is_some() => stored = known.disk,
             // How much of an unfinished file is real, its map says; the index has it from there.
-            Some(known) if !known.complete && !complete => stored = known.disk,
+            Some(known) if !known.complete && !is_named_complete => stored = known.disk,
             Some(known) if known.complete == complete && known.disk == bytes => {}
             Some(known) if known.complete && (!complete || known.disk != bytes) && self.owns_files() => {
                 self.remove_files(&key, false).await?;
@@ -77,19 +95,19 @@ impl Backing {
         Ok(())
     }
 
-    async fn remove_temporary(&self, temporary: Vec<PathBuf>) -> Result<usize, AssetsError> {
+    async fn remove_temporary(&self, temporary: Vec<FilePath>) -> Result<usize, AssetsError> {
         if !self.owns_files() {
             return Ok(0);
         }
         blocking(move || {
-            let is_old = |path: &PathBuf| {
-                let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-                modified.is_ok_and(|time| {
-                    SystemTime::now().duration_since(time).unwrap_or_default() > TEMPORARY_FOR
-                })
+            let now = now_ms();
+            let is_old = |file: &&FilePath| {
+                let found = file.folder().and_then(|folder| folder.metadata(file.name()?));
+                let age = found.ok().flatten().map(|found| now.saturating_sub(found.modified_ms));
+                age.is_some_and(|age| u128::from(age) > TEMPORARY_FOR.as_millis())
             };
-            let old = temporary.iter().filter(|path| is_old(path));
-            old.filter(|path| files::remove_if_present(path).unwrap_or(false)).count()
+            let old = temporary.iter().filter(is_old);
+            old.filter(|file| files::remove_if_present(file).unwrap_or(false)).count()
         })
         .await
     }

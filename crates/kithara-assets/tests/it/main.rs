@@ -4,6 +4,7 @@
 mod conformance;
 mod crash;
 mod evict;
+mod hostile;
 mod index;
 mod lease;
 mod manage;
@@ -58,7 +59,7 @@ async fn object(store: &AssetStore, key: &ResourceKey) -> Option<Vec<u8>> {
     store.open_atomic_resource(key).await.unwrap().read().await.unwrap().map(|bytes| bytes.to_vec())
 }
 
-/// Files below a folder, without those of the index, by path.
+/// Files below a folder, without those of the index and the checksums beside complete resources, by path.
 fn files(folder: &Path) -> Vec<String> {
     fn walk(folder: &Path, base: &Path, out: &mut Vec<String>) {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -72,7 +73,7 @@ fn files(folder: &Path) -> Vec<String> {
     }
     let mut out = Vec::new();
     walk(folder, folder, &mut out);
-    out.retain(|path| !path.starts_with("_index/"));
+    out.retain(|path| !path.starts_with("_index/") && !path.ends_with(".crc"));
     out.sort();
     out
 }

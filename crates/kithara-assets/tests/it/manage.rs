@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use kithara_assets::{AssetSettings, Assets, AssetsExt};
+use kithara_assets::{AssetSettings, Assets, AssetsExt, Manifest};
 use kithara_storage::Streaming;
 
 use super::{body, content, disk, files, fill, key, stores, write_object};
@@ -140,4 +140,41 @@ async fn a_memory_store_verifies_trivially() {
     let report = store.verify().await.unwrap();
     assert_eq!((report.resources, report.bytes), (1, 10));
     store.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_variant_needs_is_kept_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let parts = key("album", "parts.mp4");
+    let low = Manifest::new("low").with_resource(key("album", "low/1")).with_resource(key("album", "low/2"));
+    let high = Manifest::new("high").with_part(parts.clone(), 0..40).with_part(parts.clone(), 40..100);
+    {
+        let store = disk(folder.path());
+        assert_eq!(store.completeness("album").await.unwrap(), []);
+        store.write_manifest("album", &low).await.unwrap();
+        store.write_manifest("album", &high).await.unwrap();
+        for segment in ["low/1", "low/2"] {
+            fill(&store, &key("album", segment), &body(10)).await;
+        }
+        let partial = store.open_streaming_resource(&parts).await.unwrap();
+        let _claim = partial.claim().await.unwrap();
+        partial.write_at(0, &body(50)).await.unwrap();
+    }
+    // After a restart, and with the index lost.
+    for index_lost in [false, true] {
+        if index_lost {
+            std::fs::remove_dir_all(folder.path().join("_index")).unwrap();
+        }
+        let store = disk(folder.path());
+        let found = store.completeness("album").await.unwrap();
+        let names: Vec<_> = found.iter().map(|one| (&*one.name, one.complete, one.needed)).collect();
+        assert_eq!(names, [("high", 1, 2), ("low", 2, 2)]);
+        assert_eq!((found[0].missing.as_slice(), found[1].is_complete()), (&[parts.clone()][..], true));
+        let info = &store.list()[0];
+        assert_eq!((info.resources, info.complete), (3, 2), "manifests are not counted");
+    }
+    // A manifest is replaced by one of the same name.
+    let store = disk(folder.path());
+    store.write_manifest("album", &Manifest::new("low").with_resource(key("album", "low/3"))).await.unwrap();
+    assert_eq!(store.completeness("album").await.unwrap()[1].missing, [key("album", "low/3")]);
 }

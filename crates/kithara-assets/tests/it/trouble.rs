@@ -277,3 +277,66 @@ async fn a_folder_that_vanishes_beneath_a_store() {
     fill(&store, &key("other", "1"), &body(100)).await;
     let _ = store.flush().await;
 }
+
+/// A disk so full that it takes the names of files and nothing else.
+#[tokio::test]
+async fn a_full_disk_keeps_no_empty_files() {
+    let Some(tmpfs) = Tmpfs::new("size=300k") else { return };
+    let folder = tmpfs.0.path();
+    let store = disk(folder);
+    drop(fill(&store, &key("album", "before"), &body(5000)).await);
+    store.flush().await.unwrap();
+    assert!(fs::write(folder.join("ballast"), vec![1; 1 << 20]).is_err());
+    for name in ["1", "2"] {
+        drop(fill(&store, &key("album", name), &body(5000)).await);
+        write_object(&store, &key("album", &format!("{name}.list")), &body(5000)).await;
+    }
+    let _ = store.flush().await;
+    store.shutdown().await.unwrap_or_default();
+    let left: Vec<_> = super::files(folder).into_iter().filter(|path| path != "ballast").collect();
+    assert_eq!(left, ["album/before"]);
+    assert!(!folder.join("_index/lru.bin.new").exists());
+}
+
+/// A body that never ends, in memory and on disk.
+#[tokio::test]
+async fn a_body_without_an_end_is_an_error_at_the_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = AssetSettings::default().with_max_bytes(1 << 20).with_max_memory_bytes(1 << 20);
+    let chunk = vec![7; 64 << 10];
+    let stores = [
+        (AssetStore::disk(folder.path(), settings.clone()).unwrap(), 1 << 20),
+        (AssetStore::memory(settings.with_max_resource_bytes(3 << 20)), 3 << 20),
+    ];
+    for (store, limit) in stores {
+        let resource = store.open_streaming_resource(&key("album", "endless")).await.unwrap();
+        let claim = resource.claim().await.unwrap();
+        let mut at = 0;
+        let error = loop {
+            match resource.write_at(at, &chunk).await {
+                Ok(()) => at += chunk.len() as u64,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, StorageError::TooLarge { limit: found, .. } if found == limit), "{error}");
+        assert_eq!((at, store.size()), (limit, limit), "{store}");
+        // What was passed over and given back makes room.
+        resource.discard(0..limit / 2).await.unwrap();
+        resource.write_at(at, &chunk).await.unwrap();
+        drop(claim);
+    }
+}
+
+/// A disk store takes a file that is declared to be larger than its limit, as it does what is pinned.
+#[tokio::test]
+async fn a_declared_length_may_exceed_the_limit_of_a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = AssetStore::disk(folder.path(), AssetSettings::default().with_max_bytes(10_000)).unwrap();
+    let resource = store.open_streaming_resource(&key("album", "long")).await.unwrap();
+    let claim = resource.claim().await.unwrap();
+    resource.set_expected_len(20_000);
+    resource.write_at(0, &body(20_000)).await.unwrap();
+    assert!(matches!(resource.write_at(20_000, b"x").await, Err(StorageError::TooLarge { .. })));
+    resource.commit(20_000).await.unwrap();
+    drop(claim);
+}

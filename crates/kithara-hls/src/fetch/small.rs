@@ -6,7 +6,7 @@ use kithara_net::{Net, NetExt, Request};
 use kithara_storage::Atomic;
 use url::Url;
 
-use super::{FetchManager, Window, assets_error};
+use super::{FetchManager, Window, assets_error, record};
 use crate::error::{Fetching, HlsError};
 use crate::playlist::{self, Map};
 use crate::shared::Counters;
@@ -63,20 +63,19 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     /// A playlist of an earlier run, without any request.
     pub(crate) async fn stored_playlist(&self, url: &Url) -> Option<PlaylistText> {
         let resource = self.assets.open_atomic_resource(&self.key(url)).await.ok()?;
-        let record = resource.read().await.ok()??;
-        let end = record.iter().position(|byte| *byte == b'\n')?;
-        let final_url = Url::parse(std::str::from_utf8(&record[..end]).ok()?).ok()?;
-        Some(PlaylistText { url: final_url, body: record.slice(end + 1..), is_stored: true })
+        let stored = record::decode(url, &resource.read().await.ok()??)?;
+        let text = PlaylistText { url: stored.from, body: stored.body, is_stored: true };
+        if stored.is_old {
+            // It tells the whole URL, token and all.
+            self.store_playlist(url, &text);
+        }
+        Some(text)
     }
 
     /// Keeps a playlist for the next run, with the URL that redirects led to: its relative URLs are relative to that.
     /// Nothing waits for the disk.
     pub(crate) fn store_playlist(&self, url: &Url, text: &PlaylistText) {
-        let mut record = Vec::with_capacity(text.url.as_str().len() + 1 + text.body.len());
-        record.extend_from_slice(text.url.as_str().as_bytes());
-        record.push(b'\n');
-        record.extend_from_slice(&text.body);
-        self.store_aside(self.key(url), record.into());
+        self.store_aside(self.key(url), record::encode(url, &text.url, &text.body).into());
     }
 
     /// Stores something small that nothing waits for.

@@ -1,6 +1,7 @@
 //! The engine against servers that fail: who is asked next, what is heard instead, and that nothing waits for ever.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod damage;
 mod expiry;
 mod failover;
 mod forgetting;

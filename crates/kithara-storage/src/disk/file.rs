@@ -120,8 +120,9 @@ impl DataFile {
     }
 
     /// Makes the file end at `len`, without space that was reserved beyond, by whomever. `found`: its length, where known.
+    /// A file that is shorter stays so: a longer one would end in zeros that nobody sent.
     pub(crate) fn end_at(&self, len: u64, found: Option<u64>) -> io::Result<()> {
-        if len > RESERVE || found.map_or_else(|| self.len(), Ok)? != len {
+        if (len > RESERVE || found != Some(len)) && self.len()? >= len {
             self.file.set_len(len)?;
         }
         Ok(())

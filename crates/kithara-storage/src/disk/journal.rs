@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use super::file::session;
 use super::paths::Paths;
 use super::record::{Record, RecordRef, decode_last, encode};
-use crate::RangeSet;
 use crate::board::{Board, Found};
 use crate::fs::{Access, FilePath};
+use crate::{RangeSet, StorageOptions};
 
 /// A map above this size is written anew as a single record.
 const REWRITE_ABOVE: u64 = 256 * 1024;
@@ -33,6 +33,8 @@ pub(crate) struct Journal {
     pub(crate) unsynced: u64,
     /// A background synchronisation is under way.
     pub(crate) syncing: bool,
+    /// When the last record was made, or writing began.
+    noted: Option<Instant>,
     /// When the last synchronisation began, or writing did.
     synced: Option<Instant>,
     /// What is known to have reached the disk.
@@ -90,6 +92,7 @@ impl Journal {
             self.map = Some(map);
         }
         self.unnoted = 0;
+        self.noted = Some(Instant::now());
         Ok(())
     }
 
@@ -128,6 +131,16 @@ impl Journal {
         new.rename(&paths.map())?;
         self.map_len = self.buffer.len() as u64;
         Ok(())
+    }
+
+    /// Whether enough was written since the last record, or anything long after it.
+    pub(crate) fn is_record_due(&mut self, options: &StorageOptions) -> bool {
+        if !self.locked || self.unnoted == 0 {
+            return false;
+        }
+        self.unnoted >= options.journal_every
+            || (options.journal_every < u64::MAX
+                && self.noted.get_or_insert_with(Instant::now).elapsed() >= options.journal_after)
     }
 
     /// Whether enough was written since the last synchronisation, and is worth another one already.

@@ -4,10 +4,12 @@ mod file;
 mod journal;
 mod paths;
 pub(crate) mod record;
+pub(crate) mod sums;
 mod write;
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +17,7 @@ use parking_lot::Mutex;
 
 use crate::board::{Board, Found};
 use crate::fs::{Access, FilePath};
-use crate::{StorageError, StorageSettings};
+use crate::{StorageError, StorageOptions};
 pub(crate) use file::DataFile;
 #[cfg(windows)]
 pub(crate) use file::is_same;
@@ -23,35 +25,49 @@ use journal::{Journal, inspect};
 use paths::Paths;
 pub use paths::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX};
 pub(crate) use record::MAX_TAG;
+pub use sums::{SUMS_SUFFIX, has_sums};
+use sums::{Sums, Verdict};
 
 /// How often we follow a file that others rename beneath us, before we call it busy.
 const MAX_ATTEMPTS: usize = 16;
 
+/// What is known of verifying a committed resource.
+#[derive(Debug)]
+struct Checked {
+    /// The generation of the resource that was committed.
+    generation: u64,
+    /// `None`: every block is known to be sound, or there is nothing to verify it by.
+    sums: Option<Arc<Sums>>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Disk {
     paths: Paths,
-    settings: StorageSettings,
+    options: StorageOptions,
     /// The open file; `None` until there is one. Readers clone it.
     file: Mutex<Option<Arc<DataFile>>>,
     /// Held for small appends and renames, by whoever fills the resource and by nobody who reads it. Taken before the
     /// board's lock, never after.
     journal: Mutex<Journal>,
+    /// The checksums of the committed file that is open, once they were looked for.
+    sums: Mutex<Option<Checked>>,
     /// Serialises what blocks for long. Taken on blocking threads only.
     exclusive: Mutex<()>,
 }
 
 impl Disk {
     /// Looks for what there is, and writes nothing.
-    pub(crate) fn open(path: FilePath, settings: StorageSettings) -> Result<(Self, Found), StorageError> {
+    pub(crate) fn open(path: FilePath, options: StorageOptions) -> Result<(Self, Found), StorageError> {
         let paths = Paths::new(path);
         let (file, found) = look_for(&paths)?;
         let mut journal = Journal::default();
         journal.persisted = found.committed.is_some();
         let disk = Self {
             paths,
-            settings,
+            options,
             file: Mutex::new(file.map(|file| Arc::new(DataFile::new(file)))),
             journal: Mutex::new(journal),
+            sums: Mutex::new(None),
             exclusive: Mutex::new(()),
         };
         Ok((disk, found))
@@ -69,6 +85,52 @@ impl Disk {
     /// The file to read from.
     pub(crate) fn file(&self) -> Option<Arc<DataFile>> {
         self.file.lock().clone()
+    }
+
+    /// The checksums by which a read of the committed resource is verified; `None` where that is not needed, or not possible.
+    pub(crate) fn sums(&self, len: u64, generation: u64) -> Option<Arc<Sums>> {
+        if !self.options.checksums {
+            return None;
+        }
+        if let Some(checked) = &*self.sums.lock()
+            && checked.generation == generation
+        {
+            return checked.sums.clone();
+        }
+        let sums = Sums::load(&self.paths.committed, len).map(Arc::new);
+        let mut known = self.sums.lock();
+        match &*known {
+            Some(checked) if checked.generation >= generation => checked.sums.clone(),
+            _ => known.insert(Checked { generation, sums }).sums.clone(),
+        }
+    }
+
+    /// Verifies the blocks of `range` that were not read before. `Ok(false)`: the file ends before.
+    ///
+    /// # Errors
+    /// `WouldBlock` from `read`; [`StorageError::Damaged`].
+    pub(crate) fn verify(
+        &self,
+        sums: &Sums,
+        range: Range<u64>,
+        mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+    ) -> io::Result<Result<bool, StorageError>> {
+        for block in sums.unverified(range) {
+            match sums.verify(block, &mut read)? {
+                Verdict::Sound => {}
+                Verdict::Short => return Ok(Ok(false)),
+                Verdict::Damaged(range) => {
+                    let path = self.path().to_owned();
+                    return Ok(Err(StorageError::Damaged { path, range }));
+                }
+            }
+        }
+        Ok(Ok(true))
+    }
+
+    /// Whether the committed resource of `len` bytes has checksums.
+    pub(crate) fn has_sums(&self, len: u64) -> bool {
+        has_sums(&self.paths.committed, len).unwrap_or(false)
     }
 
     /// The file to read from after a read of `file` failed, if it is another one by now. On Windows a lock lets nobody read

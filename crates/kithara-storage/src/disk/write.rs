@@ -8,10 +8,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tracing::warn;
 
-use super::Disk;
 use super::file::{DataFile, Writing};
 use super::journal::{Journal, open_map, sync_map};
 use super::paths::Paths;
+use super::sums::{self, SUMS_SUFFIX};
+use super::{Checked, Disk};
 use crate::board::Board;
 use crate::{RangeSet, StorageError};
 
@@ -64,10 +65,10 @@ impl Disk {
         let mut journal = self.journal.lock();
         journal.unnoted += n;
         journal.unsynced += n;
-        if journal.locked && journal.unnoted >= self.settings.journal_every {
+        if journal.is_record_due(&self.options) {
             self.note_if_possible(&mut journal, board);
         }
-        let due = journal.is_sync_due(self.settings.sync_every);
+        let due = journal.is_sync_due(self.options.sync_every);
         journal.syncing |= due;
         due
     }
@@ -145,16 +146,30 @@ impl Disk {
             return Ok(());
         }
         let file = self.file().ok_or(StorageError::NotClaimed)?;
-        let sync = || {
-            file.end_at(len, found)?;
-            file.file.sync_all()
-        };
-        sync().map_err(|e| self.error("sync", e))?;
+        file.end_at(len, found).map_err(|e| self.error("sync", e))?;
+        if self.options.checksums {
+            let stored = sums::store(&self.paths.committed, &file, len);
+            if !stored.map_err(|e| self.error("read", e))? {
+                let actual = file.len().map_err(|e| self.error("read", e))?;
+                return Err(StorageError::Truncated { expected: len, actual, committed: true });
+            }
+        }
+        file.file.sync_all().map_err(|e| self.error("sync", e))?;
         let mut journal = self.journal.lock();
-        self.rename(&mut journal, &file, len).map_err(|e| self.error("rename", e))
+        match self.rename(&mut journal, &file, len).map_err(|e| self.error("rename", e))? {
+            Some(actual) => Err(StorageError::Truncated { expected: len, actual, committed: true }),
+            None => Ok(self.written_here(board)),
+        }
     }
 
-    fn rename(&self, journal: &mut Journal, file: &DataFile, len: u64) -> io::Result<()> {
+    /// What was just committed here need not be verified here.
+    fn written_here(&self, board: &Board) {
+        let generation = board.look().generation;
+        *self.sums.lock() = Some(Checked { generation, sums: None });
+    }
+
+    /// `Some`: the file has become shorter than the resource, and has this length.
+    fn rename(&self, journal: &mut Journal, file: &DataFile, len: u64) -> io::Result<Option<u64>> {
         let found = if journal.locked { self.paths.part().len_of(&file.file)? } else { None };
         let Some(found) = found else {
             return Err(io::Error::new(
@@ -162,6 +177,9 @@ impl Disk {
                 "the unfinished file was replaced or removed",
             ));
         };
+        if found < len {
+            return Ok(Some(found));
+        }
         if found != len {
             // A write that was under way when the resource ended.
             file.end_at(len, Some(found))?;
@@ -177,7 +195,7 @@ impl Disk {
         }
         // It is finished all the same; at the latest, closing the file unlocks it.
         file.unlock();
-        Ok(())
+        Ok(None)
     }
 
     /// Begins anew with an empty file. Those who read the old one keep it.
@@ -205,6 +223,7 @@ impl Disk {
         *self.file.lock() = Some(Arc::new(DataFile::new(file)));
         if self.paths.committed.remove()? {
             self.paths.committed.sync_folder()?;
+            self.paths.committed.with_suffix(SUMS_SUFFIX).remove()?;
         }
         Ok(())
     }

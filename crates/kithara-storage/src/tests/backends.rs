@@ -6,7 +6,7 @@ use random_access_disk::RandomAccessDisk;
 use random_access_memory::RandomAccessMemory;
 use tokio::runtime::Builder;
 
-use crate::{AtomicResource, StorageSettings, StreamingResource, conformance};
+use crate::{AtomicResource, StorageOptions, StreamingResource, conformance};
 
 fn on_both_runtimes(test: impl AsyncFn()) {
     Builder::new_current_thread().build().unwrap().block_on(test());
@@ -20,7 +20,8 @@ fn disk() {
         for (journal_every, sync_every) in [(1, 1), (1000, 50_000), (u64::MAX, u64::MAX)] {
             let folder = tempfile::tempdir().unwrap();
             let count = AtomicUsize::new(0);
-            let settings = StorageSettings { journal_every, sync_every };
+            let settings =
+                StorageOptions::new().with_journal_every(journal_every).with_sync_every(sync_every);
             let make = async || {
                 let name = count.fetch_add(1, Ordering::SeqCst).to_string();
                 StreamingResource::disk(folder.path().join("folder").join(name), settings).unwrap()

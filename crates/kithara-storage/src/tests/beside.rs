@@ -7,11 +7,11 @@ use tokio::runtime::Builder;
 use super::disk::{Place, write};
 use crate::board::Board;
 use crate::disk::Disk;
-use crate::fs::FilePath;
 use crate::disk::record::decode_last;
-use crate::{RangeSet, StorageSettings, Streaming};
+use crate::fs::FilePath;
+use crate::{RangeSet, StorageOptions, Streaming};
 
-const SETTINGS: StorageSettings = StorageSettings { journal_every: 1, sync_every: 1 };
+const SETTINGS: StorageOptions = StorageOptions::new().with_journal_every(1).with_sync_every(1);
 
 fn durable(place: &Place) -> RangeSet {
     decode_last(&fs::read(place.map()).unwrap()).0.unwrap().durable

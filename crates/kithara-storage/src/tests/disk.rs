@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::disk::{MAP_SUFFIX, PART_SUFFIX};
 use crate::fs::FilePath;
 use crate::{
-    RangeSet, ResourceStatus, StorageError, StorageSettings, Streaming, StreamingExt, StreamingResource,
+    RangeSet, ResourceStatus, StorageError, StorageOptions, Streaming, StreamingExt, StreamingResource,
     block_on,
 };
 
@@ -36,12 +36,12 @@ impl Place {
         FilePath::new(self.path()).with_suffix(MAP_SUFFIX).path().to_owned()
     }
 
-    pub(super) fn open_with(&self, settings: StorageSettings) -> StreamingResource {
+    pub(super) fn open_with(&self, settings: StorageOptions) -> StreamingResource {
         StreamingResource::disk(self.path(), settings).unwrap()
     }
 
     pub(super) fn open(&self) -> StreamingResource {
-        self.open_with(StorageSettings::default())
+        self.open_with(StorageOptions::default())
     }
 
     fn files(&self) -> Vec<String> {
@@ -99,7 +99,7 @@ fn an_unfinished_resource_is_continued_where_it_was_left() {
     }
     block_on(resource.commit(1000)).unwrap();
     drop((claim, resource));
-    assert_eq!(place.files(), ["song"], "a finished resource needs no other file");
+    assert_eq!(place.files(), ["song", "song.crc"], "a finished resource and its checksums");
 
     let resource = place.open();
     assert!(matches!(resource.status(), ResourceStatus::Committed { len: 1000 }));
@@ -124,7 +124,7 @@ fn a_commit_leaves_readers_of_the_unfinished_file_alone() {
     // It learns of the end when it wants to write.
     drop(elsewhere.try_claim().unwrap().unwrap());
     assert_eq!(elsewhere.len(), Some(1000));
-    assert_eq!(place.files(), ["song"]);
+    assert_eq!(place.files(), ["song", "song.crc"]);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn with_another_session(map: &Path) {
 #[test]
 fn a_torn_or_foreign_map_costs_at_most_its_newest_notes() {
     let place = Place::new();
-    let resource = place.open_with(StorageSettings { journal_every: 100, sync_every: u64::MAX });
+    let resource = place.open_with(StorageOptions::new().with_journal_every(100).with_sync_every(u64::MAX));
     let claim = resource.try_claim().unwrap().unwrap();
     for part in 0..10 {
         write(&resource, part * 100, &[part as u8; 100]);
@@ -261,7 +261,7 @@ fn a_torn_or_foreign_map_costs_at_most_its_newest_notes() {
 #[test]
 fn a_map_grows_within_bounds() {
     let place = Place::new();
-    let resource = place.open_with(StorageSettings { journal_every: 1, sync_every: u64::MAX });
+    let resource = place.open_with(StorageOptions::new().with_journal_every(1).with_sync_every(u64::MAX));
     for part in 0..6000 {
         write(&resource, part * 2, &[1]);
         assert!(part % 500 > 0 || fs::metadata(place.map()).unwrap().len() < 2_000_000);
@@ -352,13 +352,13 @@ fn a_folder_in_the_way_is_an_error() {
     let place = Place::new();
     fs::create_dir_all(place.path()).unwrap();
     assert!(matches!(
-        StreamingResource::disk(place.path(), StorageSettings::default()),
+        StreamingResource::disk(place.path(), StorageOptions::default()),
         Err(StorageError::Io { .. })
     ));
     fs::remove_dir(place.path()).unwrap();
     fs::create_dir_all(place.part()).unwrap();
     assert!(matches!(
-        StreamingResource::disk(place.path(), StorageSettings::default()),
+        StreamingResource::disk(place.path(), StorageOptions::default()),
         Err(StorageError::Io { .. })
     ));
 }
@@ -390,7 +390,7 @@ fn leftovers_block_nobody() {
 #[test]
 fn nothing_of_the_old_entity_is_claimed_after_a_reset() {
     let place = Place::new();
-    let resource = place.open_with(StorageSettings { journal_every: 50, sync_every: u64::MAX });
+    let resource = place.open_with(StorageOptions::new().with_journal_every(50).with_sync_every(u64::MAX));
     let claim = resource.try_claim().unwrap().unwrap();
     write(&resource, 0, &[1; 1000]);
     block_on(resource.flush()).unwrap();

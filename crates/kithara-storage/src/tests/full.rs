@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{
-    Atomic, AtomicResource, RangeSet, ResourceStatus, StorageError, StorageSettings, Streaming, StreamingExt,
+    Atomic, AtomicResource, RangeSet, ResourceStatus, StorageError, StorageOptions, Streaming, StreamingExt,
     StreamingResource, block_on,
 };
 
@@ -48,7 +48,8 @@ impl Drop for SmallDisk {
 fn a_full_disk_is_a_typed_error_and_keeps_what_was_stored() {
     let Some(disk) = SmallDisk::mount() else { return };
     let resource =
-        StreamingResource::disk(disk.song(), StorageSettings { journal_every: 1, sync_every: 1 }).unwrap();
+        StreamingResource::disk(disk.song(), StorageOptions::new().with_journal_every(1).with_sync_every(1))
+            .unwrap();
     let claim = resource.try_claim().unwrap().unwrap();
     // More than there is: space is reserved until there is none.
     resource.set_expected_len(8 << 20);
@@ -73,7 +74,7 @@ fn a_full_disk_is_a_typed_error_and_keeps_what_was_stored() {
     assert!(block_on(object.write(&[1; 300_000])).unwrap_err().is_storage_full());
     assert_eq!(block_on(object.read()).unwrap(), None);
     // What was stored is known again, and the download goes on once there is room.
-    let resource = StreamingResource::disk(disk.song(), StorageSettings::default()).unwrap();
+    let resource = StreamingResource::disk(disk.song(), StorageOptions::default()).unwrap();
     let known = resource.available().covered();
     assert!(known > 3 << 19 && known <= at);
     let claim = resource.try_claim().unwrap().unwrap();
@@ -87,7 +88,7 @@ fn a_full_disk_is_a_typed_error_and_keeps_what_was_stored() {
 #[test]
 fn what_is_noted_after_a_full_disk_was_freed_is_known() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let settings = StorageSettings { journal_every: 1, sync_every: u64::MAX };
+    let settings = StorageOptions::new().with_journal_every(1).with_sync_every(u64::MAX);
     let resource = StreamingResource::disk(disk.song(), settings).unwrap();
     let claim = resource.try_claim().unwrap().unwrap();
     // All in one page of the file, so that the file needs nothing more, and the map does.
@@ -110,20 +111,20 @@ fn what_is_noted_after_a_full_disk_was_freed_is_known() {
 #[test]
 fn a_read_only_folder_can_be_read() {
     let Some(disk) = SmallDisk::mount() else { return };
-    let resource = StreamingResource::disk(disk.song(), StorageSettings::default()).unwrap();
+    let resource = StreamingResource::disk(disk.song(), StorageOptions::default()).unwrap();
     block_on(resource.write_at(0, b"content")).unwrap();
     block_on(resource.commit(7)).unwrap();
     drop(resource);
     let unfinished = disk.path().join("unfinished");
-    let resource = StreamingResource::disk(&unfinished, StorageSettings::default()).unwrap();
+    let resource = StreamingResource::disk(&unfinished, StorageOptions::default()).unwrap();
     block_on(resource.write_at(0, b"begun")).unwrap();
     drop(resource);
     assert!(disk.run("mount", &["-o", "remount,ro"]));
 
-    let resource = StreamingResource::disk(disk.song(), StorageSettings::default()).unwrap();
+    let resource = StreamingResource::disk(disk.song(), StorageOptions::default()).unwrap();
     assert_eq!(block_on(resource.read_to_end(100)).unwrap(), "content");
     for name in ["unfinished", "new"] {
-        let resource = StreamingResource::disk(disk.path().join(name), StorageSettings::default()).unwrap();
+        let resource = StreamingResource::disk(disk.path().join(name), StorageOptions::default()).unwrap();
         assert_eq!(resource.available_at(0), if name == "new" { 0 } else { 5 });
         let refused = resource.try_claim().map(drop);
         assert!(matches!(&refused, Err(StorageError::Io { .. })), "{refused:?}");

@@ -4,5 +4,6 @@ mod blocking;
 mod disk;
 #[cfg(target_os = "linux")]
 mod full;
+mod integrity;
 #[cfg(target_os = "linux")]
 mod space;

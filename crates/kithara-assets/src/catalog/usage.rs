@@ -227,8 +227,13 @@ mod tests {
     fn limits_are_told_apart() {
         let mut state = filled();
         assert_eq!(state.overflow(), None);
-        state.limits =
-            Limits { disk_bytes: Some(400), assets: Some(3), resources: Some(4), memory_bytes: Some(0) };
+        state.limits = Limits {
+            disk_bytes: Some(400),
+            assets: Some(3),
+            resources: Some(4),
+            memory_bytes: Some(0),
+            resource_bytes: None,
+        };
         assert_eq!(state.overflow(), None, "a limit is what may be there");
         state.put(&key("d", "1"), Place::Memory, 1, true, 9);
         assert_eq!(state.overflow(), Some(Overflow::Bytes(Place::Memory)));

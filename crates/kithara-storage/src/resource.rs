@@ -33,6 +33,7 @@ struct Inner {
     backend: Backend,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one for each open resource, and most are on disk")]
 enum Backend {
     Disk(Disk),
     Memory(Memory),

@@ -158,7 +158,10 @@ impl Disk {
         let mut journal = self.journal.lock();
         match self.rename(&mut journal, &file, len).map_err(|e| self.error("rename", e))? {
             Some(actual) => Err(StorageError::Truncated { expected: len, actual, committed: true }),
-            None => Ok(self.written_here(board)),
+            None => {
+                self.written_here(board);
+                Ok(())
+            }
         }
     }
 

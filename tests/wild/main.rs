@@ -9,6 +9,7 @@
 //! `tests/wild/ffmpeg.py DIR`; where it does not, the test says so and what the specification says.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod field;
 mod fmp4;
 mod habits;
 mod keys;
@@ -32,6 +33,7 @@ fn the_table_of_segments_and_keys_is_true() {
         .map(|name| name.trim().trim_matches('`'))
         .collect();
     let sources = [
+        include_str!("field.rs"),
         include_str!("fmp4.rs"),
         include_str!("habits.rs"),
         include_str!("keys.rs"),

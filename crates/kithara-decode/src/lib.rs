@@ -38,7 +38,7 @@ pub use output::OutputOptions;
 pub use pcm::{AudioSpec, PcmChunk};
 pub use reader::{BlockingError, PcmReader};
 pub use resample::ResamplerProcessor;
-pub use segment::{Anchor, SegmentDecoder, SegmentDecoderSettings, SegmentStart};
+pub use segment::{Anchor, Expected, SegmentDecoder, SegmentDecoderSettings, SegmentPosition, SegmentStart};
 pub use source::PcmSource;
 
 /// Whether this build decodes Opus: the feature `opus`.

@@ -12,6 +12,7 @@ use url::Url;
 use crate::abr::SwitchReason;
 use crate::body::SegmentBody;
 use crate::error::HlsError;
+use crate::playlist::MediaPlaylist;
 
 /// One segment, in the order of the timeline.
 ///
@@ -39,6 +40,8 @@ pub struct HlsMessage<R> {
     pub init: Option<Bytes>,
     /// Its content.
     pub content: Content<R>,
+    /// The list that it was planned from, in which `segment` is its index.
+    pub list: Arc<MediaPlaylist>,
 }
 
 impl<R: fmt::Debug> fmt::Debug for HlsMessage<R> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use kithara_bufpool::BytePool;
 use kithara_decode::demux::{Codec, Container};
 use kithara_decode::{
-    AudioSpec, DecodeError, PcmChunk, PcmSource, SegmentDecoder, SegmentDecoderSettings, SegmentStart,
+    AudioSpec, DecodeError, Expected, PcmChunk, PcmSource, SegmentDecoder, SegmentDecoderSettings,
+    SegmentStart,
 };
 use kithara_storage::{StorageError, Streaming};
 
@@ -21,13 +22,18 @@ use crate::pace::Pace;
 use crate::shared::{Counters, Shared};
 use crate::worker::HlsSourceAdapter;
 
-mod landing;
+mod places;
+mod seek_check;
 
-use landing::{Landed, Landing, SLACK};
+use places::{Grid, Places};
+use seek_check::{Landed, SLACK, SeekCheck, Verdict};
 
 /// Attempts to get one segment from elsewhere before its failure is the stream's. Each excludes what failed, so the
 /// worker ends them by itself sooner; this bounds a worker that cannot.
 const MAX_RECOVERIES: u32 = 32;
+
+/// Encodes whose packet lengths are remembered.
+const MAX_ENCODES: usize = 4;
 
 /// Decodes the segments of one stream. It owns no thread and no task: decoding happens in the caller's poll.
 pub struct HlsPcm<R: Streaming> {
@@ -51,8 +57,16 @@ pub struct HlsPcm<R: Streaming> {
     /// Discontinuity domain of the segment that was fed last.
     domain: Option<u64>,
     recoveries: u32,
-    /// A seek whose first segment was not looked at yet.
-    landing: Option<Landing>,
+    /// A seek that has not arrived.
+    check: Option<SeekCheck>,
+    /// Where segments begin, as far as that is known.
+    places: Places,
+    /// Packets of the encodes decoded so far, the latest first.
+    packets: Vec<Grid>,
+    /// The present segment's place was taken down.
+    is_placed: bool,
+    /// The next segment does not follow the frames counted so far.
+    is_apart: bool,
     /// PCM that `open` decoded to learn the format.
     first: Option<PcmChunk>,
     /// How fast the application takes the PCM.
@@ -109,7 +123,11 @@ impl<R: Streaming> HlsPcm<R> {
             began: None,
             domain: None,
             recoveries: 0,
-            landing: None,
+            check: None,
+            places: Places::default(),
+            packets: Vec::new(),
+            is_placed: false,
+            is_apart: false,
             first: None,
             pace: Pace::default(),
             playing: false,
@@ -177,7 +195,14 @@ impl<R: Streaming> HlsPcm<R> {
     /// One step of the way from a message to a chunk. Every await is the last thing that a step does before it changes
     /// state, so that dropping it loses nothing.
     async fn step(&mut self) -> Result<Step, HlsError> {
-        if let Some(chunk) = self.decoder.next_chunk().map_err(|error| self.decode_error(error))? {
+        let chunk = self.decoder.next_chunk().map_err(|error| self.decode_error(error))?;
+        if !self.is_placed {
+            self.note_place();
+        }
+        if self.check.is_some() && self.is_on_the_way(chunk.is_some()) {
+            return Ok(Step::More);
+        }
+        if let Some(chunk) = chunk {
             return Ok(Step::Chunk(chunk));
         }
         match &mut self.state {
@@ -209,17 +234,7 @@ impl<R: Streaming> HlsPcm<R> {
                 {
                     Some(data) => {
                         *position += data.len() as u64;
-                        let landing = self.landing.take();
-                        match landing.map(|landing| landing.look(message, &data, self.decoder.anchor())) {
-                            Some(Landed::Late { landing, from }) => self.land_before(landing, from),
-                            Some(Landed::Unknown(landing)) => {
-                                self.landing = Some(landing);
-                                self.decoder.push(data).map_err(|error| self.decode_error(error))?;
-                            }
-                            Some(Landed::Well) | None => {
-                                self.decoder.push(data).map_err(|error| self.decode_error(error))?;
-                            }
-                        }
+                        self.decoder.push(data).map_err(|error| self.decode_error(error))?;
                     }
                     None => {
                         let message = message.clone();
@@ -251,7 +266,9 @@ impl<R: Streaming> HlsPcm<R> {
                 // Up to its end, from wherever the reader is in it.
                 let end = message.start + message.duration;
                 let rest = end.saturating_sub(self.spec_position()).min(message.duration);
-                self.landing = None;
+                self.check = self.check.take().filter(SeekCheck::is_visiting);
+                self.is_placed = true;
+                self.is_apart = true;
                 self.decoder.insert_silence(rest);
                 Counters::add(&self.shared.counters.gaps, 1);
                 let HlsMessage { segment, start, duration, .. } = message;
@@ -260,6 +277,8 @@ impl<R: Streaming> HlsPcm<R> {
             }
             Content::Body { body, cached } => {
                 self.announce(&message, cached);
+                let expected = if std::mem::take(&mut self.is_apart) { self.expect(&message) } else { None };
+                self.is_placed = false;
                 let start = SegmentStart {
                     init: message.init.clone(),
                     timeline_start: message.start,
@@ -268,6 +287,8 @@ impl<R: Streaming> HlsPcm<R> {
                     discontinuity: !message.is_first
                         && self.domain.is_some_and(|domain| domain != message.discontinuity_sequence),
                     variant: message.variant,
+                    domain: message.discontinuity_sequence,
+                    expected,
                 };
                 self.domain = Some(message.discontinuity_sequence);
                 self.state = State::Reading { message, body, position: 0 };
@@ -318,17 +339,63 @@ impl<R: Streaming> HlsPcm<R> {
         Ok(())
     }
 
-    /// The segment that was landed in begins behind the place that is needed: begins before it.
-    fn land_before(&mut self, landing: Landing, from: Duration) {
-        self.rewind_decoder();
-        self.jump();
-        self.adapter.seek(from);
-        self.landing = landing.again();
+    /// Where the message's first packet should lie by what was decoded so far, and by the playlist.
+    fn expect(&self, message: &HlsMessage<R>) -> Option<Expected> {
+        let HlsMessage { list, segment, variant, start, .. } = message;
+        self.places.expect(list, *segment, *variant, *start, &self.packets)
+    }
+
+    /// Takes down where the present segment begins, once its first packet is decoded.
+    fn note_place(&mut self) {
+        let (State::Reading { message, .. } | State::Draining(message)) = &self.state else { return };
+        let Some(position) = self.decoder.segment_position() else { return };
+        self.is_placed = true;
+        // A segment without a duration stands where the next one does.
+        let has_place = message.list.start_of(message.segment).and_then(|start| message.list.index_at(start))
+            == Some(message.segment);
+        if position.is_certain && position.is_whole && has_place {
+            self.places.learn(message.start, message.variant, position.frame, position.rate);
+        }
+        if let Some(track) = self.decoder.track() {
+            let grid = Grid { rate: track.sample_rate.max(1), step: track.frames_per_packet.unwrap_or(1) };
+            self.packets.retain(|known| *known != grid);
+            self.packets.insert(0, grid);
+            self.packets.truncate(MAX_ENCODES);
+        }
+    }
+
+    /// Whether a seek has to go on before anything is given out. What was decoded until now is dropped then.
+    fn is_on_the_way(&mut self, has_chunk: bool) -> bool {
+        let (State::Reading { message, .. } | State::Draining(message)) = &self.state else { return false };
+        let landed = Landed::of(message);
+        let Some(check) = &mut self.check else { return false };
+        let Some(position) = self.decoder.segment_position() else { return has_chunk && check.is_visiting() };
+        match check.look(&landed, position) {
+            Verdict::Arrived => {
+                self.check = None;
+                false
+            }
+            Verdict::Continue => has_chunk,
+            Verdict::Go(to) => {
+                self.rewind_decoder();
+                self.jump();
+                self.adapter.seek(self.inside(to));
+                true
+            }
+        }
+    }
+
+    /// A position at which the playlist has a segment: the media may be longer than the durations say.
+    fn inside(&self, position: Duration) -> Duration {
+        let last = self.duration.map(|duration| duration.saturating_sub(Duration::from_millis(1)));
+        last.map_or(position, |last| position.min(last))
     }
 
     /// The next message does not follow the last one.
     fn jump(&mut self) {
         self.next_start = None;
+        self.is_apart = true;
+        self.is_placed = true;
         self.state = State::Between;
     }
 
@@ -429,9 +496,8 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
         self.recoveries = 0;
         self.jump();
         let wanted = to.saturating_sub(self.decoder.preroll());
-        self.landing = Some(Landing::new(wanted));
-        let last = self.duration.map(|duration| duration.saturating_sub(Duration::from_millis(1)));
-        let place = last.map_or(wanted, |last| wanted.min(last));
+        self.check = Some(SeekCheck::new(wanted));
+        let place = self.inside(wanted);
         if !self.adapter.keeps(place) {
             // The worker plans everything anew.
             self.shared.take_plan_changed(Duration::MAX);

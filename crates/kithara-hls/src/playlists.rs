@@ -39,6 +39,8 @@ pub(crate) struct SegmentPlan {
     pub(crate) gap: bool,
     /// Of a live list: how often it has begun anew.
     pub(crate) live: Option<u64>,
+    /// The list that `index` counts in.
+    pub(crate) list: Arc<MediaPlaylist>,
 }
 
 impl SegmentPlan {
@@ -302,8 +304,9 @@ impl PlaylistManager {
     /// A segment's plan; `None` past the end.
     pub(crate) fn segment(&self, variant: usize, index: usize) -> Option<SegmentPlan> {
         let place = self.timeline.segment(variant, index)?;
+        let list = Arc::clone(self.timeline.playlist(variant)?);
         let Segment { uri, byte_range, map, key, gap, media_sequence, discontinuity_sequence, .. } =
-            self.timeline.playlist(variant)?.segment(index)?;
+            list.segment(index)?;
         let window = byte_range.map(|range| Window { offset: range.start, len: range.end - range.start });
         Some(SegmentPlan {
             variant,
@@ -319,6 +322,7 @@ impl PlaylistManager {
             is_first: place.start.is_zero(),
             gap,
             live: self.entries[variant].is_live.then(|| self.timeline.beginnings(variant)),
+            list,
         })
     }
 

@@ -1,42 +1,71 @@
 //! From media timestamps to frames of the presentation.
 //!
-//! Pure: no decoder state, no I/O. Within a run of packets the decoded frames are counted, and no timestamp is looked at.
-//! Only where the count breaks off (start, seek, switch, discontinuity) timestamps place the next packet.
+//! Pure: no decoder state, no I/O. Within a run of packets the decoded frames are counted, and timestamps are only compared
+//! with the count. Where the count breaks off (start, seek, switch of variant, loss) timestamps place the next packet.
+//!
+//! Timestamps mean something within one discontinuity domain only. Inside a domain they may still jump without a tag, so
+//! the clock keeps *runs*: stretches of segments whose timestamps agree with the count of decoded frames.
 
 use std::time::Duration;
 
-use super::Anchor;
+use super::{Anchor, Expected, SegmentStart};
 use crate::demux::{Codec, DemuxedPacket, TrackInfo};
 use crate::rescale::rescale_signed;
 
-/// Timelines remembered: one per discontinuity that was played through.
-const MAX_TIMELINES: usize = 256;
+/// Runs remembered; beyond this the oldest is forgotten, but never the first segment's.
+const MAX_RUNS: usize = 1024;
 /// An edit list or encoder delay that hides more than this is not believed, in seconds.
 const MAX_LEAD_SECONDS: u64 = 10;
 
-/// One stretch of media time and where it lies in the presentation.
+/// Segments whose timestamps count on without a jump, and where they lie in the presentation.
 #[derive(Clone, Copy, Debug)]
-struct Timeline {
+struct Run {
+    /// The discontinuity domain that the timestamps belong to.
+    domain: u64,
+    variant: usize,
+    /// Playlist positions of the first and of the last segment that was seen to belong to it.
+    from: Duration,
+    until: Duration,
     anchor: Anchor,
     /// The frame, at `rate`, that sounds at the anchor's media time.
     frame: i64,
     rate: u32,
+    /// False where only a rough playlist position was known.
+    is_certain: bool,
 }
 
-/// The timelines learned so far.
+/// The runs learned so far.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    timelines: Vec<Timeline>,
-    has_origin: bool,
+    /// The run of the presentation's first segment.
+    origin: Option<Run>,
+    runs: Vec<Run>,
+    /// An anchor that was set from outside, for the domain of the first segment that comes.
+    preset: Option<Anchor>,
+    /// The run that placed the last packet.
+    current: Option<Run>,
+    /// The segment begun last: where it began, and its start and duration by the playlist.
+    last: Option<(i64, u32, Duration, Duration)>,
+    /// A segment was decoded whose length contradicts its EXTINF and agrees with its timestamps.
+    durations_lie: bool,
 }
 
-/// What a packet's timestamp means.
+/// A packet's timestamp and what is needed to interpret it.
 pub(super) struct Stamp<'a> {
     pub(super) packet: &'a DemuxedPacket<'a>,
-    /// Whether what the edit list hides is hidden.
+    /// Whether the part that the edit list hides is hidden.
     pub(super) edits: bool,
     /// Frames per second that the codec gives.
     pub(super) rate: u32,
+}
+
+/// Where a packet was placed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Located {
+    /// Frame at the packet's rate.
+    pub(super) frame: i64,
+    /// False where only a rough playlist position was known.
+    pub(super) is_certain: bool,
 }
 
 impl Stamp<'_> {
@@ -85,7 +114,7 @@ impl Stamp<'_> {
         }
     }
 
-    /// The anchor that makes this packet the first one: what it hides is hidden.
+    /// The anchor that makes this packet the first of its domain: its encoder delay is hidden.
     pub(super) fn anchor(&self) -> Anchor {
         let timescale = self.track().timescale.max(1);
         let lead = self.lead();
@@ -98,6 +127,11 @@ impl Stamp<'_> {
         let hidden =
             if lead > 0 { lead } else { self.frames_of(media_time.saturating_sub(self.time())) as u32 };
         Anchor { media_time, timescale, lead: hidden }
+    }
+
+    /// The anchor of a packet in the middle of a domain: nothing is hidden.
+    fn here(&self) -> Anchor {
+        Anchor { media_time: self.time(), timescale: self.track().timescale.max(1), lead: 0 }
     }
 
     fn frames_of(&self, ticks: i64) -> i64 {
@@ -115,28 +149,18 @@ impl Stamp<'_> {
     }
 }
 
-impl Timeline {
-    /// The frame of `stamp` on this timeline.
+impl Run {
+    /// The frame of `stamp` by the timestamps of this run.
     fn locate(&self, stamp: &Stamp<'_>) -> i64 {
         let timescale = stamp.track().timescale.max(1);
         let anchor = rescale_signed(self.anchor.media_time, timescale, self.anchor.timescale);
         let origin = rescale_signed(self.frame, stamp.rate, self.rate);
         let frame = origin.saturating_add(stamp.frames_of(stamp.time().saturating_sub(anchor)));
-        self.on_grid(frame, origin, stamp)
+        self.aligned(frame, origin, stamp)
     }
 
-    /// Whether a packet that it puts at `frame` may belong to it when the playlist puts the packet's segment at `expected`.
-    /// Durations that are only roughly right stretch or shrink the way from the timeline's start; a packet that stands at
-    /// that start while its segment is far from it has timestamps that began anew without a discontinuity tag.
-    fn explains(&self, frame: i64, expected: i64, rate: u32) -> bool {
-        let origin = rescale_signed(self.frame, rate, self.rate);
-        let (way, wanted) = (frame.saturating_sub(origin), expected.saturating_sub(origin));
-        let is_near = (frame.saturating_sub(expected)).unsigned_abs() <= u64::from(rate / 4);
-        is_near || way.saturating_mul(wanted.signum()) >= wanted.saturating_abs() / 4
-    }
-
-    /// Packets of a fixed length lie on a grid that begins with the first one: undoes the rounding of timestamps.
-    fn on_grid(&self, frame: i64, origin: i64, stamp: &Stamp<'_>) -> i64 {
+    /// Packets of a fixed length start at multiples of it from the first one: undoes the rounding of timestamps.
+    fn aligned(&self, frame: i64, origin: i64, stamp: &Stamp<'_>) -> i64 {
         let (tolerance, Some(step)) = (stamp.tolerance(), stamp.step()) else {
             return frame;
         };
@@ -153,44 +177,228 @@ impl Timeline {
             frame
         }
     }
+
+    /// Whether the segment was seen to belong to the run.
+    fn holds(&self, segment: &SegmentStart) -> bool {
+        (self.domain, self.variant) == (segment.domain, segment.variant)
+            && (self.from..=self.until).contains(&segment.timeline_start)
+    }
+
+    /// How far a segment's playlist position is from the run's.
+    fn distance(&self, segment: &SegmentStart) -> Duration {
+        let at = segment.timeline_start;
+        if at < self.from { self.from - at } else { at.saturating_sub(self.until) }
+    }
+
+    /// Whether a timestamp at `frame` may belong to the run when the playlist puts the segment at `expected`, roughly.
+    /// Durations that are wrong stretch or shrink the way from the run's start; a packet that stands at that start while
+    /// its segment is far from it has timestamps that began anew without a discontinuity tag.
+    fn explains(&self, frame: i64, expected: i64, rate: u32) -> bool {
+        let origin = rescale_signed(self.frame, rate, self.rate);
+        let (way, wanted) = (frame.saturating_sub(origin), expected.saturating_sub(origin));
+        let is_near = frame.saturating_sub(expected).unsigned_abs() <= u64::from(rate / 4);
+        let is_on_the_way = way.saturating_mul(wanted.signum()) >= wanted.saturating_abs() / 4;
+        let slack = i64::from(rate) * 10 + expected.saturating_abs() / 20;
+        (is_near || is_on_the_way) && frame.saturating_sub(expected).saturating_abs() <= slack
+    }
 }
 
 impl Clock {
-    /// The anchor of the presentation's own timeline.
+    /// The anchor of the presentation's first segment.
     pub(super) fn anchor(&self) -> Option<Anchor> {
-        self.has_origin.then(|| self.timelines.first().map(|first| first.anchor)).flatten()
+        self.preset.or(self.origin.map(|origin| origin.anchor))
     }
 
-    /// Makes `anchor` frame 0.
+    /// Makes `anchor` frame 0, in the domain of the segment that comes next.
     pub(super) fn set_anchor(&mut self, anchor: Anchor) {
-        if self.has_origin {
-            self.timelines.remove(0);
+        self.preset = Some(Anchor { timescale: anchor.timescale.max(1), ..anchor });
+    }
+
+    fn set_origin(&mut self, anchor: Anchor, segment: &SegmentStart) {
+        let SegmentStart { domain, variant, .. } = *segment;
+        let (from, until) = (Duration::ZERO, Duration::ZERO);
+        self.origin = Some(Run { domain, variant, from, until, anchor, frame: 0, rate: 1, is_certain: true });
+    }
+
+    /// The media time, in 90 kHz units, that the first packet of `segment` is expected to have.
+    pub(super) fn time_near(&self, segment: &SegmentStart) -> Option<i64> {
+        let (anchor, from) = match self.nearest(segment) {
+            Some(run) => (run.anchor, run.from),
+            None => (self.preset?, Duration::ZERO),
+        };
+        let ticks = |way: Duration| i64::try_from(way.as_nanos() / 1000 * 9 / 100).ok();
+        let at = segment.timeline_start;
+        let since = if at < from { -ticks(from - at)? } else { ticks(at - from)? };
+        Some(rescale_signed(anchor.media_time, 90_000, anchor.timescale).saturating_add(since))
+    }
+
+    /// The run that says most about `segment`: one that is certain; the latest one that holds it, else the nearest.
+    fn nearest(&self, segment: &SegmentStart) -> Option<Run> {
+        let of_domain = |is_certain| {
+            let all = self.origin.iter().chain(&self.runs);
+            all.filter(move |run| run.domain == segment.domain && run.is_certain == is_certain)
+        };
+        let best = |is_certain| {
+            let holding = of_domain(is_certain).filter(|run| run.holds(segment)).max_by_key(|run| run.from);
+            let nearest = || {
+                of_domain(is_certain)
+                    .min_by_key(|run| (run.distance(segment), run.variant != segment.variant))
+            };
+            holding.or_else(nearest).copied()
+        };
+        best(true).or_else(|| best(false))
+    }
+
+    /// Remembers that `anchor`, in `segment`, stands at `frame`.
+    fn begin(
+        &mut self,
+        segment: &SegmentStart,
+        anchor: Anchor,
+        (frame, rate): (i64, u32),
+        is_certain: bool,
+    ) -> Run {
+        let SegmentStart { domain, variant, timeline_start: at, .. } = *segment;
+        let run = Run { domain, variant, from: at, until: at, anchor, frame, rate, is_certain };
+        let is_same = |known: &Run| (known.domain, known.variant, known.from) == (domain, variant, at);
+        // A newer placement of the same segment replaces the old one.
+        self.runs.retain(|known| !is_same(known) || known.until > at);
+        if is_certain {
+            self.runs.retain(|known| known.domain != domain || known.is_certain);
         }
-        self.has_origin = true;
-        let anchor = Anchor { timescale: anchor.timescale.max(1), ..anchor };
-        self.timelines.insert(0, Timeline { anchor, frame: 0, rate: 1 });
-    }
-
-    /// The media time, in 90 kHz units, that `position` is expected to have.
-    pub(super) fn time_near(&self, position: Duration) -> Option<i64> {
-        let anchor = self.anchor()?;
-        let position = i64::try_from(position.as_nanos() / 1000 * 9 / 100).ok()?;
-        Some(rescale_signed(anchor.media_time, 90_000, anchor.timescale).saturating_add(position))
-    }
-
-    /// Makes the packet's presented start `frame`, on a timeline of its own.
-    pub(super) fn begin_timeline(&mut self, stamp: &Stamp<'_>, frame: i64) -> i64 {
-        let timeline = Timeline { anchor: stamp.anchor(), frame, rate: stamp.rate };
-        if self.timelines.len() < MAX_TIMELINES {
-            self.timelines.push(timeline);
+        if self.runs.len() >= MAX_RUNS {
+            self.runs.remove(0);
         }
-        timeline.locate(stamp)
+        self.runs.push(run);
+        self.current = Some(run);
+        run
     }
 
-    /// Where a packet without a time lies, if it is the first of a segment that the playlist puts at `start`: sums of
-    /// rounded durations are moved to the grid of packets where they are near it.
-    pub(super) fn by_playlist(&self, stamp: &Stamp<'_>, start: Duration) -> i64 {
-        let frame = frame_at(start, stamp.rate);
+    /// The packet, the first behind a discontinuity, follows the frames counted so far.
+    pub(super) fn begin_domain(
+        &mut self,
+        stamp: &Stamp<'_>,
+        segment: &SegmentStart,
+        counted: Located,
+    ) -> Located {
+        self.last = Some((counted.frame, stamp.rate, segment.timeline_start, segment.duration));
+        let run = self.begin(segment, stamp.anchor(), (counted.frame, stamp.rate), counted.is_certain);
+        Located { frame: run.locate(stamp), ..counted }
+    }
+
+    /// Compares the timestamp of the first packet of `segment` with the frames counted up to it. A jump that no tag
+    /// announces begins another run.
+    pub(super) fn observe(&mut self, stamp: &Stamp<'_>, segment: &SegmentStart, place: Located) {
+        let counted = place.frame;
+        let now = (counted, stamp.rate, segment.timeline_start, segment.duration);
+        let last = self.last.replace(now);
+        if !stamp.packet.is_timed {
+            return;
+        }
+        let tolerance = stamp.tolerance().max(1);
+        let agrees = |run: &Run| {
+            (run.domain, run.variant) == (segment.domain, segment.variant)
+                && (run.locate(stamp) - counted).abs() <= tolerance
+        };
+        if let Some(current) = self.current.filter(agrees) {
+            self.observe_length(last, counted, stamp.rate, segment);
+            let is_current = |run: &Run| {
+                (run.domain, run.variant, run.from, run.frame)
+                    == (current.domain, current.variant, current.from, current.frame)
+            };
+            for run in self.origin.iter_mut().chain(&mut self.runs).filter(|run| is_current(run)) {
+                run.until = run.until.max(segment.timeline_start);
+            }
+        } else if let Some(run) = self.nearest(segment).filter(|run| run.holds(segment) && agrees(run)) {
+            self.current = Some(run);
+        } else {
+            self.begin(segment, stamp.here(), (counted, stamp.rate), place.is_certain);
+        }
+    }
+
+    /// Compares the decoded length of the segment before with its EXTINF, where timestamps agree with the count.
+    fn observe_length(
+        &mut self,
+        last: Option<(i64, u32, Duration, Duration)>,
+        counted: i64,
+        rate: u32,
+        segment: &SegmentStart,
+    ) {
+        let Some((frame, last_rate, start, duration)) = last else { return };
+        let follows = segment.timeline_start.abs_diff(start + duration) < Duration::from_millis(1);
+        if follows && last_rate == rate {
+            let off = (counted - frame).saturating_sub(frame_at(duration, rate)).abs();
+            self.durations_lie |= off > i64::from(rate) / 20;
+        }
+    }
+
+    /// Where the first packet of `segment` lies when frames were not counted up to it.
+    pub(super) fn place(&mut self, stamp: &Stamp<'_>, segment: &SegmentStart) -> Located {
+        let placement = self.place_first(stamp, segment);
+        self.last = Some((placement.frame, stamp.rate, segment.timeline_start, segment.duration));
+        placement
+    }
+
+    fn place_first(&mut self, stamp: &Stamp<'_>, segment: &SegmentStart) -> Located {
+        let certain = |frame| Located { frame, is_certain: true };
+        if let Some(preset) = self.preset.take() {
+            self.set_origin(preset, segment);
+        }
+        if segment.is_first && self.origin.is_none() {
+            self.set_origin(stamp.anchor(), segment);
+        }
+        let exact = segment.expected.filter(|expected| expected.is_exact);
+        if !stamp.packet.is_timed {
+            return match exact {
+                _ if segment.is_first => certain(-i64::from(stamp.anchor().lead)),
+                Some(expected) => certain(expected.at(stamp.rate)),
+                None => Located { frame: self.by_playlist(stamp, segment), is_certain: false },
+            };
+        }
+        let known = self.nearest(segment);
+        if let Some(run) = known {
+            let frame = run.locate(stamp);
+            if run.holds(segment) || self.is_believed(&run, frame, stamp, segment) {
+                self.current = Some(run);
+                return Located { frame, is_certain: run.is_certain };
+            }
+        }
+        if segment.is_first {
+            // Another variant whose timestamps have nothing to do with the first one's.
+            return certain(self.begin(segment, stamp.anchor(), (0, stamp.rate), true).locate(stamp));
+        }
+        let frame = exact.map_or_else(|| self.by_playlist(stamp, segment), |exact| exact.at(stamp.rate));
+        // Where timestamps jump inside a domain, there is nothing more certain than the playlist.
+        let is_certain = exact.is_some() || known.is_some_and(|run| run.is_certain);
+        self.begin(segment, stamp.here(), (frame, stamp.rate), is_certain);
+        Located { frame, is_certain }
+    }
+
+    /// Whether the timestamps of a segment outside of `run` may be taken as going on from it.
+    fn is_believed(&self, run: &Run, frame: i64, stamp: &Stamp<'_>, segment: &SegmentStart) -> bool {
+        match segment.expected {
+            Some(expected) if expected.is_exact && !self.durations_lie => {
+                (frame - expected.at(stamp.rate)).abs() <= stamp.tolerance().max(1)
+            }
+            Some(expected) => run.explains(frame, expected.at(stamp.rate), stamp.rate),
+            None => run.explains(frame, frame_at(segment.timeline_start, stamp.rate), stamp.rate),
+        }
+    }
+
+    /// Where a packet behind a loss, at or after frame `next`, lies by its timestamp; `None` where none can be believed.
+    pub(super) fn relocate(&self, stamp: &Stamp<'_>, segment: &SegmentStart, next: i64) -> Option<i64> {
+        let run = self.current.as_ref().filter(|run| run.domain == segment.domain);
+        let frame = run.copied().or_else(|| self.nearest(segment))?.locate(stamp);
+        let slack = i64::from(stamp.rate) * 10 + frame_at(segment.duration, stamp.rate);
+        ((frame - next).abs() <= slack).then_some(frame)
+    }
+
+    /// The position of a segment by the playlist alone. Sums of rounded durations are moved to the grid of packets where
+    /// they are near it.
+    fn by_playlist(&self, stamp: &Stamp<'_>, segment: &SegmentStart) -> i64 {
+        if let Some(expected) = segment.expected {
+            return expected.at(stamp.rate);
+        }
+        let frame = frame_at(segment.timeline_start, stamp.rate);
         let Some(step) = stamp.step() else { return frame };
         let lead = self.anchor().map_or(0, |anchor| i64::from(anchor.lead));
         let off = frame.rem_euclid(step);
@@ -198,26 +406,16 @@ impl Clock {
         let is_near = (nearest - frame).abs() <= step / 8;
         if is_near { nearest - lead } else { frame }
     }
+}
 
-    /// Where the packet lies, on the timeline that agrees best with the playlist's `expected` position of its segment;
-    /// `None` when none agrees.
-    pub(super) fn locate(&self, stamp: &Stamp<'_>, expected: Duration) -> Option<i64> {
-        let expected_frame = frame_at(expected, stamp.rate);
-        let slack = frame_at(Duration::from_secs(10) + expected / 20, stamp.rate);
-        let distance = |frame: &i64| frame.saturating_sub(expected_frame).unsigned_abs();
-        let best = self
-            .timelines
-            .iter()
-            .filter_map(|timeline| {
-                let frame = timeline.locate(stamp);
-                timeline.explains(frame, expected_frame, stamp.rate).then_some(frame)
-            })
-            .min_by_key(distance)?;
-        (distance(&best) <= slack.unsigned_abs()).then_some(best)
+impl Expected {
+    /// The frame at `rate`.
+    fn at(&self, rate: u32) -> i64 {
+        rescale_signed(self.frame, rate, self.rate.max(1))
     }
 }
 
 /// The frame at `position`, rounded to nearest.
-pub(super) fn frame_at(position: Duration, rate: u32) -> i64 {
+fn frame_at(position: Duration, rate: u32) -> i64 {
     i64::try_from(crate::AudioSpec::new(rate, 1).frame_at(position)).unwrap_or(i64::MAX)
 }

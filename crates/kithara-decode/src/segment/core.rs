@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::clock::{Clock, Stamp, frame_at};
-use super::{SegmentDecoderSettings, SegmentStart};
+use super::clock::{Clock, Located, Stamp};
+use super::{SegmentDecoderSettings, SegmentPosition, SegmentStart};
 use crate::codecs::CodecParameters;
 use crate::demux::{DemuxedPacket, TrackInfo};
 use crate::output::Output;
@@ -37,6 +37,12 @@ pub(super) struct Core {
     unsettled: u32,
     /// Silence asked for before the output's shape was known.
     early_silence: Duration,
+    /// Where the first packet of the present segment was placed.
+    first: Option<SegmentPosition>,
+    /// The frames counted begin at a place that is known.
+    is_certain: bool,
+    /// The present segment has a demuxer of its own.
+    is_whole: bool,
 }
 
 impl Core {
@@ -51,7 +57,21 @@ impl Core {
             edits: settings.edit_lists,
             unsettled: 0,
             early_silence: Duration::ZERO,
+            first: None,
+            is_certain: true,
+            is_whole: true,
         }
+    }
+
+    /// Another segment begins, with a demuxer of its own if it `is_whole`.
+    pub(super) fn begin_segment(&mut self, is_whole: bool) {
+        self.first = None;
+        self.is_whole = is_whole;
+    }
+
+    /// Where the first packet of the present segment was placed.
+    pub(super) fn segment_position(&self) -> Option<SegmentPosition> {
+        self.first
     }
 
     pub(super) fn track(&self) -> Option<&TrackInfo> {
@@ -67,6 +87,7 @@ impl Core {
         self.pipeline.seek(frame);
         self.sync = Sync::ByTime;
         self.early_silence = Duration::ZERO;
+        self.first = None;
     }
 
     /// The presentation is over: what the codec and the resampler hold back comes out.
@@ -90,6 +111,7 @@ impl Core {
         // Overlap from before the silence must not sound behind it.
         self.pipeline.reset_codec();
         self.sync = Sync::ByTime;
+        self.first = None;
         Ok(())
     }
 
@@ -133,6 +155,9 @@ impl Core {
             sync: &mut self.sync,
             early_silence: &mut self.early_silence,
             edits: self.edits,
+            first: &mut self.first,
+            is_certain: &mut self.is_certain,
+            is_whole: self.is_whole,
         };
         self.pipeline.take(&pipeline_packet, &mut place)
     }
@@ -153,7 +178,7 @@ impl Core {
         self.unsettled -= 1;
         if packet.is_timed {
             let stamp = Stamp { packet, edits: self.edits, rate: spec.sample_rate };
-            let place = self.clock.locate(&stamp, segment.timeline_start);
+            let place = self.clock.relocate(&stamp, segment, next);
             let is_displaced = place.is_some_and(|frame| (frame - next).abs() > stamp.tolerance());
             if is_displaced {
                 self.sync = Sync::ByTime;
@@ -177,6 +202,9 @@ struct PlaceInPresentation<'a> {
     sync: &'a mut Sync,
     early_silence: &'a mut Duration,
     edits: bool,
+    first: &'a mut Option<SegmentPosition>,
+    is_certain: &'a mut bool,
+    is_whole: bool,
 }
 
 impl Place for PlaceInPresentation<'_> {
@@ -193,7 +221,15 @@ impl Place for PlaceInPresentation<'_> {
         let mut placing =
             Placing { output, clock: &mut *self.clock, sync: &mut *self.sync, cursor, edits: self.edits };
         placing.start(self.early_silence, spec)?;
-        Ok(Placement::At(placing.place(self.packet, self.segment, spec)))
+        let located = placing.place(self.packet, self.segment, spec, self.first.is_none(), *self.is_certain);
+        *self.is_certain = located.is_certain;
+        self.first.get_or_insert(SegmentPosition {
+            frame: located.frame,
+            rate: spec.sample_rate,
+            is_certain: located.is_certain,
+            is_whole: self.is_whole,
+        });
+        Ok(Placement::At(located.frame))
     }
 }
 
@@ -217,18 +253,36 @@ impl Placing<'_> {
     }
 
     /// The position of the packet's first frame, at `spec`'s rate.
-    fn place(&mut self, packet: &DemuxedPacket<'_>, segment: &SegmentStart, spec: AudioSpec) -> i64 {
+    fn place(
+        &mut self,
+        packet: &DemuxedPacket<'_>,
+        segment: &SegmentStart,
+        spec: AudioSpec,
+        is_segment_start: bool,
+        was_certain: bool,
+    ) -> Located {
         let stamp = Stamp { packet, edits: self.edits, rate: spec.sample_rate.max(1) };
         let counted = self.cursor.counted(spec.sample_rate);
-        let position = match (std::mem::replace(self.sync, Sync::Counting), counted) {
-            (Sync::Counting, Some(counted)) => counted,
-            (Sync::NewTimeline, Some(counted)) if packet.is_timed => {
-                self.clock.begin_timeline(&stamp, counted)
+        let counting = |frame| Located { frame, is_certain: was_certain };
+        let mut located = match (std::mem::replace(self.sync, Sync::Counting), counted) {
+            (Sync::Counting, Some(counted)) => {
+                if is_segment_start {
+                    self.clock.observe(&stamp, segment, counting(counted));
+                }
+                counting(counted)
             }
-            (Sync::NewTimeline, Some(counted)) => counted,
-            _ => self.by_time(&stamp, segment),
+            (Sync::NewTimeline, Some(counted)) if packet.is_timed => {
+                self.clock.begin_domain(&stamp, segment, counting(counted))
+            }
+            (Sync::NewTimeline, Some(counted)) => counting(counted),
+            // Behind a loss inside of a segment.
+            (Sync::ByTime, Some(counted)) if !is_segment_start => {
+                counting(self.clock.relocate(&stamp, segment, counted).unwrap_or(counted))
+            }
+            _ => self.clock.place(&stamp, segment),
         };
-        match counted {
+        let position = located.frame;
+        located.frame = match counted {
             // A switch between aligned variants: the rounding of timestamps must not be heard.
             Some(counted)
                 if (position - counted).abs() <= stamp.tolerance() && self.made_is_at(counted, spec) =>
@@ -236,35 +290,8 @@ impl Placing<'_> {
                 counted
             }
             _ => position,
-        }
-    }
-
-    fn by_time(&mut self, stamp: &Stamp<'_>, segment: &SegmentStart) -> i64 {
-        let lead = i64::from(stamp.anchor().lead);
-        if !stamp.packet.is_timed {
-            if segment.is_first && self.clock.anchor().is_none() {
-                self.clock.set_anchor(stamp.anchor());
-            }
-            return if segment.is_first {
-                -lead
-            } else {
-                self.clock.by_playlist(stamp, segment.timeline_start)
-            };
-        }
-        if let Some(frame) = self.clock.locate(stamp, segment.timeline_start) {
-            return frame;
-        }
-        if segment.is_first {
-            self.clock.set_anchor(stamp.anchor());
-            return self.clock.locate(stamp, segment.timeline_start).unwrap_or(-lead);
-        }
-        let frame = if segment.discontinuity {
-            frame_at(segment.timeline_start, stamp.rate)
-        } else {
-            // Timestamps began anew within one encode: its packets are on a grid.
-            self.clock.by_playlist(stamp, segment.timeline_start) + lead
         };
-        self.clock.begin_timeline(stamp, frame)
+        located
     }
 
     /// Whether the output stands at `frame` (at `spec`'s rate): not after a seek.

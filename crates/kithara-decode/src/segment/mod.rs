@@ -13,7 +13,7 @@ use self::core::{Core, Sync};
 use crate::demux::{Container, DemuxError, Demuxer, Sniff, TrackInfo, sniff, sniff_at_end};
 use crate::{AudioSpec, DecodeError, PcmChunk};
 
-pub use settings::{Anchor, SegmentDecoderSettings, SegmentStart};
+pub use settings::{Anchor, Expected, SegmentDecoderSettings, SegmentPosition, SegmentStart};
 
 /// Bytes at the start of a segment that may be needed to tell its container.
 const SNIFF_LIMIT: usize = 512 * 1024;
@@ -116,7 +116,8 @@ impl SegmentDecoder {
             self.core.sync = Sync::ByTime;
         }
         self.variant = Some(start.variant);
-        let near = self.core.clock.time_near(start.timeline_start);
+        let near = self.core.clock.time_near(&start);
+        self.core.begin_segment(!continues);
         let init = start.init.clone();
         let mut head = self.segment.take().map_or_else(Vec::new, |segment| segment.head);
         head.clear();
@@ -229,7 +230,7 @@ impl SegmentDecoder {
     fn choose(&mut self, container: Container, head: Bytes) -> Result<(), DecodeError> {
         let mut demuxer = container.demuxer();
         if let Some(near) =
-            self.segment.as_ref().and_then(|segment| self.core.clock.time_near(segment.start.timeline_start))
+            self.segment.as_ref().and_then(|segment| self.core.clock.time_near(&segment.start))
         {
             demuxer.set_time_hint(near);
         }
@@ -389,6 +390,12 @@ impl SegmentDecoder {
             Feed::Known(container, _) => Some(*container),
             _ => None,
         }
+    }
+
+    /// Where the first packet of the segment begun last was placed; `None` until it is decoded.
+    #[must_use]
+    pub fn segment_position(&self) -> Option<SegmentPosition> {
+        self.core.segment_position()
     }
 
     /// The media time that is frame 0, once learned from the first segment or set.

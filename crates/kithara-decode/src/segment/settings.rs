@@ -58,6 +58,48 @@ pub struct SegmentStart {
     pub discontinuity: bool,
     /// Which variant it belongs to. A change means another demuxer; the codec continues when its parameters are equal.
     pub variant: usize,
+    /// Number of its discontinuity domain (EXT-X-DISCONTINUITY-SEQUENCE and the tags up to it): timestamps of one domain are
+    /// never compared with those of another. Default 0.
+    pub domain: u64,
+    /// Where its first packet is expected, for a segment that does not follow the last one fed. Default `None`:
+    /// `timeline_start` is all that is known.
+    pub expected: Option<Expected>,
+}
+
+/// Where the first packet of a segment is expected, in frames of the presentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Expected {
+    /// Frames from the presentation's start, at `rate`. Negative where an encoder delay is hidden.
+    pub frame: i64,
+    /// Frames per second.
+    pub rate: u32,
+    /// The playlist's durations are whole numbers of packets: timestamps that disagree are wrong. Otherwise `frame` is
+    /// rough, and timestamps near it are believed.
+    pub is_exact: bool,
+}
+
+impl Expected {
+    /// Frame `frame` at `rate`, exact or rough.
+    #[must_use]
+    pub fn new(frame: i64, rate: u32, is_exact: bool) -> Self {
+        Self { frame, rate: rate.max(1), is_exact }
+    }
+}
+
+/// Where the first packet of a segment was placed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SegmentPosition {
+    /// Frames from the presentation's start, at `rate`. Negative where an encoder delay is hidden.
+    pub frame: i64,
+    /// Frames per second of the packet as it decodes.
+    pub rate: u32,
+    /// It was counted from, or has timestamps of, a known place, or the playlist is exact. False: it may be off by as much as
+    /// the playlist's durations are.
+    pub is_certain: bool,
+    /// The segment was read by a demuxer of its own: its first packet begins in it.
+    pub is_whole: bool,
 }
 
 /// The media time that is frame 0 of the presentation. Opaque: learn it from one decoder, set it in another.

@@ -191,6 +191,16 @@ impl MediaPlaylist {
         sequence.checked_sub(self.discontinuity_sequence).map_or(0..0, |count| self.table.domain(count))
     }
 
+    /// The segments around `index` that share its discontinuity domain and its initialization section: one encode.
+    pub(crate) fn encode_of(&self, index: usize) -> Range<usize> {
+        self.table.encode(index)
+    }
+
+    /// The last decimal that durations are written with, in nanoseconds: 1,000 for six decimals.
+    pub(crate) fn duration_resolution(&self) -> u64 {
+        self.table.resolution()
+    }
+
     /// Whether the first segment has an `EXT-X-DISCONTINUITY` before it.
     #[must_use]
     pub fn begins_with_discontinuity(&self) -> bool {

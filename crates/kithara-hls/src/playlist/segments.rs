@@ -161,6 +161,29 @@ impl Table {
         self.records.iter()
     }
 
+    /// The segments around `index` without a discontinuity or another map between them.
+    pub(super) fn encode(&self, index: usize) -> Range<usize> {
+        let Some(own) = self.records.get(index) else { return index..index };
+        let is_other =
+            |record: &Record| (record.discontinuities, record.map) != (own.discontinuities, own.map);
+        let before = self.records[..index].iter().rposition(is_other);
+        let after = self.records[index..].iter().position(is_other);
+        before.map_or(0, |before| before + 1)..after.map_or(self.records.len(), |after| index + after)
+    }
+
+    /// Nanoseconds of the last decimal in which durations are written, a power of ten.
+    pub(super) fn resolution(&self) -> u64 {
+        let ends = self.records.iter().skip(1).map(|record| record.start).chain([self.end]);
+        let durations = self.records.iter().zip(ends).map(|(record, end)| end.saturating_sub(record.start));
+        let mut resolution = 1_000_000_000;
+        for duration in durations {
+            while resolution > 1 && duration % resolution != 0 {
+                resolution /= 10;
+            }
+        }
+        resolution
+    }
+
     /// Bytes of memory that are held, without keys and maps.
     #[cfg(test)]
     pub(super) fn held_bytes(&self) -> usize {

@@ -141,6 +141,7 @@ mod tests {
     use super::*;
     use crate::abr::SwitchReason;
     use crate::message::Content;
+    use crate::playlist::MediaPlaylist;
 
     type Message = HlsMessage<StreamingResource>;
 
@@ -193,6 +194,15 @@ mod tests {
             url: url::Url::parse("http://localhost/segment").unwrap(),
             init: None,
             content: Content::Gap { error: None },
+            list: list(),
+        }
+    }
+
+    fn list() -> Arc<MediaPlaylist> {
+        let base = url::Url::parse("http://localhost/a.m3u8").unwrap();
+        match crate::playlist::parse(b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na\n", &base) {
+            Ok(crate::playlist::Playlist::Media(media)) => Arc::new(media),
+            other => panic!("{other:?}"),
         }
     }
 

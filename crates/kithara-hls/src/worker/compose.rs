@@ -80,6 +80,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             url: plan.url.clone(),
             init,
             content,
+            list: Arc::clone(&plan.list),
         };
         Ok(Some(message))
     }

@@ -256,6 +256,7 @@ fn decode_alone(sample_rate: Option<u32>) -> Rate {
                 is_first: n == 0,
                 discontinuity: false,
                 variant: 0,
+                ..SegmentStart::default()
             })
             .unwrap();
         for at in (0..segment.len()).step_by(16 << 10) {

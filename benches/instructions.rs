@@ -53,6 +53,7 @@ fn decode_segments(mut segments: Segments) -> u64 {
             is_first: n == 0,
             discontinuity: false,
             variant: 0,
+            ..SegmentStart::default()
         };
         segments.decoder.begin_segment(start).unwrap();
         segments.decoder.push(body).unwrap();

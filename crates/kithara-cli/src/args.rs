@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use kithara::decode::{ChannelLayout, OutputOptions};
+use kithara::hls::abr::AbrPolicyKind;
 use kithara::net::{HeaderName, HeaderValue};
 
 /// Decode audio URLs (progressive files and HLS presentations) to PCM.
@@ -21,6 +22,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Decode a URL, a file or the bundled demo to PCM.
     Decode(DecodeArgs),
+    /// Compute a session over a network trace: what would be heard, how often it would stall.
+    Abr(AbrArgs),
 }
 
 /// Sample format of the output.
@@ -105,6 +108,57 @@ pub(crate) struct DecodeArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct AbrArgs {
+    /// The network: a JSON list of `{duration_ms, bandwidth_kbps, latency_ms}`, repeated at its end, or a synthetic one
+    /// (`synthetic:cell-3g`, `synthetic:walk:7` with a seed).
+    #[arg(long, value_name = "FILE|synthetic:NAME")]
+    pub(crate) trace: String,
+
+    /// Bitrates of the variants in kbit/s, ascending.
+    #[arg(
+        long,
+        value_name = "KBPS,KBPS,…",
+        value_delimiter = ',',
+        default_value = "66,134,270,989",
+        conflicts_with = "sizes"
+    )]
+    pub(crate) ladder: Vec<f64>,
+
+    /// Duration of a segment in seconds.
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "6", conflicts_with = "sizes")]
+    pub(crate) segment: Duration,
+
+    /// Number of segments. Default: as many as `--sizes` has, else 37.
+    #[arg(long, value_name = "N")]
+    pub(crate) segments: Option<usize>,
+
+    /// Sizes of the segments: JSON `{segment_duration_ms, bitrates_kbps, segment_sizes_bits}`, the last one a list of
+    /// segments with one size per variant.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sizes: Option<PathBuf>,
+
+    /// The most audio that may be buffered, in seconds.
+    #[arg(long, value_name = "S", value_parser = seconds, default_value = "30")]
+    pub(crate) max_buffer: Duration,
+
+    /// The rule that chooses variants: `hybrid`, `throughput`, `bola` or `bola-e`.
+    #[arg(long, value_name = "NAME", value_parser = policy, default_value = "hybrid")]
+    pub(crate) policy: AbrPolicyKind,
+
+    /// Multiply every bandwidth of the trace by this.
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    pub(crate) multiplier: f64,
+
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Draw link, estimate, variant, buffer and stalls as SVG.
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) plot: Option<PathBuf>,
+}
+
 impl DecodeArgs {
     /// Rate and channels of the PCM.
     pub(crate) fn pcm(&self) -> OutputOptions {
@@ -142,6 +196,11 @@ fn layout(text: &str) -> Result<ChannelLayout, String> {
     }
 }
 
+fn policy(text: &str) -> Result<AbrPolicyKind, String> {
+    AbrPolicyKind::by_name(text)
+        .ok_or_else(|| format!("no policy `{text}`; there are {}", AbrPolicyKind::NAMES.join(", ")))
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if (0.001..=1e6).contains(&value) {
@@ -165,6 +224,7 @@ mod tests {
     fn decode(line: &str) -> Result<DecodeArgs, clap::Error> {
         Cli::try_parse_from(line.split('|')).map(|cli| match cli.command {
             Command::Decode(args) => args,
+            Command::Abr(_) => panic!("not decode"),
         })
     }
 

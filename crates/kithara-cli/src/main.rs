@@ -1,12 +1,14 @@
-//! `kithara`: decodes audio URLs to PCM.
+//! `kithara`: decodes audio URLs to PCM, and computes what the bitrate decisions do over a network trace.
 //!
 //! Exit status: 0, 1 (one line `error: …` on standard error, with its causes), 2 (usage), 130 and 143 (interrupted).
 
+mod abr;
 mod args;
 mod decode;
 mod interrupt;
 mod output;
 mod pace;
+mod plot;
 mod report;
 mod stream;
 
@@ -37,7 +39,15 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let Command::Decode(args) = cli.command;
+    let args = match cli.command {
+        Command::Decode(args) => args,
+        Command::Abr(args) => {
+            return match abr::run(&args) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&*error),
+            };
+        }
+    };
     let interrupt = interrupt::watch();
     let folder = stream::temporary_folder(&args);
     let ended = runtime.block_on(decode::run(&args, folder.as_ref().map(tempfile::TempDir::path), interrupt));

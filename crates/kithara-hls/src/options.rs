@@ -7,7 +7,7 @@ use kithara_bufpool::{BytePool, PoolSettings, SamplePool};
 use kithara_decode::OutputOptions;
 use kithara_net::DefaultNet;
 
-use crate::abr::{AbrSettings, VariantMode};
+use crate::abr::{AbrOptions, VariantMode};
 use crate::playlist::AudioPreference;
 
 /// How far the stream fetches ahead of its reader. Whichever bound is reached first holds.
@@ -55,7 +55,7 @@ pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
     /// Variant choice. Default [`VariantMode::Auto`].
     pub variant: VariantMode,
     /// Settings of the bitrate decisions.
-    pub abr: AbrSettings,
+    pub abr: AbrOptions,
     /// Which audio rendition is wanted, where the presentation offers several.
     pub audio: AudioPreference,
     /// Look-ahead bounds.
@@ -89,7 +89,7 @@ impl<N, A> HlsOptions<N, A> {
             assets,
             key_policy: KeyPolicy::default(),
             variant: VariantMode::Auto,
-            abr: AbrSettings::default(),
+            abr: AbrOptions::default(),
             audio: AudioPreference::default(),
             look_ahead: LookAhead::default(),
             output: OutputOptions::default(),

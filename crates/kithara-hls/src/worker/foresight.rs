@@ -81,19 +81,20 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let Some(body) = &planned.body else { return };
         let (segment, index) = (planned.segment, planned.index);
         let variant = segment.variant;
-        let progress = TransferProgress {
-            variant,
-            received: body.received().saturating_sub(planned.found),
-            total: planned.expected_len().saturating_sub(planned.found),
-            elapsed: planned.begun.elapsed(),
-            duration: segment.duration,
-        };
+        let received = body.received().saturating_sub(planned.found);
+        let total = planned.expected_len().saturating_sub(planned.found);
+        let first_byte = (received > 0).then_some(Duration::ZERO);
+        let progress = TransferProgress::new(variant, total, segment.duration).with_received(
+            received,
+            planned.begun.elapsed(),
+            first_byte,
+        );
         let buffered = self.buffered();
         if !self.parts.abr.should_abandon(Instant::now().into_std(), buffered, &progress) {
             return;
         }
         tracing::debug!(variant, segment = index, ?progress, "a segment arrives too slowly");
-        self.parts.abr.abandoned(&progress);
+        self.parts.abr.abandoned(Instant::now().into_std(), &progress);
         self.give_up(place, segment);
         self.parts.shared.emit(HlsEvent::SegmentAbandoned { variant, segment: index });
     }

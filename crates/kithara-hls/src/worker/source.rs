@@ -104,9 +104,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             let segments = u32::try_from(segments.max(1)).unwrap_or(u32::MAX);
             self.parts.abr.set_capacity(longest.saturating_mul(segments).min(duration));
         }
-        if self.parts.shared.take_ran_dry() {
-            self.parts.abr.stalled();
-        }
+        self.parts.shared.take_ran_dry();
         let reader = self.parts.shared.reader();
         while self.ahead.front().is_some_and(|planned| planned.segment.end() <= reader) {
             self.ahead.pop_front();

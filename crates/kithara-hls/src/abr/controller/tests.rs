@@ -9,12 +9,14 @@ struct Play {
 }
 
 impl Play {
-    fn new(settings: AbrSettings, mode: VariantMode) -> Self {
-        Self { abr: AbrController::new(settings, LADDER, mode), now: Instant::now() }
+    fn new(settings: AbrOptions, mode: VariantMode) -> Self {
+        let mut abr = AbrController::new(settings, LADDER, mode);
+        abr.set_capacity(Duration::from_secs(30));
+        Self { abr, now: Instant::now() }
     }
 
     fn auto() -> Self {
-        Self::new(AbrSettings::default(), VariantMode::Auto)
+        Self::new(AbrOptions::default(), VariantMode::Auto)
     }
 
     /// The network gave this many bits per second for so long.
@@ -43,73 +45,195 @@ fn playback_begins_with_the_lowest_variant() {
 }
 
 #[test]
-fn a_known_throughput_chooses_the_first_variant() {
-    let settings = AbrSettings { initial_throughput: Some(400_000), ..AbrSettings::default() };
-    assert_eq!(Play::new(settings, VariantMode::Auto).choose(0).variant, 2);
+fn known_throughput_chooses_first_variant() {
+    let options = AbrOptions::default().with_initial_throughput(Some(600_000));
+    assert_eq!(Play::new(options, VariantMode::Auto).choose(0).variant, 2, "half of it carries 256 kbit/s");
 }
 
 #[test]
-fn a_fast_network_goes_up_once_the_buffer_allows_it() {
+fn ample_network_goes_to_the_top_with_the_second_segment() {
     let mut play = Play::auto();
     play.choose(0);
-    play.network(2_000_000, 4);
-    assert_eq!(play.choose(0).variant, 2, "ample for 256 kbit/s, and nothing need be buffered");
-    play.wait(8);
-    assert_eq!(play.choose(4).variant, 2, "not ample for 1 Mbit/s, and not yet buffered");
-    let up = play.choose(10);
-    assert_eq!(up, Decision { variant: 3, reason: SwitchReason::ThroughputUp, switched: true });
-    let held = play.choose(10);
-    assert_eq!(held, Decision { variant: 3, reason: SwitchReason::ThroughputUp, switched: false });
+    play.network(8_000_000, 1);
+    let up = play.choose(4);
+    assert_eq!((up.variant, up.reason, up.switched), (3, SwitchReason::ThroughputUp, true));
+    assert!(!play.choose(8).switched);
 }
 
 #[test]
-fn a_reader_that_takes_everything_at_once_climbs_where_throughput_is_ample_and_stays_there() {
+fn reader_without_a_buffer_climbs_where_throughput_is_ample() {
     let mut play = Play::auto();
     play.choose(0);
-    for _ in 0..20 {
-        play.network(900_000, 1);
-        let decision = play.choose(0);
-        assert_eq!(decision.variant, 1, "900 kbit/s are ample for 128, and would do for 256 with a buffer");
-        play.network(600_000, 1);
-        assert_eq!(play.choose(0).variant, 1, "no longer ample, and still enough");
-    }
+    play.network(20_000_000, 3);
+    assert_eq!(play.choose(0).variant, 3);
 }
 
 #[test]
-fn the_room_between_up_and_down_keeps_it_still() {
-    let mut play = Play::auto();
-    play.choose(0);
-    play.network(400_000, 10);
-    assert_eq!(play.choose(10).variant, 2);
-    // 256 of 300 kbit/s: too much to go up to, not too much to stay.
-    for _ in 0..10 {
-        play.network(300_000, 4);
-        assert!(!play.choose(10).switched);
-        play.network(360_000, 4);
-        assert!(!play.choose(10).switched);
-    }
-}
-
-#[test]
-fn a_slow_network_goes_down_and_a_full_buffer_waits() {
+fn slow_network_goes_down() {
     let mut play = Play::auto();
     play.choose(0);
     play.network(2_000_000, 10);
-    assert_eq!(play.choose(30).variant, 3);
+    assert_eq!(play.choose(24).variant, 3);
     play.network(200_000, 20);
-    assert_eq!(play.choose(30).variant, 3, "30 s are buffered");
-    let down = play.choose(12);
-    assert_eq!(down, Decision { variant: 1, reason: SwitchReason::ThroughputDown, switched: true });
+    let down = play.choose(24);
+    assert_eq!(down.reason, SwitchReason::ThroughputDown);
+    assert!(down.variant < 3 && down.switched);
 }
 
 #[test]
-fn a_nearly_empty_buffer_is_its_own_reason() {
+fn nearly_empty_buffer_is_its_own_reason() {
     let mut play = Play::auto();
     play.choose(0);
     play.network(2_000_000, 10);
-    play.choose(30);
+    play.choose(24);
     play.network(200_000, 20);
     assert_eq!(play.choose(2).reason, SwitchReason::BufferLow);
+}
+
+#[test]
+fn switch_down_is_never_reported_as_up() {
+    for policy in AbrPolicyKind::NAMES {
+        let options = AbrOptions::default().with_policy(AbrPolicyKind::by_name(policy).unwrap());
+        let mut play = Play::new(options, VariantMode::Auto);
+        play.abr.set_capacity(Duration::from_secs(30));
+        let mut before = play.choose(0).variant;
+        for step in 0..400_u64 {
+            play.network([3_000_000, 150_000, 600_000, 90_000][(step / 7 % 4) as usize], 1);
+            let decision = play.choose(step * 7 % 25);
+            let up = matches!(decision.reason, SwitchReason::ThroughputUp | SwitchReason::BufferUp);
+            let down = matches!(decision.reason, SwitchReason::ThroughputDown | SwitchReason::BufferLow);
+            if decision.switched {
+                let is_up = decision.variant > before;
+                assert!(if is_up { up } else { down }, "{policy}: {before} to {decision:?}");
+            }
+            before = decision.variant;
+        }
+    }
+}
+
+#[test]
+fn highest_and_lowest_lock_the_ends_within_the_limits() {
+    let mut play = Play::new(AbrOptions::default(), VariantMode::Highest);
+    assert_eq!((play.choose(0).variant, play.choose(0).reason), (3, SwitchReason::Manual));
+    play.abr.set_max_bandwidth(Some(300_000));
+    assert_eq!(play.choose(0).variant, 2);
+    play.abr.exclude(2, play.now, None);
+    let failover = play.choose(0);
+    assert_eq!((failover.variant, failover.reason), (1, SwitchReason::Failover));
+    play.abr.set_mode(VariantMode::Lowest);
+    let lowest = play.choose(0);
+    assert_eq!((lowest.variant, lowest.reason), (0, SwitchReason::Manual));
+}
+
+#[test]
+fn data_saver_limits_the_bandwidth_and_can_be_turned_off_while_playing() {
+    let mut play = Play::new(AbrOptions::default().with_data_saver(true), VariantMode::Auto);
+    play.choose(0);
+    play.network(9_000_000, 10);
+    assert_eq!(play.choose(20).variant, 1, "128 kbit/s is the highest within 160");
+    play.abr.set_data_saver(false);
+    assert_eq!(play.choose(20).variant, 3);
+}
+
+#[test]
+fn policy_is_changed_while_playing_and_keeps_what_was_measured() {
+    let mut play = Play::auto();
+    play.choose(0);
+    play.network(1_000_000, 10);
+    let measured = play.abr.throughput();
+    play.abr.set_policy(AbrPolicyKind::Throughput);
+    assert_eq!(play.abr.throughput(), measured);
+    assert_eq!(play.choose(20).variant, 2, "90 % of 1 Mbit/s carries 256 kbit/s and not 1 Mbit/s");
+}
+
+#[test]
+fn application_can_bring_its_own_policy() {
+    #[derive(Debug)]
+    struct Second;
+    impl AbrPolicy for Second {
+        fn name(&self) -> &'static str {
+            "second"
+        }
+        fn choose(&mut self, _: &PlanView<'_>) -> Choice {
+            Choice::Switch(1, SwitchReason::Initial)
+        }
+    }
+    let kind = AbrPolicyKind::Custom(std::sync::Arc::new(|| Box::new(Second)));
+    let mut play = Play::new(AbrOptions::default().with_policy(kind), VariantMode::Auto);
+    assert_eq!(play.choose(0).variant, 1);
+}
+
+#[test]
+fn known_sizes_of_the_next_segments_count() {
+    let chosen = |bytes: &[u64]| {
+        let mut play = Play::auto();
+        play.choose(0);
+        play.network(1_300_000, 5);
+        play.abr.set_upcoming(Duration::from_secs(4), None, bytes);
+        play.choose(8).variant
+    };
+    assert_eq!(chosen(&[]), 3);
+    // The next segment of the top variant is eight times as large as its bandwidth says.
+    assert!(chosen(&[32_000, 64_000, 128_000, 4_000_000]) < 3);
+}
+
+/// A segment of `total` bytes of variant 3 that gets `rate` bytes per second after 1 s for its first byte: the
+/// second at which it is given up with `buffered` seconds at the request.
+fn given_up_at(play: &mut Play, buffered: f64, total: u64, rate: u64) -> Option<f64> {
+    let step = Duration::from_millis(200);
+    let first_byte = Duration::from_secs(1);
+    let mut elapsed = first_byte;
+    loop {
+        elapsed += step;
+        play.now += step;
+        let received = (rate as f64 * (elapsed - first_byte).as_secs_f64()) as u64;
+        if received >= total {
+            return None;
+        }
+        let transfer = TransferProgress::new(3, total, Duration::from_secs(4)).with_received(
+            received,
+            elapsed,
+            Some(first_byte),
+        );
+        let left = Duration::from_secs_f64((buffered - elapsed.as_secs_f64()).max(0.0));
+        if play.abr.should_abandon(play.now, left, &transfer) {
+            play.abr.abandoned(play.now, &transfer);
+            return Some(elapsed.as_secs_f64());
+        }
+    }
+}
+
+#[test]
+fn segment_is_given_up_only_if_it_would_come_too_late() {
+    let mut play = Play::auto();
+    play.choose(0);
+    play.network(2_000_000, 10);
+    assert_eq!(play.choose(10).variant, 3);
+    assert!(given_up_at(&mut play, 10.0, 500_000, 12_500).is_some_and(|at| at < 3.0));
+    assert!(play.choose(8).variant < 3, "the policy does not ask for the same variant again");
+    assert_eq!(given_up_at(&mut play, 60.0, 500_000, 12_500), None, "there is time");
+    assert_eq!(
+        given_up_at(&mut play, 10.0, 500_000, 62_500),
+        None,
+        "it comes in 9 s, timed from its first byte"
+    );
+    play.abr.set_mode(VariantMode::Manual(3));
+    assert_eq!(given_up_at(&mut play, 10.0, 500_000, 12_500), None, "the application wants it");
+}
+
+#[test]
+fn faster_playback_needs_more() {
+    let chosen = |speed: f64, buffered| {
+        let mut play = Play::auto();
+        play.choose(0);
+        play.network(2_000_000, 10);
+        play.abr.set_speed(speed);
+        play.choose(buffered).variant
+    };
+    assert_eq!(chosen(1.0, 10), 3);
+    assert!(chosen(8.0, 20) < 3);
+    assert_eq!(chosen(0.25, 10), 3, "slower playback may speed up at any time");
+    assert_eq!(chosen(f64::NAN, 10), 3);
 }
 
 #[test]
@@ -117,37 +241,14 @@ fn a_seek_on_a_fast_network_stays_up_though_nothing_is_buffered() {
     let mut play = Play::auto();
     play.choose(0);
     play.network(2_000_000, 10);
-    play.choose(30);
+    play.choose(24);
+    play.abr.moved();
     assert!(!play.choose(0).switched);
 }
 
 #[test]
-fn a_stall_goes_down_at_once() {
-    let mut play = Play::auto();
-    play.choose(0);
-    play.network(2_000_000, 10);
-    play.choose(30);
-    play.network(1_200_000, 20);
-    play.abr.stalled();
-    let down = play.choose(10);
-    assert_eq!((down.variant, down.reason), (2, SwitchReason::BufferLow));
-}
-
-#[test]
-fn a_switch_up_keeps_its_distance_to_the_switch_before() {
-    let mut play = Play::auto();
-    play.choose(0);
-    play.network(250_000, 10);
-    assert_eq!(play.choose(10).variant, 1);
-    play.network(9_000_000, 6);
-    assert_eq!(play.choose(20).variant, 1);
-    play.wait(3);
-    assert_eq!(play.choose(20).variant, 3);
-}
-
-#[test]
 fn a_manual_variant_holds_whatever_the_network_does() {
-    let mut play = Play::new(AbrSettings::default(), VariantMode::Manual(2));
+    let mut play = Play::new(AbrOptions::default(), VariantMode::Manual(2));
     assert_eq!(play.choose(0), Decision { variant: 2, reason: SwitchReason::Manual, switched: false });
     play.network(10_000, 30);
     assert_eq!(play.choose(0).variant, 2);
@@ -164,17 +265,18 @@ fn a_failed_variant_is_left_alone_until_its_penalty_is_over() {
     let mut play = Play::auto();
     play.choose(0);
     play.network(400_000, 10);
-    assert_eq!(play.choose(10).variant, 2);
+    assert_eq!(play.choose(20).variant, 2);
     let penalty = play.abr.penalty();
     play.abr.exclude(2, play.now, Some(penalty));
-    let failover = play.choose(10);
-    assert_eq!(failover, Decision { variant: 1, reason: SwitchReason::Failover, switched: true });
+    let failover = play.choose(20);
+    assert!(failover.variant < 2 && failover.switched, "{failover:?}");
+    assert_eq!(failover.reason, SwitchReason::Failover);
     assert_eq!(play.abr.next_return(play.now), Some(play.now + penalty));
     play.wait(59);
-    assert_eq!(play.choose(10).variant, 1);
+    assert!(play.choose(20).variant < 2);
     play.wait(1);
     assert!(!play.abr.is_excluded(2, play.now));
-    assert_eq!(play.choose(10).variant, 2);
+    assert_eq!(play.choose(20).variant, 2);
 }
 
 #[test]
@@ -195,7 +297,7 @@ fn with_every_variant_excluded_there_is_no_decision() {
 
 #[test]
 fn a_failed_manual_variant_gives_way_to_its_neighbour_below() {
-    let mut play = Play::new(AbrSettings::default(), VariantMode::Manual(2));
+    let mut play = Play::new(AbrOptions::default(), VariantMode::Manual(2));
     play.choose(0);
     play.abr.exclude(2, play.now, None);
     let failover = play.choose(0);
@@ -207,7 +309,7 @@ fn a_failed_manual_variant_gives_way_to_its_neighbour_below() {
 
 #[test]
 fn caps_bound_the_choice() {
-    let settings = AbrSettings { max_bandwidth: Some(200_000), ..AbrSettings::default() };
+    let settings = AbrOptions::default().with_max_bandwidth(Some(200_000));
     let mut play = Play::new(settings, VariantMode::Auto);
     play.choose(0);
     play.network(9_000_000, 10);
@@ -224,16 +326,16 @@ fn caps_bound_the_choice() {
 
 #[test]
 fn a_floor_bounds_the_choice() {
-    let settings = AbrSettings { min_bandwidth: Some(100_000), ..AbrSettings::default() };
+    let settings = AbrOptions { min_bandwidth: Some(100_000), ..AbrOptions::default() };
     assert_eq!(Play::new(settings, VariantMode::Auto).choose(0).variant, 1);
-    let settings = AbrSettings { min_bandwidth: Some(9_000_000), ..AbrSettings::default() };
+    let settings = AbrOptions { min_bandwidth: Some(9_000_000), ..AbrOptions::default() };
     assert_eq!(Play::new(settings, VariantMode::Auto).choose(0).variant, 3);
 }
 
 #[test]
 fn what_segments_are_seen_to_have_corrects_what_was_declared() {
     // An audio group of a video ladder: declared with the video that is not fetched.
-    let mut abr = AbrController::new(AbrSettings::default(), &[2_000_000, 2_200_000], VariantMode::Auto);
+    let mut abr = AbrController::new(AbrOptions::default(), &[2_000_000, 2_200_000], VariantMode::Auto);
     abr.observe_segment(0, 32_000, Duration::from_secs(4));
     assert_eq!(abr.bandwidth(0), 80_000);
     abr.observe_segment(1, 500, Duration::from_millis(10));
@@ -246,7 +348,7 @@ fn what_segments_are_seen_to_have_corrects_what_was_declared() {
 #[test]
 fn a_lower_variant_never_seems_to_need_more_than_a_higher_one() {
     let mut play = Play::auto();
-    play.abr = AbrController::new(AbrSettings::default(), &[2_000_000, 2_200_000], VariantMode::Manual(1));
+    play.abr = AbrController::new(AbrOptions::default(), &[2_000_000, 2_200_000], VariantMode::Manual(1));
     play.choose(0);
     play.abr.observe_segment(1, 128_000, Duration::from_secs(4));
     play.abr.set_mode(VariantMode::Auto);
@@ -255,86 +357,13 @@ fn a_lower_variant_never_seems_to_need_more_than_a_higher_one() {
 }
 
 #[test]
-fn a_segment_is_given_up_when_it_cannot_arrive_in_time() {
-    let mut play = Play::auto();
-    play.choose(0);
-    play.network(2_000_000, 10);
-    assert_eq!(play.choose(10).variant, 3);
-    let slow = TransferProgress {
-        variant: 3,
-        received: 25_000,
-        total: 500_000,
-        elapsed: Duration::from_secs(2),
-        duration: Duration::from_secs(4),
-    };
-    let asks = |play: &mut Play, buffered, transfer| {
-        play.abr.should_abandon(play.now, Duration::from_secs(buffered), &transfer)
-    };
-    assert!(asks(&mut play, 5, slow));
-    assert!(!asks(&mut play, 60, slow), "there is time");
-    assert!(!asks(&mut play, 5, TransferProgress { received: 490_000, ..slow }), "almost there");
-    assert!(!asks(&mut play, 5, TransferProgress { variant: 0, total: 32_000, ..slow }), "nothing is lower");
-    assert!(!asks(&mut play, 5, TransferProgress { elapsed: Duration::ZERO, ..slow }), "too early to tell");
-    assert!(!asks(&mut play, 5, TransferProgress { received: 600_000, ..slow }), "more than was said");
-    assert!(
-        !asks(&mut play, 0, TransferProgress { received: 260_000, ..slow }),
-        "it comes as fast as it is played: a reader that takes everything at once never has a buffer"
-    );
-    play.abr.set_mode(VariantMode::Manual(3));
-    assert!(!asks(&mut play, 5, slow), "the application wants it");
-}
-
-#[test]
-fn after_a_segment_was_given_up_its_own_throughput_rules() {
-    let mut play = Play::auto();
-    play.choose(0);
-    play.network(2_000_000, 10);
-    assert_eq!(play.choose(10).variant, 3);
-    play.abr.abandoned(&TransferProgress {
-        variant: 3,
-        received: 25_000,
-        total: 500_000,
-        elapsed: Duration::from_secs(2),
-        duration: Duration::from_secs(4),
-    });
-    let decision = play.choose(5);
-    assert_eq!((decision.variant, decision.reason), (0, SwitchReason::BufferLow));
-}
-
-#[test]
-fn a_short_look_ahead_does_not_keep_a_stream_low() {
-    let mut play = Play::auto();
-    play.choose(0);
-    play.network(600_000, 10);
-    assert_eq!(play.choose(5).variant, 0, "too little of what could be buffered");
-    // Eight segments of a second.
-    play.abr.set_capacity(Duration::from_secs(8));
-    assert!(play.choose(5).variant > 0);
-}
-
-#[test]
-fn who_listens_faster_needs_more() {
-    let chosen = |speed: f64, buffered| {
-        let mut play = Play::auto();
-        play.choose(0);
-        play.network(2_000_000, 10);
-        play.abr.set_speed(speed);
-        play.choose(buffered).variant
-    };
-    assert_eq!(chosen(1.0, 10), 3);
-    assert!(chosen(4.0, 40) < 3);
-    assert_eq!(chosen(0.25, 10), 3, "who listens more slowly may speed up at any time");
-    assert_eq!(chosen(f64::NAN, 10), 3);
-}
-
-#[test]
 fn an_empty_ladder_and_one_without_bandwidths_do_no_harm() {
     let now = Instant::now();
-    let mut none = AbrController::new(AbrSettings::default(), &[], VariantMode::Auto);
+    let mut none = AbrController::new(AbrOptions::default(), &[], VariantMode::Auto);
     assert_eq!(none.choose(now, Duration::ZERO), None);
     none.set_mode(VariantMode::Manual(0));
     assert_eq!(none.choose(now, Duration::ZERO), None);
-    let mut unknown = AbrController::new(AbrSettings::default(), &[0], VariantMode::Auto);
+    let mut unknown = AbrController::new(AbrOptions::default(), &[0], VariantMode::Auto);
     assert_eq!(unknown.choose(now, Duration::ZERO).map(|decision| decision.variant), Some(0));
     unknown.record(1_000_000, Duration::from_secs(1));
     assert_eq!(unknown.choose(now, Duration::from_secs(30)).map(|decision| decision.variant), Some(0));
@@ -356,9 +385,10 @@ fn simulate(link: impl Fn(u64) -> u64, seconds: u64) -> (Vec<usize>, f64) {
         play.now += Duration::from_secs_f64(took);
         if took > buffered && !variants.is_empty() {
             dry += took - buffered;
-            play.abr.stalled();
         }
         buffered = (buffered - took).max(0.0) + 4.0;
+        let buffer = Duration::from_secs_f64(buffered);
+        play.abr.segment_arrived(play.now, buffer, decision.variant, Duration::from_secs_f64(took));
         variants.push(decision.variant);
         // The look-ahead is full at 30 s.
         if buffered > 30.0 {
@@ -382,7 +412,7 @@ fn a_steady_link_settles_on_the_best_variant_and_stays() {
 fn a_link_that_breaks_down_does_not_run_dry() {
     let (variants, dry) = simulate(|second| if second < 60 { 4_000_000 } else { 150_000 }, 300);
     assert!(variants.contains(&3), "{variants:?}");
-    assert_eq!(variants.last(), Some(&0));
+    assert!(variants.last() <= Some(&1), "90 % of 150 kbit/s carry 128: {variants:?}");
     // The one large segment on the way when the link broke takes 27 s.
     assert!(dry < 1e-9, "{dry} s dry, {variants:?}");
 }

@@ -37,7 +37,7 @@ pub use media::{ByteSource, DecodeOptions, Interrupter, MediaDecoder, MediaDetai
 pub use output::OutputOptions;
 pub use pcm::{AudioSpec, PcmChunk};
 pub use reader::{BlockingError, PcmReader};
-pub use resample::ResamplerProcessor;
+pub use resample::{ResampleQuality, ResamplerProcessor};
 pub use segment::{Anchor, Expected, SegmentDecoder, SegmentDecoderSettings, SegmentPosition, SegmentStart};
 pub use source::PcmSource;
 

@@ -7,7 +7,7 @@ use kithara_bufpool::{PooledSamples, SamplePool};
 
 use crate::channels::Mixer;
 use crate::codecs::Decoded;
-use crate::resample::ResamplerProcessor;
+use crate::resample::{ResampleQuality, ResamplerProcessor};
 use crate::rescale::rescale_signed;
 use crate::{AudioSpec, ChannelLayout, DecodeError, PcmChunk};
 
@@ -29,9 +29,18 @@ pub struct OutputOptions {
     /// Channels. Default `None`: those of the media (the first of it). Fewer are made by the downmix of ITU-R BS.775, more
     /// by leaving the positions that the media lacks silent; from mono, front left and right get a copy each.
     pub layout: Option<ChannelLayout>,
+    /// Filter of the resampler, where the rate of the media is another. Default [`ResampleQuality::Best`].
+    pub quality: ResampleQuality,
 }
 
 impl OutputOptions {
+    /// Sets [`quality`](Self::quality).
+    #[must_use]
+    pub fn with_quality(mut self, quality: ResampleQuality) -> Self {
+        self.quality = quality;
+        self
+    }
+
     /// Sets [`rate`](Self::rate).
     #[must_use]
     pub fn with_rate(mut self, rate: impl Into<Option<u32>>) -> Self {
@@ -143,7 +152,7 @@ impl Output {
     /// How many frames at `input_rate` before a target must be given for the target to come out as in straight playback.
     pub(crate) fn warm_up(&self, input_rate: u32) -> u64 {
         let Some(spec) = self.spec else { return 0 };
-        ResamplerProcessor::warm_up_of(input_rate, spec.sample_rate)
+        ResamplerProcessor::warm_up_of(input_rate, spec.sample_rate, self.options.quality)
     }
 
     /// Throws away what is not handed out yet; the next chunk begins at `frame`.
@@ -246,9 +255,7 @@ impl Output {
         mut range: Range<usize>,
         mut position: i64,
     ) -> Result<(), DecodeError> {
-        if input.sample_rate == 0 || input.channels == 0 {
-            return Err(DecodeError::Malformed("audio without a rate or channels".into()));
-        }
+        input.check()?;
         let before_zero = usize::try_from(position.min(0).unsigned_abs()).unwrap_or(usize::MAX);
         range.start = range.start.saturating_add(before_zero).min(range.end);
         position = position.max(0);
@@ -256,6 +263,7 @@ impl Output {
             return Ok(());
         }
         let mut spec = self.learn_spec(input);
+        spec.check()?;
         if self.is_native && spec != input {
             self.change_spec(spec, input)?;
             spec = input;
@@ -295,7 +303,10 @@ impl Output {
             let spare = self.spare.take().filter(|spare| spare.fits(input.sample_rate, spec));
             let mut made = match spare {
                 Some(spare) => spare,
-                None => ResamplerProcessor::new(input.sample_rate, spec.sample_rate, spec.channels)?,
+                None => {
+                    let (from, to) = (input.sample_rate, spec.sample_rate);
+                    ResamplerProcessor::with_quality(from, to, spec.channels, self.options.quality)?
+                }
             };
             made.start(position.unsigned_abs());
             Some(made)

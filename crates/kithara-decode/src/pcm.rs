@@ -5,7 +5,12 @@ use std::time::Duration;
 
 use kithara_bufpool::PooledSamples;
 
-use crate::ChannelLayout;
+use crate::{ChannelLayout, DecodeError};
+
+/// Rates that are played, in Hz.
+pub(crate) const RATES: std::ops::RangeInclusive<u32> = 4_000..=768_000;
+/// Channels that are played.
+pub(crate) const MAX_CHANNELS: u16 = 255;
 
 /// The shape of interleaved PCM: how many frames per second, and which channels in each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +35,23 @@ impl AudioSpec {
     #[must_use]
     pub const fn with_layout(sample_rate: u32, layout: ChannelLayout) -> Self {
         Self { sample_rate, channels: layout.channels(), layout }
+    }
+
+    /// Refuses shapes that would size buffers beyond reason.
+    pub(crate) fn check(&self) -> Result<(), DecodeError> {
+        let Self { sample_rate, channels, .. } = *self;
+        if sample_rate == 0 || channels == 0 {
+            return Err(DecodeError::Malformed("audio without a rate or channels".into()));
+        }
+        if !RATES.contains(&sample_rate) {
+            let range = "rates from 4 to 768 kHz can be played";
+            return Err(DecodeError::Unsupported(format!("audio at {sample_rate} Hz ({range})")));
+        }
+        if channels > MAX_CHANNELS {
+            let limit = format!("at most {MAX_CHANNELS} can be played");
+            return Err(DecodeError::Unsupported(format!("audio with {channels} channels ({limit})")));
+        }
+        Ok(())
     }
 
     /// The frame that sounds at `position`: `round(position × rate)`.

@@ -3,13 +3,37 @@
 use audioadapter_buffers::direct::InterleavedSlice;
 use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
+use crate::pcm::RATES;
 use crate::rescale::rescale;
 use crate::{AudioSpec, DecodeError};
 
-/// Frames that the shorter side of one FFT block holds at least: the length of the anti-aliasing filter.
-const MIN_BLOCK: u32 = 1024;
-/// Highest rate taken, in Hz.
-const MAX_RATE: u32 = 768_000;
+/// Largest ratio of the two rates.
+const MAX_RATIO: u32 = 256;
+/// Samples that one block may have on its longer side: rates without a common divisor make large blocks.
+const MAX_BLOCK_SAMPLES: u64 = 1 << 22;
+
+/// The filter of a [`ResamplerProcessor`]: a linear-phase low pass, which rings before and behind each impulse.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ResampleQuality {
+    /// At least 1,024 frames long at the lower rate: aliases below −120 dB, flat to 20 kHz from 44.1 to 48 kHz and back; rings
+    /// for up to 15 ms. The default.
+    #[default]
+    Best,
+    /// At least 256 frames long at the lower rate: rings for a quarter of that time and delays a quarter as much; flat to
+    /// 15 kHz (within 0.1 dB) from 44.1 to 48 kHz, above which it falls off.
+    LowLatency,
+}
+
+impl ResampleQuality {
+    /// Frames that the shorter side of one FFT block holds at least: the length of the anti-aliasing filter.
+    fn min_block(self) -> u32 {
+        match self {
+            Self::Best => 1024,
+            Self::LowLatency => 256,
+        }
+    }
+}
 
 /// Resamples interleaved `f32` from one fixed rate to another, in exact positions.
 ///
@@ -58,23 +82,44 @@ impl std::fmt::Debug for ResamplerProcessor {
 }
 
 impl ResamplerProcessor {
-    /// A resampler from `from` Hz to `to` Hz for `channels` channels, started at input frame 0.
+    /// A resampler of the best quality from `from` Hz to `to` Hz for `channels` channels, started at input frame 0.
     ///
     /// # Errors
-    /// [`DecodeError::Resample`] when a rate or the channel count is 0, or a rate is above 768 kHz.
+    /// As [`with_quality`](Self::with_quality).
     pub fn new(from: u32, to: u32, channels: u16) -> Result<Self, DecodeError> {
-        let refuse = |reason: String| DecodeError::Resample { from, to, reason };
-        if from == 0 || to == 0 || from > MAX_RATE || to > MAX_RATE {
-            return Err(refuse(format!("rates must lie in 1..={MAX_RATE} Hz")));
+        Self::with_quality(from, to, channels, ResampleQuality::Best)
+    }
+
+    /// As [`new`](Self::new), with another filter.
+    ///
+    /// # Errors
+    /// [`DecodeError::Resample`] when a rate is not in 4 to 768 kHz, their ratio is above 256, there is no channel, or the two
+    /// rates have so small a common divisor that their blocks would take more than 16 MB for so many channels.
+    pub fn with_quality(
+        from: u32,
+        to: u32,
+        channels: u16,
+        quality: ResampleQuality,
+    ) -> Result<Self, DecodeError> {
+        let refuse = |reason: &str| DecodeError::Resample { from, to, reason: reason.into() };
+        if !RATES.contains(&from) || !RATES.contains(&to) {
+            return Err(refuse("rates must lie in 4,000 to 768,000 Hz"));
+        }
+        if from.max(to) / from.min(to) > MAX_RATIO {
+            return Err(refuse("the ratio of the rates is above 256"));
         }
         if channels == 0 {
-            return Err(refuse("no channels".into()));
+            return Err(refuse("no channels"));
+        }
+        let (block_in, block_out) = blocks(from, to, quality);
+        if from != to && u64::from(block_in.max(block_out)) * u64::from(channels) > MAX_BLOCK_SAMPLES {
+            return Err(refuse("the rates have too small a common divisor for so many channels"));
         }
         let channels = usize::from(channels);
         let engine = if from == to {
             None
         } else {
-            Some(Engine::new(from, to, channels).map_err(|error| refuse(error.to_string()))?)
+            Some(Engine::new(from, to, channels, quality).map_err(|error| refuse(&error.to_string()))?)
         };
         Ok(Self { from, to, channels, engine, position: 0, produced: 0 })
     }
@@ -112,13 +157,12 @@ impl ResamplerProcessor {
     /// Input frames after a [`start`](Self::start) within which the output may differ from what an earlier start gives.
     #[must_use]
     pub fn warm_up(&self) -> u64 {
-        Self::warm_up_of(self.from, self.to)
+        self.engine.as_ref().map_or(0, |engine| 2 * engine.block_in as u64)
     }
 
     /// [`warm_up`](Self::warm_up) of a resampler that is not made yet.
-    #[must_use]
-    pub fn warm_up_of(from: u32, to: u32) -> u64 {
-        if from == to || from == 0 || to == 0 { 0 } else { 2 * u64::from(blocks(from, to).0) }
+    pub(crate) fn warm_up_of(from: u32, to: u32, quality: ResampleQuality) -> u64 {
+        if from == to || from == 0 || to == 0 { 0 } else { 2 * u64::from(blocks(from, to, quality).0) }
     }
 
     pub(crate) fn fits(&self, from: u32, spec: AudioSpec) -> bool {
@@ -179,8 +223,13 @@ fn failure(from: u32, to: u32, error: &dyn std::error::Error) -> DecodeError {
 }
 
 impl Engine {
-    fn new(from: u32, to: u32, channels: usize) -> Result<Self, rubato::ResamplerConstructionError> {
-        let block_in = blocks(from, to).0 as usize;
+    fn new(
+        from: u32,
+        to: u32,
+        channels: usize,
+        quality: ResampleQuality,
+    ) -> Result<Self, rubato::ResamplerConstructionError> {
+        let block_in = blocks(from, to, quality).0 as usize;
         let fft = Fft::new_custom(
             from as usize,
             to as usize,
@@ -242,11 +291,11 @@ impl Engine {
 }
 
 /// Frames of one FFT block, in and out.
-fn blocks(from: u32, to: u32) -> (u32, u32) {
+fn blocks(from: u32, to: u32, quality: ResampleQuality) -> (u32, u32) {
     let divisor = gcd(from, to);
     let (unit_in, unit_out) = (from / divisor, to / divisor);
     // Half a block is the delay: it must be a whole number of frames on both sides.
-    let units = MIN_BLOCK.div_ceil(unit_in.min(unit_out)).next_multiple_of(2);
+    let units = quality.min_block().div_ceil(unit_in.min(unit_out)).next_multiple_of(2);
     (units * unit_in, units * unit_out)
 }
 

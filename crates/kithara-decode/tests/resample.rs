@@ -3,7 +3,7 @@
 
 use std::f64::consts::TAU;
 
-use kithara_decode::ResamplerProcessor;
+use kithara_decode::{ResampleQuality, ResamplerProcessor};
 use proptest::prelude::*;
 
 fn sine(rate: u32, frequency: f64, frames: usize) -> Vec<f32> {
@@ -88,10 +88,53 @@ fn equal_rates_pass_through_untouched() {
 
 #[test]
 fn impossible_settings_are_refused() {
-    for (from, to, channels) in [(0, 48_000, 2), (48_000, 0, 2), (48_000, 44_100, 0), (4_000_000, 48_000, 2)]
-    {
+    let pairs = [(0, 48_000, 2), (48_000, 0, 2), (48_000, 44_100, 0), (4_000_000, 48_000, 2), (1, 48_000, 2)];
+    for (from, to, channels) in pairs.into_iter().chain([(48_000, 3999, 2), (767_999, 48_000, 255)]) {
         assert!(ResamplerProcessor::new(from, to, channels).is_err());
     }
+}
+
+/// The largest share of an impulse's energy, in dB, that lies more than `frames` output frames from its peak.
+fn ringing(quality: ResampleQuality, frames: usize) -> f64 {
+    let mut input = vec![0.0; 8192];
+    input[4096] = 1.0;
+    let mut processor = ResamplerProcessor::with_quality(44_100, 48_000, 1, quality).unwrap();
+    let mut output = Vec::new();
+    processor.process(&input, &mut output).unwrap();
+    processor.flush(&mut output).unwrap();
+    let peak = exact(4096, 44_100, 48_000) as usize;
+    let energy = |samples: &[f32]| samples.iter().map(|sample| f64::from(*sample).powi(2)).sum::<f64>();
+    let far = energy(&output[..peak - frames]) + energy(&output[peak + frames..]);
+    10.0 * (far / energy(&output)).log10()
+}
+
+/// Gain of a sine of `frequency` Hz from 44.1 to 48 kHz, in dB.
+fn gain(quality: ResampleQuality, frequency: f64) -> f64 {
+    let input = sine(44_100, frequency, 44_100);
+    let mut processor = ResamplerProcessor::with_quality(44_100, 48_000, 1, quality).unwrap();
+    let mut output = Vec::new();
+    processor.process(&input, &mut output).unwrap();
+    processor.flush(&mut output).unwrap();
+    let level = |samples: &[f32]| {
+        let sum: f64 = samples.iter().map(|sample| f64::from(*sample).powi(2)).sum();
+        sum / samples.len() as f64
+    };
+    10.0 * (level(&output[9600..38_400]) / level(&input[8820..35_280])).log10()
+}
+
+#[test]
+fn low_latency_filter_rings_for_less_and_is_flat_to_15_khz() {
+    // 4 ms.
+    let (best, low) = (ringing(ResampleQuality::Best, 192), ringing(ResampleQuality::LowLatency, 192));
+    assert!(low < -80.0 && low < best - 20.0, "{best} dB, {low} dB");
+    for frequency in [100.0, 5000.0, 15_000.0] {
+        assert!(gain(ResampleQuality::LowLatency, frequency).abs() < 0.1, "{frequency} Hz");
+    }
+    for frequency in [100.0, 15_000.0, 20_000.0] {
+        assert!(gain(ResampleQuality::Best, frequency).abs() < 0.1, "{frequency} Hz");
+    }
+    let warm_up = |quality| ResamplerProcessor::with_quality(44_100, 48_000, 2, quality).unwrap().warm_up();
+    assert!(warm_up(ResampleQuality::LowLatency) * 3 < warm_up(ResampleQuality::Best));
 }
 
 proptest! {

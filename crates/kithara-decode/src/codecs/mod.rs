@@ -22,7 +22,7 @@ pub use parameters::CodecParameters;
 /// Decodes the packets of one configuration of one codec.
 ///
 /// Packets come in order; after a loss or a seek [`reset`](Self::reset) is called first.
-pub trait PacketDecoder: Send {
+pub trait PacketDecoder: Send + Sync {
     /// Decodes one packet, which its container says holds `frames` frames. The result is read by
     /// [`decoded`](Self::decoded).
     ///
@@ -118,7 +118,7 @@ static CODECS: &[CodecDescriptor] = &[
     // RFC 7845 asks for 80 ms; the energy prediction of CELT has converged to straight playback after 640.
     CodecDescriptor { name: "opus", preroll: Preroll { packets: 32, frames: 30_720 }, make: opus::make },
     CodecDescriptor { name: "flac", preroll: Preroll::NONE, make: symphonia::make },
-    CodecDescriptor { name: "alac", preroll: Preroll::NONE, make: symphonia::make },
+    CodecDescriptor { name: "alac", preroll: Preroll::NONE, make: symphonia::make_alac },
     CodecDescriptor { name: "pcm", preroll: Preroll::NONE, make: symphonia::make },
     CodecDescriptor { name: "adpcm", preroll: Preroll::NONE, make: symphonia::make },
 ];

@@ -24,6 +24,25 @@ pub(super) fn make_vorbis(parameters: &CodecParameters) -> Result<Box<dyn Packet
     make(parameters)
 }
 
+/// As [`make`], for frames of at most 65,536 samples: the decoder's buffer has the length that the cookie names.
+pub(super) fn make_alac(parameters: &CodecParameters) -> Result<Box<dyn PacketDecoder>, DecodeError> {
+    const MAX_FRAME: u32 = 1 << 16;
+    let mut cookie = parameters.extra_data().unwrap_or_default();
+    // QuickTime puts the cookie into boxes.
+    for kind in [b"frma", b"alac"] {
+        if cookie.get(4..8) == Some(kind) {
+            cookie = cookie.get(12..).unwrap_or_default();
+        }
+    }
+    let frame = cookie.first_chunk::<4>().map_or(0, |len| u32::from_be_bytes(*len));
+    if frame > MAX_FRAME {
+        return Err(DecodeError::Unsupported(format!(
+            "ALAC with {frame} samples in a frame (at most {MAX_FRAME})"
+        )));
+    }
+    make(parameters)
+}
+
 pub(super) fn refuse_many_channels(parameters: &CodecParameters, codec: &str) -> Result<(), DecodeError> {
     match parameters.layout.channels() {
         0..=2 => Ok(()),

@@ -97,9 +97,7 @@ impl MediaDecoder {
         let interrupter = source.interrupter();
         let opened = open_reader(Window::new(Box::new(source)), hint, &options)?;
         let Opened { mut reader, codec, mut stream } = opened;
-        if stream.sample_rate == 0 || stream.channels == 0 {
-            return Err(DecodeError::Malformed("audio without a rate or channels".into()));
-        }
+        stream.spec(codec.layout).check()?;
         if !options.gapless {
             (stream.end, stream.total) = (None, None);
         }
@@ -110,6 +108,7 @@ impl MediaDecoder {
         }
         let mut output = Output::new(options.pool, options.output);
         let spec = output.learn_spec(input);
+        spec.check()?;
         let details = details_of(&stream, &codec, input, spec);
         let mut pipeline = PacketPipeline::new(output, options.codecs, options.max_bad_packets);
         pipeline.adopt(codec);

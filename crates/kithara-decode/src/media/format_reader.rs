@@ -92,7 +92,7 @@ impl Stream {
 }
 
 /// Reads the packets of one audio stream in a container.
-pub trait FormatReader: Send {
+pub trait FormatReader: Send + Sync {
     /// The next packet.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Every published crate and its layer. A dependency must stand on a strictly lower one.
 const LAYERS: &[(&str, u32)] = &[
+    ("kithara-aac", 0),
     ("kithara-bufpool", 0),
     ("kithara-storage", 1),
     ("kithara-net", 2),

@@ -22,11 +22,13 @@ mod index {
     pub(crate) mod record;
 }
 
+mod decoding;
 mod demuxing;
 mod indexing;
 mod playing;
 
 pub use demux_parsers::Container;
+pub use decoding::aac;
 pub use demuxing::{demux, id3, mp4_file};
 pub use indexing::index_frame;
 pub use playing::playlist;

@@ -18,6 +18,55 @@ use crate::{AssetsError, Processor, ResourceKey};
 /// Two opens of one key give handles on one underlying resource: readers share a download, and whoever holds its
 /// `claim` writes. Opening creates nothing on disk and writes no index. Every future may be dropped at any await.
 ///
+/// # A store of your own
+/// The traits of `kithara-storage` are implemented by its resources, so that a map is a store. Layers go over it as over any other
+/// (`ProcessingAssets` decrypts), and protocols take it for their `assets`.
+/// ```
+/// # use std::{collections::HashMap, fmt, sync::{Arc, Mutex}};
+/// # use kithara_assets::{Assets, AssetsError, Catalog, Processor, ResourceKey, VerifyReport};
+/// # use kithara_storage::{AtomicResource, Streaming, StreamingResource};
+/// #[derive(Clone, Default)]
+/// struct MapAssets {
+///     catalog: Arc<Catalog>,
+///     bodies: Arc<Mutex<HashMap<ResourceKey, StreamingResource>>>,
+///     objects: Arc<Mutex<HashMap<ResourceKey, AtomicResource>>>,
+/// }
+/// # impl fmt::Display for MapAssets {
+/// #     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result { f.write_str("Map") }
+/// # }
+///
+/// impl Assets for MapAssets {
+///     type Streaming = StreamingResource;
+///     type Atomic = AtomicResource;
+///
+///     async fn open_streaming_resource(&self, key: &ResourceKey) -> Result<StreamingResource, AssetsError> {
+///         let mut bodies = self.bodies.lock().unwrap();
+///         Ok(bodies.entry(key.clone()).or_insert_with(StreamingResource::memory).clone())
+///     }
+///
+///     async fn open_processed_resource(
+///         &self, _: &ResourceKey, _: Processor,
+///     ) -> Result<StreamingResource, AssetsError> {
+///         Err(AssetsError::NoProcessing)
+///     }
+///
+///     async fn open_atomic_resource(&self, key: &ResourceKey) -> Result<AtomicResource, AssetsError> {
+///         let mut objects = self.objects.lock().unwrap();
+///         Ok(objects.entry(key.clone()).or_insert_with(AtomicResource::memory).clone())
+///     }
+///
+///     async fn remove_resource(&self, key: &ResourceKey) -> Result<u64, AssetsError> {
+///         self.objects.lock().unwrap().remove(key);
+///         let body = self.bodies.lock().unwrap().remove(key);
+///         Ok(body.map_or(0, |body| body.available().covered()))
+///     }
+///
+///     async fn verify(&self) -> Result<VerifyReport, AssetsError> { Ok(VerifyReport::default()) }
+///     async fn flush(&self) -> Result<(), AssetsError> { Ok(()) }
+///     fn catalog(&self) -> &Arc<Catalog> { &self.catalog }
+/// }
+/// ```
+///
 /// `Display` prints the stack, from the outside in. The trait has no default methods, so that a decorator has to decide
 /// about each of them.
 pub trait Assets: Clone + Display + Send + Sync + 'static {

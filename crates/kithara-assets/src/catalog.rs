@@ -46,9 +46,21 @@ pub struct Catalog {
     pub(crate) index_bytes: AtomicU64,
 }
 
+impl Default for Catalog {
+    /// The empty catalog of a store of your own: without a folder, limits and entries. Its listings are empty; leases and events
+    /// work.
+    fn default() -> Self {
+        Self::with(State::default(), Rights::Memory)
+    }
+}
+
 impl Catalog {
     pub(crate) fn new(state: State, rights: Rights) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with(state, rights))
+    }
+
+    fn with(state: State, rights: Rights) -> Self {
+        Self {
             state: Mutex::new(state),
             wake: Condvar::new(),
             removal_ended: Notify::new(),
@@ -58,7 +70,7 @@ impl Catalog {
             rights,
             index_writes: AtomicU64::new(0),
             index_bytes: AtomicU64::new(0),
-        })
+        }
     }
 
     // ---- what layers report ----

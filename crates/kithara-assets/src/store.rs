@@ -2,9 +2,9 @@
 
 mod atomic;
 mod backing;
+mod entry;
 mod files;
 mod folder;
-mod hold;
 mod resource;
 mod shelf;
 mod verify;
@@ -14,8 +14,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use self::atomic::BaseAtomic;
-use self::backing::Backing;
 pub(crate) use self::backing::EndOfStore;
+use self::backing::StoreInner;
 pub use self::resource::BaseResource;
 use crate::catalog::{Catalog, VerifyReport};
 use crate::{AssetSettings, Assets, AssetsError, Processor, ResourceKey};
@@ -28,11 +28,11 @@ use crate::{AssetSettings, Assets, AssetsError, Processor, ResourceKey};
 ///
 /// Two stores of one process on one folder share everything; the limits of the later one count.
 #[derive(Clone)]
-pub struct DiskAssetStore(Arc<Backing>);
+pub struct DiskAssetStore(Arc<StoreInner>);
 
 /// Keeps resources in memory, as far as a limit allows.
 #[derive(Clone)]
-pub struct MemoryAssetStore(Arc<Backing>);
+pub struct MemoryAssetStore(Arc<StoreInner>);
 
 /// A [`DiskAssetStore`] or a [`MemoryAssetStore`], chosen at run time.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ impl DiskAssetStore {
     /// # Errors
     /// [`AssetsError::Folder`] when the folder cannot be made or not even read.
     pub fn open(path: impl AsRef<Path>, settings: &AssetSettings) -> Result<Self, AssetsError> {
-        Backing::disk(path.as_ref(), settings).map(Self)
+        StoreInner::disk(path.as_ref(), settings).map(Self)
     }
 
     /// The folder.
@@ -61,7 +61,7 @@ impl DiskAssetStore {
         self.0.folder().map_or(Path::new(""), |folder| &folder.path)
     }
 
-    fn backing(&self) -> &Arc<Backing> {
+    fn backing(&self) -> &Arc<StoreInner> {
         &self.0
     }
 }
@@ -70,16 +70,16 @@ impl MemoryAssetStore {
     /// An empty store.
     #[must_use]
     pub fn new(settings: &AssetSettings) -> Self {
-        Self(Backing::memory(settings))
+        Self(StoreInner::memory(settings))
     }
 
-    fn backing(&self) -> &Arc<Backing> {
+    fn backing(&self) -> &Arc<StoreInner> {
         &self.0
     }
 }
 
 impl BaseStore {
-    fn backing(&self) -> &Arc<Backing> {
+    fn backing(&self) -> &Arc<StoreInner> {
         match self {
             Self::Disk(store) => store.backing(),
             Self::Memory(store) => store.backing(),

@@ -24,6 +24,7 @@ use crate::playlists::SegmentPlan;
 use crate::shared::{Counters, Shared};
 
 mod download;
+mod manifest;
 mod record;
 mod small;
 

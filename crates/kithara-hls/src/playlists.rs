@@ -434,6 +434,12 @@ async fn load<N: Net, A: Assets>(
     if !text.is_stored && !matches!(&playlist, Playlist::Media(media) if !media.is_complete()) {
         fetches.store_playlist(url, &text);
     }
+    if let Playlist::Media(media) = &playlist
+        && media.is_complete()
+        && !fetches.is_offline()
+    {
+        fetches.store_manifest(url, media);
+    }
     Ok((playlist, text.url))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kithara_storage::{Atomic, AtomicResource, StorageError};
 
-use super::backing::Backing;
+use super::backing::StoreInner;
 use crate::catalog::Place;
 use crate::index::frame::{self, HEADER, Kind};
 use crate::{AssetsError, ResourceKey};
@@ -14,12 +14,12 @@ use crate::{AssetsError, ResourceKey};
 /// A handle on a small object in a folder, or in memory where the folder cannot take it.
 #[derive(Clone)]
 pub struct BaseAtomic {
-    backing: Arc<Backing>,
+    backing: Arc<StoreInner>,
     key: ResourceKey,
 }
 
 impl BaseAtomic {
-    pub(super) fn new(backing: Arc<Backing>, key: ResourceKey) -> Self {
+    pub(super) fn new(backing: Arc<StoreInner>, key: ResourceKey) -> Self {
         Self { backing, key }
     }
 

@@ -8,9 +8,9 @@ use kithara_storage::{ResourceStatus, SUMS_SUFFIX, StorageError, Streaming, Stre
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::OnceCell;
 
+use super::entry::OpenEntry;
 use super::files;
 use super::folder::{Folder, limits};
-use super::hold::Hold;
 use super::resource::BaseResource;
 use super::shelf::Shelf;
 use crate::catalog::{Catalog, Entry, Place, Rights, State};
@@ -22,11 +22,11 @@ static OPEN: Mutex<Vec<OpenFolder>> = Mutex::new(Vec::new());
 
 struct OpenFolder {
     path: PathBuf,
-    backing: Weak<Backing>,
+    backing: Weak<StoreInner>,
     closing: Weak<Closing>,
 }
 
-pub(crate) struct Backing {
+pub(crate) struct StoreInner {
     catalog: Arc<Catalog>,
     folder: Option<Folder>,
     pub(super) shelf: Shelf,
@@ -42,7 +42,7 @@ struct Closing {
     changed: Condvar,
 }
 
-impl Drop for Backing {
+impl Drop for StoreInner {
     fn drop(&mut self) {
         // In this order: what may be waited for is done when the waiters are told.
         drop(self.folder.take());
@@ -53,8 +53,8 @@ impl Drop for Backing {
 
 /// A resource that is open, or being opened by somebody: others wait for him.
 enum Slot {
-    Opening(Arc<OnceCell<Arc<Hold>>>),
-    Open(Weak<Hold>),
+    Opening(Arc<OnceCell<Arc<OpenEntry>>>),
+    Open(Weak<OpenEntry>),
 }
 
 /// How a file was found, compared with what the catalog knew.
@@ -68,10 +68,10 @@ enum Opened {
     /// A file has the name of a complete resource, and nothing shows that it is one.
     Unproven,
     /// There may be a file, but nothing in it counts.
-    Worthless,
+    Invalid,
 }
 
-impl Backing {
+impl StoreInner {
     pub(super) fn memory(settings: &AssetSettings) -> Arc<Self> {
         let mut state = State::default();
         state.limits = settings.memory_limits();
@@ -154,7 +154,7 @@ impl Backing {
         Ok(BaseResource::new(hold))
     }
 
-    fn slot(&self, key: &ResourceKey) -> Result<Arc<Hold>, Arc<OnceCell<Arc<Hold>>>> {
+    fn slot(&self, key: &ResourceKey) -> Result<Arc<OpenEntry>, Arc<OnceCell<Arc<OpenEntry>>>> {
         let mut slots = self.slots.lock();
         match slots.get(key) {
             Some(Slot::Opening(opening)) => return Err(opening.clone()),
@@ -170,23 +170,28 @@ impl Backing {
         Err(opening)
     }
 
-    async fn open_new(self: &Arc<Self>, key: &ResourceKey) -> Result<Hold, StorageError> {
+    async fn open_new(self: &Arc<Self>, key: &ResourceKey) -> Result<OpenEntry, StorageError> {
         if let Some(resource) = self.shelf.streaming(key) {
-            return Ok(Hold::new(self.clone(), key.clone(), resource, Place::Memory));
+            return Ok(OpenEntry::new(self.clone(), key.clone(), resource, Place::Memory));
         }
         let Some(folder) = &self.folder else {
-            return Ok(Hold::new(self.clone(), key.clone(), StreamingResource::memory(), Place::Memory));
+            return Ok(OpenEntry::new(self.clone(), key.clone(), StreamingResource::memory(), Place::Memory));
         };
         let resource = match StreamingResource::at(key.file_in(&folder.path), folder.storage) {
             Ok(resource) => resource,
             Err(error @ StorageError::Io { .. }) => {
                 self.catalog.note_trouble(&AssetsError::storage(key, error));
-                return Ok(Hold::new(self.clone(), key.clone(), StreamingResource::memory(), Place::Memory));
+                return Ok(OpenEntry::new(
+                    self.clone(),
+                    key.clone(),
+                    StreamingResource::memory(),
+                    Place::Memory,
+                ));
             }
             Err(error) => return Err(error),
         };
         let opened = self.compare(key, &resource);
-        let hold = Hold::new(self.clone(), key.clone(), resource, Place::Disk);
+        let hold = OpenEntry::new(self.clone(), key.clone(), resource, Place::Disk);
         match opened {
             Opened::Sound => {}
             Opened::Lost { expected, found } => {
@@ -197,7 +202,7 @@ impl Backing {
                 tracing::warn!(%key, "a file that no store completed is replaced");
                 hold.note_lost();
             }
-            Opened::Worthless => hold.note_worthless(),
+            Opened::Invalid => hold.note_invalid_file(),
         }
         Ok(hold)
     }
@@ -228,7 +233,7 @@ impl Backing {
                     } else {
                         self.catalog.forget_place(key, Place::Disk);
                     }
-                    return Opened::Worthless;
+                    return Opened::Invalid;
                 }
                 bytes if bytes != known.disk || known.complete => {
                     self.catalog.grown(key, Place::Disk, bytes);
@@ -254,7 +259,7 @@ impl Backing {
         }
     }
 
-    pub(super) fn open_hold(&self, key: &ResourceKey) -> Option<Arc<Hold>> {
+    pub(super) fn open_entry(&self, key: &ResourceKey) -> Option<Arc<OpenEntry>> {
         match self.slots.lock().get(key)? {
             Slot::Open(hold) => hold.upgrade(),
             Slot::Opening(opening) => opening.get().cloned(),
@@ -270,7 +275,7 @@ impl Backing {
         }
         // First whoever keeps a handle idle, so that its file is closed.
         self.catalog.announce_removal(key);
-        if let Some(hold) = self.open_hold(key) {
+        if let Some(hold) = self.open_entry(key) {
             hold.empty().await?;
         } else if self.owns_files() && (entry.on_disk || !entry.in_memory) {
             self.remove_files(key, false).await?;
@@ -320,10 +325,10 @@ impl Backing {
     }
 
     /// Takes away the empty file of a resource that was claimed and never written.
-    pub(super) fn sweep(&self, key: &ResourceKey, is_worthless: bool) {
+    pub(super) fn sweep(&self, key: &ResourceKey, is_invalid: bool) {
         let Some(folder) = self.writable_folder() else { return };
         let file = key.file_in(&folder.path);
-        if let Err(error) = files::remove_empty(&file, is_worthless) {
+        if let Err(error) = files::remove_empty(&file, is_invalid) {
             tracing::debug!(%key, %error, "an empty file stays");
         } else if self.catalog.entry(key).is_some_and(|entry| entry.on_disk) {
             self.catalog.forget_place(key, Place::Disk);
@@ -356,11 +361,11 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// Writes the indexes when the last handle on a store goes, although handles on its resources may live on.
 pub(crate) struct EndOfStore {
-    backing: Arc<Backing>,
+    backing: Arc<StoreInner>,
 }
 
 impl EndOfStore {
-    pub(super) fn new(backing: Arc<Backing>) -> Self {
+    pub(super) fn new(backing: Arc<StoreInner>) -> Self {
         Self { backing }
     }
 }

@@ -38,12 +38,12 @@ pub(super) fn is_begun(file: &FilePath) -> bool {
 }
 
 /// Removes the unfinished file of the resource at `file` if nobody writes it and nothing is in it, or nothing that counts
-/// (`is_worthless`).
-pub(super) fn remove_empty(file: &FilePath, is_worthless: bool) -> io::Result<()> {
+/// (`is_invalid`).
+pub(super) fn remove_empty(file: &FilePath, is_invalid: bool) -> io::Result<()> {
     let part = file.with_suffix(PART_SUFFIX);
     let Some(open) = open_if_present(&part)? else { return Ok(()) };
     let Ok(held) = Locked::new(open) else { return Err(io::ErrorKind::ResourceBusy.into()) };
-    if !is_worthless && held.metadata()?.len() > 0 {
+    if !is_invalid && held.metadata()?.len() > 0 {
         return Err(io::ErrorKind::ResourceBusy.into());
     }
     remove_if_present(&file.with_suffix(MAP_SUFFIX))?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kithara_storage::{RangeSet, ResourceStatus, StorageError, Streaming, WaitOutcome, WriteClaim};
 
-use super::hold::{Current, Hold};
+use super::entry::{Current, OpenEntry};
 use crate::ResourceKey;
 use crate::catalog::Place;
 
@@ -16,24 +16,24 @@ use crate::catalog::Place;
 /// Keeps the store's folder open: the folder is let go when the last store and the last handle are dropped.
 #[derive(Clone)]
 pub struct BaseResource {
-    hold: Arc<Hold>,
+    entry: Arc<OpenEntry>,
 }
 
 impl BaseResource {
-    pub(super) fn new(hold: Arc<Hold>) -> Self {
-        Self { hold }
+    pub(super) fn new(entry: Arc<OpenEntry>) -> Self {
+        Self { entry }
     }
 
     /// The key it was opened by.
     #[must_use]
     pub fn key(&self) -> &ResourceKey {
-        &self.hold.key
+        &self.entry.key
     }
 
     /// Where its bytes are, and go.
     #[must_use]
     pub fn place(&self) -> Place {
-        self.hold.look(|current| current.place)
+        self.entry.look(|current| current.place)
     }
 
     /// Runs an operation that changes the resource; if the disk refuses it, once more in memory.
@@ -41,13 +41,13 @@ impl BaseResource {
     where
         F: Future<Output = Result<T, StorageError>>,
     {
-        let current = self.hold.current();
+        let current = self.entry.current();
         let place = current.place;
         match operation(current.clone()).await {
             Ok(done) => Ok((done, current)),
             Err(error) if place == Place::Disk && is_trouble(&error) => {
-                self.hold.move_to_memory(&error, true).await?;
-                let current = self.hold.current();
+                self.entry.move_to_memory(&error, true).await?;
+                let current = self.entry.current();
                 operation(current.clone()).await.map(|done| (done, current))
             }
             Err(error) => Err(error),
@@ -64,8 +64,8 @@ fn is_trouble(error: &StorageError) -> bool {
 impl Streaming for BaseResource {
     async fn wait_range(&self, range: Range<u64>) -> Result<WaitOutcome, StorageError> {
         loop {
-            let moved = self.hold.moved.notified();
-            let current = self.hold.current();
+            let moved = self.entry.moved.notified();
+            let current = self.entry.current();
             if current.place == Place::Memory {
                 return current.resource.wait_range(range).await;
             }
@@ -78,12 +78,12 @@ impl Streaming for BaseResource {
     }
 
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
-        let current = self.hold.current();
+        let current = self.entry.current();
         let read = current.resource.read_at(offset, buf).await;
         if let Err(error) = &read
             && error.is_damage()
         {
-            self.hold.note_damage(error);
+            self.entry.note_damage(error);
         }
         read
     }
@@ -92,30 +92,30 @@ impl Streaming for BaseResource {
         let len = data.len() as u64;
         let write = |current: Current| async move {
             let known = current.resource.available_at(offset).min(len);
-            self.hold.check_growth(&current, len - known)?;
-            self.hold.before_write(&current);
+            self.entry.check_growth(&current, len - known)?;
+            self.entry.before_write(&current);
             current.resource.write_at(offset, data).await.map(|()| len - known)
         };
         let (new, current) = self.changing(write).await?;
         if new > 0 {
-            self.hold.grew(current.place, new);
+            self.entry.grew(current.place, new);
         }
         Ok(())
     }
 
     fn available(&self) -> RangeSet {
-        self.hold.look(|current| current.resource.available())
+        self.entry.look(|current| current.resource.available())
     }
 
     fn available_at(&self, offset: u64) -> u64 {
-        self.hold.look(|current| current.resource.available_at(offset))
+        self.entry.look(|current| current.resource.available_at(offset))
     }
 
     fn status(&self) -> ResourceStatus {
-        let status = self.hold.look(|current| current.resource.status());
+        let status = self.entry.look(|current| current.resource.status());
         match status {
             // Part of it is gone: whoever opens it anew gets it empty.
-            ResourceStatus::Committed { len } if self.hold.is_lost() => {
+            ResourceStatus::Committed { len } if self.entry.is_lost() => {
                 ResourceStatus::Failed(StorageError::Truncated { expected: len, actual: 0, committed: true })
             }
             status => status,
@@ -123,45 +123,45 @@ impl Streaming for BaseResource {
     }
 
     fn len(&self) -> Option<u64> {
-        self.hold.look(|current| current.resource.len())
+        self.entry.look(|current| current.resource.len())
     }
 
     fn expected_len(&self) -> Option<u64> {
-        self.hold.look(|current| current.resource.expected_len())
+        self.entry.look(|current| current.resource.expected_len())
     }
 
     fn set_expected_len(&self, len: u64) {
-        self.hold.look(|current| current.resource.set_expected_len(len));
+        self.entry.look(|current| current.resource.set_expected_len(len));
     }
 
     fn tag(&self) -> Option<Bytes> {
-        self.hold.look(|current| current.resource.tag())
+        self.entry.look(|current| current.resource.tag())
     }
 
     fn set_tag(&self, tag: Option<Bytes>) {
-        self.hold.look(|current| current.resource.set_tag(tag));
+        self.entry.look(|current| current.resource.set_tag(tag));
     }
 
     fn generation(&self) -> u64 {
-        self.hold.look(|current| current.past_generations + current.resource.generation())
+        self.entry.look(|current| current.past_generations + current.resource.generation())
     }
 
     async fn commit(&self, len: u64) -> Result<(), StorageError> {
-        let current = self.hold.current();
-        self.hold.before_write(&current);
+        let current = self.entry.current();
+        self.entry.before_write(&current);
         let done = current.resource.commit(len).await;
         let ended = current.resource.len().is_some();
         match done {
-            Ok(()) => self.hold.completed(current.place, len),
+            Ok(()) => self.entry.completed(current.place, len),
             // Every byte is there and can be read; only the next process will not find it complete.
             Err(error) if current.place == Place::Disk && is_trouble(&error) && ended => {
-                self.hold.note_unsafe_commit(&error);
+                self.entry.note_unsafe_commit(&error);
             }
             Err(error) if current.place == Place::Disk && is_trouble(&error) => {
-                self.hold.move_to_memory(&error, true).await?;
-                let current = self.hold.current();
+                self.entry.move_to_memory(&error, true).await?;
+                let current = self.entry.current();
                 current.resource.commit(len).await?;
-                self.hold.completed(current.place, len);
+                self.entry.completed(current.place, len);
             }
             Err(error) => return Err(error),
         }
@@ -169,15 +169,15 @@ impl Streaming for BaseResource {
     }
 
     fn fail(&self, error: StorageError) {
-        self.hold.current().resource.fail(error);
+        self.entry.current().resource.fail(error);
     }
 
     async fn reset(&self) -> Result<(), StorageError> {
-        let current = self.hold.current();
+        let current = self.entry.current();
         match current.resource.reset().await {
-            Ok(()) => self.hold.emptied(current.place),
+            Ok(()) => self.entry.emptied(current.place),
             Err(error) if current.place == Place::Disk && is_trouble(&error) => {
-                self.hold.move_to_memory(&error, false).await?;
+                self.entry.move_to_memory(&error, false).await?;
             }
             Err(error) => return Err(error),
         }
@@ -185,24 +185,24 @@ impl Streaming for BaseResource {
     }
 
     async fn discard(&self, range: Range<u64>) -> Result<(), StorageError> {
-        let current = self.hold.current();
+        let current = self.entry.current();
         current.resource.discard(range).await?;
         // Of a committed resource nothing is given back.
         if current.resource.len().is_none() {
-            self.hold.shrank(&current);
+            self.entry.shrank(&current);
         }
         Ok(())
     }
 
     async fn flush(&self) -> Result<(), StorageError> {
-        self.hold.current().resource.flush().await
+        self.entry.current().resource.flush().await
     }
 
     async fn claim(&self) -> Result<WriteClaim, StorageError> {
         loop {
-            let moved = self.hold.moved.notified();
-            let current = self.hold.current();
-            self.hold.before_claim(&current);
+            let moved = self.entry.moved.notified();
+            let current = self.entry.current();
+            self.entry.before_claim(&current);
             let claim = tokio::select! {
                 biased;
                 claim = current.resource.claim() => claim,
@@ -210,12 +210,12 @@ impl Streaming for BaseResource {
             };
             match claim {
                 Ok(claim) => {
-                    if let Some(claim) = self.hold.hand_out(current.place, claim) {
+                    if let Some(claim) = self.entry.hand_out(current.place, claim) {
                         return Ok(claim);
                     }
                 }
                 Err(error) if current.place == Place::Disk && is_trouble(&error) => {
-                    self.hold.move_to_memory(&error, true).await?;
+                    self.entry.move_to_memory(&error, true).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -223,11 +223,11 @@ impl Streaming for BaseResource {
     }
 
     fn try_claim(&self) -> Result<Option<WriteClaim>, StorageError> {
-        let current = self.hold.current();
-        self.hold.before_claim(&current);
+        let current = self.entry.current();
+        self.entry.before_claim(&current);
         // An error of the disk shows here; whoever gets it and waits with `claim` goes on in memory.
         let Some(claim) = current.resource.try_claim()? else { return Ok(None) };
-        Ok(self.hold.hand_out(current.place, claim))
+        Ok(self.entry.hand_out(current.place, claim))
     }
 }
 
@@ -235,7 +235,7 @@ impl fmt::Debug for BaseResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BaseResource")
             .field("key", self.key())
-            .field("resource", &self.hold.current().resource)
+            .field("resource", &self.entry.current().resource)
             .finish()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kithara_storage::fs::FilePath;
 
-use super::backing::{Backing, blocking};
+use super::backing::{StoreInner, blocking};
 use super::files;
 use crate::catalog::{Entry, Place, VerifyReport, now_ms};
 use crate::index::walk::{Found, walk};
@@ -15,7 +15,7 @@ use crate::{AssetsError, ResourceKey};
 /// A temporary file younger than this may be in use.
 const TEMPORARY_FOR: Duration = Duration::from_secs(600);
 
-impl Backing {
+impl StoreInner {
     pub(super) async fn verify(self: &Arc<Self>) -> Result<VerifyReport, AssetsError> {
         let Some(folder) = self.folder() else {
             let (resources, bytes) = (self.catalog().keys(None).len(), self.catalog().size());
@@ -34,7 +34,7 @@ impl Backing {
         }
         for key in self.catalog().keys(None) {
             let entry = self.catalog().entry(&key).filter(|entry| entry.on_disk);
-            if entry.is_some() && !found.contains_key(&key) && self.open_hold(&key).is_none() {
+            if entry.is_some() && !found.contains_key(&key) && self.open_entry(&key).is_none() {
                 self.catalog().forget_place(&key, Place::Disk);
                 if self.owns_files() {
                     // Its checksums may be left.
@@ -69,7 +69,7 @@ impl Backing {
         // The open handle's state is authoritative.
         let mut stored = bytes;
         match known {
-            Some(known) if self.open_hold(&key).is_some() => stored = known.disk,
+            Some(known) if self.open_entry(&key).is_some() => stored = known.disk,
             // How much of an unfinished file is real, its map says; the index has it from there.
             Some(known) if !known.complete && !is_named_complete => stored = known.disk,
             Some(known) if known.complete == complete && known.disk == bytes => {}

@@ -9,6 +9,7 @@ mod index;
 mod lease;
 mod manage;
 mod open;
+mod outside;
 mod processing;
 mod trouble;
 

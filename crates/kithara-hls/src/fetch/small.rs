@@ -87,6 +87,11 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
                 Err(error) => Err(error.to_string()),
             }
         };
+        self.store_with(store);
+    }
+
+    /// Runs beside the stream what stores something small.
+    pub(super) fn store_with(&self, store: impl Future<Output = Result<(), String>> + Send + 'static) {
         let mut stores = self.stores.lock();
         while stores.try_join_next().is_some() {}
         stores.spawn(async move {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use kithara_assets::{AssetSettings, AssetStore};
+use kithara_assets::{AssetSettings, AssetStore, Assets, AssetsExt, KeyPolicy, ResourceKey};
 use kithara_testkit::{Origin, media};
 
 use crate::support::{difference, open, options, read_all};
@@ -64,4 +64,38 @@ async fn a_flipped_bit_in_any_stored_body_heals_within_the_run() {
             assert_eq!(offline.stats().gaps, 0);
         }
     }
+}
+
+/// What a listener hears offline is known beforehand.
+#[tokio::test]
+async fn the_store_knows_what_offline_play_needs() {
+    let origin = Origin::start().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = "/hls/aac4/64k/index.m3u8";
+    let root = ResourceKey::asset_root_for(&origin.url(path).parse().unwrap(), &KeyPolicy::default());
+    let assets = AssetStore::disk(folder.path(), AssetSettings::default()).unwrap();
+    let options = || {
+        let mut options = options();
+        options.assets = assets.clone();
+        options
+    };
+    let mut stream = open(&origin, path, options()).await;
+    // The manifest is written beside the stream; the first chunk comes from the network, long after.
+    stream.next_chunk().await.unwrap();
+    read_all_from(&mut stream).await;
+    drop(stream);
+    let found = assets.completeness(&root).await.unwrap();
+    let [variant] = &found[..] else { panic!("{found:?}") };
+    assert!(variant.is_complete() && variant.needed > 3, "{variant:?}");
+    // One segment goes.
+    let listed = assets.list_resources(&root);
+    let segment = listed.iter().find(|info| info.key.rel_path().ends_with(".m4s")).unwrap().key.clone();
+    assets.inner().close_idle();
+    assets.remove_resource(&segment).await.unwrap();
+    let found = assets.completeness(&root).await.unwrap();
+    assert_eq!((found[0].complete + 1, &found[0].missing[..]), (found[0].needed, &[segment][..]));
+}
+
+async fn read_all_from(stream: &mut kithara_hls::HlsStream) {
+    while stream.next_chunk().await.unwrap().is_some() {}
 }

@@ -1,40 +1,64 @@
-//! One open resource: where its bytes are, how many, and how it moves from the disk to memory.
+//! One open resource: a state machine behind one lock. It says where the bytes are, how many, whether they are all, and it
+//! moves from the disk to memory.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use kithara_storage::{ReleaseClaim, StorageError, Streaming, StreamingResource, WriteClaim};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OnceCell};
 
-use super::backing::Backing;
+use super::backing::StoreInner;
 use crate::catalog::Place;
 use crate::{AssetsError, ResourceKey};
 
 /// Bytes copied at a time when a resource moves.
 const PIECE: usize = 64 << 10;
 
+/// How much of an entry is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryState {
+    /// No byte.
+    Empty,
+    /// Some bytes.
+    Partial,
+    /// Every byte; the resource is committed.
+    Complete,
+    /// The resource was complete, and stored bytes are missing or changed: whoever opens it next gets it empty.
+    Lost,
+}
+
+/// The unfinished file of an entry of which no byte is stored in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leftover {
+    /// There is none.
+    None,
+    /// An empty one, from a claim.
+    Empty,
+    /// One whose content does not count.
+    Invalid,
+}
+
 /// What all handles on a resource share.
-pub(super) struct Hold {
-    backing: Arc<Backing>,
+pub(super) struct OpenEntry {
+    backing: Arc<StoreInner>,
     pub(super) key: ResourceKey,
-    current: RwLock<Current>,
+    /// Never held across I/O or an await. Taken before the catalog's lock, never after.
+    inner: Mutex<Inner>,
     /// Woken when `current` is another resource.
     pub(super) moved: Notify,
+    /// Lets one caller move the entry while others wait.
     moving: OnceCell<()>,
-    /// The claim that somebody has, so that he keeps it over a move.
-    claim: Mutex<std::sync::Weak<Held>>,
-    stored: AtomicU64,
-    /// Whether the catalog has to hear of it when the last handle goes.
-    unsaved: AtomicBool,
-    /// Whether there may be an unfinished file on disk although nothing is stored in it.
-    claimed: AtomicBool,
-    /// Whether that was so when it was opened.
-    worthless: AtomicBool,
-    /// Whether it moved to memory with nothing of it on disk but an empty file.
-    left_empty: AtomicBool,
-    /// Whether stored bytes of a complete resource are gone, so that it has to start over.
-    lost: AtomicBool,
+}
+
+struct Inner {
+    current: Current,
+    state: EntryState,
+    stored: u64,
+    /// The catalog has to hear of it when the last handle goes.
+    unsaved: bool,
+    leftover: Leftover,
+    /// The claim that was handed out, so that its holder keeps it over a move.
+    relay: Weak<ClaimRelay>,
 }
 
 /// Where a resource is at the moment.
@@ -46,44 +70,57 @@ pub(super) struct Current {
     pub(super) past_generations: u64,
 }
 
-impl Hold {
+impl Inner {
+    fn set_stored(&mut self, stored: u64) {
+        self.stored = stored;
+        if self.state != EntryState::Lost {
+            self.state = match (self.current.resource.len(), stored) {
+                (Some(_), _) => EntryState::Complete,
+                (None, 0) => EntryState::Empty,
+                (None, _) => EntryState::Partial,
+            };
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.state, self.stored, self.unsaved) = (EntryState::Empty, 0, false);
+    }
+}
+
+impl OpenEntry {
     pub(super) fn new(
-        backing: Arc<Backing>,
+        backing: Arc<StoreInner>,
         key: ResourceKey,
         resource: StreamingResource,
         place: Place,
     ) -> Self {
-        let stored = AtomicU64::new(resource.available().covered());
-        Self {
-            backing,
-            key,
-            current: RwLock::new(Current { resource, place, past_generations: 0 }),
-            moved: Notify::new(),
-            moving: OnceCell::new(),
-            claim: Mutex::default(),
-            stored,
-            unsaved: AtomicBool::new(false),
-            claimed: AtomicBool::new(false),
-            worthless: AtomicBool::new(false),
-            left_empty: AtomicBool::new(false),
-            lost: AtomicBool::new(false),
-        }
+        let stored = resource.available().covered();
+        let mut inner = Inner {
+            current: Current { resource, place, past_generations: 0 },
+            state: EntryState::Empty,
+            stored: 0,
+            unsaved: false,
+            leftover: Leftover::None,
+            relay: Weak::new(),
+        };
+        inner.set_stored(stored);
+        Self { backing, key, inner: Mutex::new(inner), moved: Notify::new(), moving: OnceCell::new() }
     }
 
     pub(super) fn current(&self) -> Current {
-        self.current.read().clone()
+        self.inner.lock().current.clone()
     }
 
     /// Looks at the resource without a new handle on it.
     pub(super) fn look<T>(&self, look: impl FnOnce(&Current) -> T) -> T {
-        look(&self.current.read())
+        look(&self.inner.lock().current)
     }
 
     // ---- accounting ----
 
-    /// Called before anything is written: the indexes hear of the asset, and the shelf of the resource.
+    /// Called before anything is written: the indexes hear of the asset, and the memory tier of the resource.
     pub(super) fn before_write(&self, current: &Current) {
-        if self.unsaved.swap(true, Ordering::Relaxed) {
+        if std::mem::replace(&mut self.inner.lock().unsaved, true) {
             return;
         }
         match current.place {
@@ -94,7 +131,7 @@ impl Hold {
 
     /// Whether `new` bytes more may be stored.
     pub(super) fn check_growth(&self, current: &Current, new: u64) -> Result<(), StorageError> {
-        let size = self.stored.load(Ordering::Relaxed).saturating_add(new);
+        let size = self.inner.lock().stored.saturating_add(new);
         let declared = current.resource.expected_len();
         let limit = self.backing.catalog().limit_of_resource(current.place, declared);
         if size > limit { Err(StorageError::TooLarge { size, limit }) } else { Ok(()) }
@@ -102,20 +139,24 @@ impl Hold {
 
     /// `new` bytes are stored that were not.
     pub(super) fn grew(&self, place: Place, new: u64) {
-        let stored = self.stored.fetch_add(new, Ordering::Relaxed).saturating_add(new);
+        let mut inner = self.inner.lock();
+        let stored = inner.stored.saturating_add(new);
+        inner.set_stored(stored);
         self.backing.catalog().grown(&self.key, place, stored);
     }
 
     pub(super) fn completed(&self, place: Place, len: u64) {
-        self.stored.store(len, Ordering::Relaxed);
-        self.unsaved.store(false, Ordering::Relaxed);
+        let mut inner = self.inner.lock();
+        inner.set_stored(len);
+        inner.unsaved = false;
         self.backing.catalog().completed(&self.key, place, len);
     }
 
     /// Bytes were given back.
     pub(super) fn shrank(&self, current: &Current) {
+        let mut inner = self.inner.lock();
         let stored = current.resource.available().covered();
-        self.stored.store(stored, Ordering::Relaxed);
+        inner.set_stored(stored);
         self.backing.catalog().grown(&self.key, current.place, stored);
     }
 
@@ -123,8 +164,8 @@ impl Hold {
         if place == Place::Memory {
             self.backing.shelf.take(&self.key);
         }
-        self.stored.store(0, Ordering::Relaxed);
-        self.unsaved.store(false, Ordering::Relaxed);
+        let mut inner = self.inner.lock();
+        inner.clear();
         self.backing.catalog().forget_place(&self.key, place);
     }
 
@@ -136,17 +177,20 @@ impl Hold {
     // ---- loss ----
 
     pub(super) fn note_lost(&self) {
-        self.lost.store(true, Ordering::Release);
+        self.inner.lock().state = EntryState::Lost;
     }
 
     /// A reader found bytes of the complete resource missing or changed. Over the last handle, and over a restart, the index
     /// and the absence of checksums remember that it has to start over.
     pub(super) fn note_damage(&self, error: &StorageError) {
-        if self.lost.swap(true, Ordering::AcqRel) {
-            return;
-        }
+        let current = {
+            let mut inner = self.inner.lock();
+            if std::mem::replace(&mut inner.state, EntryState::Lost) == EntryState::Lost {
+                return;
+            }
+            inner.current.clone()
+        };
         tracing::warn!(key = %self.key, %error, "a stored resource is damaged and will be fetched anew");
-        let current = self.current();
         if current.place == Place::Disk {
             self.backing.catalog().grown(&self.key, Place::Disk, current.resource.len().unwrap_or(0));
             self.backing.catalog().changed(&self.key);
@@ -155,12 +199,12 @@ impl Hold {
     }
 
     pub(super) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+        self.inner.lock().state == EntryState::Lost
     }
 
-    /// What is in the file, if there is one, does not count.
-    pub(super) fn note_worthless(&self) {
-        self.worthless.store(true, Ordering::Relaxed);
+    /// The content of the file, if there is one, does not count.
+    pub(super) fn note_invalid_file(&self) {
+        self.inner.lock().leftover = Leftover::Invalid;
     }
 
     /// Whoever opens a resource whose bytes have vanished gets it empty.
@@ -171,7 +215,7 @@ impl Hold {
         let current = self.current();
         // Whoever has the claim is about to reset it: until then it stays lost.
         let Ok(Some(claim)) = current.resource.try_claim() else { return };
-        if !self.lost.swap(false, Ordering::AcqRel) {
+        if !self.is_lost() {
             return;
         }
         match current.resource.reset().await {
@@ -194,8 +238,7 @@ impl Hold {
             Err(error) => return Err(AssetsError::storage(&self.key, error)),
         };
         current.resource.reset().await.map_err(|error| AssetsError::storage(&self.key, error))?;
-        self.stored.store(0, Ordering::Relaxed);
-        self.unsaved.store(false, Ordering::Relaxed);
+        self.inner.lock().clear();
         if current.place == Place::Disk {
             self.backing.remove_files(&self.key, true).await?;
         }
@@ -208,24 +251,37 @@ impl Hold {
 
     /// Called before a claim is taken, which makes and locks a file.
     pub(super) fn before_claim(&self, current: &Current) {
-        if current.place == Place::Disk && !self.claimed.swap(true, Ordering::Relaxed) {
+        let is_first = {
+            let mut inner = self.inner.lock();
+            let is_first = inner.leftover == Leftover::None;
+            if is_first {
+                inner.leftover = Leftover::Empty;
+            }
+            is_first
+        };
+        if current.place == Place::Disk && is_first {
             self.backing.note_change(&self.key);
         }
     }
 
     /// With the claim on a file comes what other processes have done with it.
-    fn take_over(&self, current: &Current) {
-        if current.place != Place::Disk {
+    fn take_over(&self, inner: &mut Inner) {
+        if inner.current.place != Place::Disk {
             return;
         }
-        match current.resource.len() {
+        match inner.current.resource.len() {
             Some(len) if self.backing.catalog().entry(&self.key).is_none_or(|entry| !entry.complete) => {
-                self.completed(Place::Disk, len);
+                if inner.state != EntryState::Lost {
+                    inner.set_stored(len);
+                    inner.unsaved = false;
+                    self.backing.catalog().completed(&self.key, Place::Disk, len);
+                }
             }
             Some(_) => {}
             None => {
-                let stored = current.resource.available().covered();
-                if self.stored.swap(stored, Ordering::Relaxed) != stored {
+                let stored = inner.current.resource.available().covered();
+                if inner.stored != stored {
+                    inner.set_stored(stored);
                     self.backing.catalog().grown(&self.key, Place::Disk, stored);
                 }
             }
@@ -234,15 +290,16 @@ impl Hold {
 
     /// Hands a claim out, unless the resource has moved since it was taken.
     pub(super) fn hand_out(self: &Arc<Self>, place: Place, claim: WriteClaim) -> Option<WriteClaim> {
-        let current = self.current.read();
-        if current.place != place {
+        let relay = Arc::new(ClaimRelay { entry: self.clone(), claims: Mutex::new(vec![claim]) });
+        let mut inner = self.inner.lock();
+        if inner.current.place != place {
+            drop(inner);
             return None;
         }
-        self.take_over(&current);
-        let held = Arc::new(Held { hold: self.clone(), claims: Mutex::new(vec![claim]) });
-        *self.claim.lock() = Arc::downgrade(&held);
-        drop(current);
-        Some(WriteClaim::new(held))
+        self.take_over(&mut inner);
+        inner.relay = Arc::downgrade(&relay);
+        drop(inner);
+        Some(WriteClaim::new(relay))
     }
 
     // ---- moving ----
@@ -258,7 +315,8 @@ impl Hold {
         if from.place == Place::Memory {
             return Ok(());
         }
-        if !matches!(cause, StorageError::LockedElsewhere { .. }) {
+        let is_locked = matches!(cause, StorageError::LockedElsewhere { .. });
+        if !is_locked {
             self.backing.catalog().note_trouble(&AssetsError::storage(&self.key, cause.clone()));
         }
         tracing::debug!(key = %self.key, %cause, "a resource goes on in memory");
@@ -266,22 +324,21 @@ impl Hold {
         if copy {
             copy_all(&from.resource, &memory).await?;
         }
-        let is_full = !matches!(cause, StorageError::LockedElsewhere { .. });
-        if is_full && from.resource.len().is_none() && from.resource.available().is_empty() {
-            self.left_empty.store(true, Ordering::Relaxed);
-        }
         let claim = memory.try_claim()?;
         let stored = memory.available().covered();
+        let leaves_bytes = from.resource.len().is_some() || !from.resource.available().is_empty();
         {
-            let mut current = self.current.write();
+            let mut inner = self.inner.lock();
             let past_generations = from.past_generations + from.resource.generation() + u64::from(!copy);
-            *current = Current { resource: memory.clone(), place: Place::Memory, past_generations };
-            if let (Some(held), Some(claim)) = (self.claim.lock().upgrade(), claim) {
-                held.claims.lock().push(claim);
+            inner.current = Current { resource: memory.clone(), place: Place::Memory, past_generations };
+            inner.clear();
+            inner.set_stored(stored);
+            // A full disk took the name of the file and none of its bytes.
+            inner.leftover = if leaves_bytes || is_locked { Leftover::None } else { Leftover::Invalid };
+            if let (Some(relay), Some(claim)) = (inner.relay.upgrade(), claim) {
+                relay.claims.lock().push(claim);
             }
         }
-        self.stored.store(stored, Ordering::Relaxed);
-        self.unsaved.store(false, Ordering::Relaxed);
         if stored > 0 {
             self.before_write(&self.current());
             self.backing.catalog().grown(&self.key, Place::Memory, stored);
@@ -291,23 +348,21 @@ impl Hold {
     }
 }
 
-impl Drop for Hold {
+impl Drop for OpenEntry {
     fn drop(&mut self) {
-        let (stored, unsaved) = (*self.stored.get_mut(), *self.unsaved.get_mut());
-        let current = self.current.get_mut();
-        let on_disk = current.place == Place::Disk;
-        if on_disk && unsaved && stored > 0 {
+        let inner = self.inner.get_mut();
+        let on_disk = inner.current.place == Place::Disk;
+        if on_disk && inner.unsaved && inner.stored > 0 {
             self.backing.catalog().changed(&self.key);
         }
-        let worthless = *self.worthless.get_mut();
-        if stored == 0 && (*self.claimed.get_mut() || worthless) && current.resource.len().is_none() {
+        let is_unused = !on_disk || (inner.stored == 0 && inner.current.resource.len().is_none());
+        // In memory only a file that was left behind on the way counts.
+        let leftover =
+            if on_disk || inner.leftover == Leftover::Invalid { inner.leftover } else { Leftover::None };
+        if is_unused && leftover != Leftover::None {
             // First the file is closed, so that it is not locked any more.
-            current.resource = StreamingResource::memory();
-            self.backing.sweep(&self.key, worthless);
-        }
-        if *self.left_empty.get_mut() {
-            // A full disk took the name of the file and none of its bytes.
-            self.backing.sweep(&self.key, true);
+            inner.current.resource = StreamingResource::memory();
+            self.backing.sweep(&self.key, leftover == Leftover::Invalid);
         }
         self.backing.closed(&self.key);
     }
@@ -333,22 +388,22 @@ async fn copy_all(from: &StreamingResource, to: &StreamingResource) -> Result<()
 }
 
 /// A claim that was handed out: on the resource, and on the one that took its place.
-struct Held {
-    hold: Arc<Hold>,
+struct ClaimRelay {
+    entry: Arc<OpenEntry>,
     claims: Mutex<Vec<WriteClaim>>,
 }
 
-impl ReleaseClaim for Held {
+impl ReleaseClaim for ClaimRelay {
     fn release_claim(&self) {
         let claims = std::mem::take(&mut *self.claims.lock());
         let ours = std::ptr::from_ref(self);
         {
-            let mut current = self.hold.claim.lock();
-            if std::ptr::eq(current.as_ptr(), ours) {
-                *current = std::sync::Weak::new();
+            let mut inner = self.entry.inner.lock();
+            if std::ptr::eq(inner.relay.as_ptr(), ours) {
+                inner.relay = Weak::new();
             }
         }
         drop(claims);
-        self.hold.backing.catalog().released();
+        self.entry.backing.catalog().released();
     }
 }

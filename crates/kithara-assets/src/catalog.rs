@@ -7,6 +7,7 @@ pub(crate) mod state;
 mod usage;
 
 use std::collections::HashSet;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -32,6 +33,11 @@ pub(crate) trait RemovalObserver: Send + Sync {
     fn removed(&self, key: &ResourceKey);
 }
 
+/// Told when a resource has grown beyond a limit, so that a layer makes room.
+pub(crate) trait GrowthObserver: Send + Sync {
+    fn make_room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
 /// The shared memory of a stack of layers. Its lock is held for lookups only, never across I/O.
 pub struct Catalog {
     pub(crate) state: Mutex<State>,
@@ -41,6 +47,7 @@ pub struct Catalog {
     events: broadcast::Sender<AssetEvent>,
     trouble: Mutex<Option<AssetsError>>,
     observers: Mutex<Vec<Weak<dyn RemovalObserver>>>,
+    growth_observers: Mutex<Vec<Weak<dyn GrowthObserver>>>,
     rights: Rights,
     pub(crate) index_writes: AtomicU64,
     pub(crate) index_bytes: AtomicU64,
@@ -67,6 +74,7 @@ impl Catalog {
             events: broadcast::Sender::new(EVENT_CAPACITY),
             trouble: Mutex::new(None),
             observers: Mutex::new(Vec::new()),
+            growth_observers: Mutex::new(Vec::new()),
             rights,
             index_writes: AtomicU64::new(0),
             index_bytes: AtomicU64::new(0),
@@ -232,6 +240,24 @@ impl Catalog {
         let observers: Vec<_> = self.observers.lock().iter().filter_map(Weak::upgrade).collect();
         for observer in observers {
             observer.removed(key);
+        }
+    }
+
+    pub(crate) fn observe_growth(&self, observer: Weak<dyn GrowthObserver>) {
+        let mut observers = self.growth_observers.lock();
+        observers.retain(|observer| observer.strong_count() > 0);
+        observers.push(observer);
+    }
+
+    /// Called by the store after a resource has grown: if a limit is exceeded, the layer that keeps it makes room. Cheap
+    /// otherwise.
+    pub(crate) async fn keep_limits(&self) {
+        if self.overflow().is_none() {
+            return;
+        }
+        let observers: Vec<_> = self.growth_observers.lock().iter().filter_map(Weak::upgrade).collect();
+        for observer in observers {
+            observer.make_room().await;
         }
     }
 

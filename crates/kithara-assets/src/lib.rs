@@ -21,7 +21,7 @@ pub use catalog::{
 pub use error::AssetsError;
 pub use key::{KeyFault, KeyPolicy, ResourceKey};
 pub use layers::cached::CachedAssets;
-pub use layers::evict::{EvictAssets, EvictResource};
+pub use layers::evict::EvictAssets;
 pub use layers::lease::{LeaseAssets, LeasedResource};
 pub use manifest::{Completeness, Manifest, Need};
 pub use processing::{ChunkProcessor, ProcessError, ProcessedResource, ProcessingAssets, Processor};

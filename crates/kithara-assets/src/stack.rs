@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::catalog::Place;
 use crate::layers::cached::CachedAssets;
-use crate::layers::evict::{EvictAssets, EvictResource};
+use crate::layers::evict::EvictAssets;
 use crate::layers::lease::{LeaseAssets, LeasedResource};
 use crate::processing::{ProcessedResource, ProcessingAssets};
 use crate::store::{BaseResource, BaseStore, DiskAssetStore, MemoryAssetStore};
@@ -14,7 +14,7 @@ use crate::{AssetSettings, Assets, AssetsError, AssetsExt};
 ///
 /// The order counts. Leases stand outside of the cache of idle handles, which would otherwise lease for ever what it keeps;
 /// processing stands below that cache, so that an encrypted resource opened again finds what was decrypted; and eviction
-/// stands next to the files, for it has to see every byte that is written.
+/// stands next to the files, which tell it when they have grown.
 pub type AssetStore = LeaseAssets<CachedAssets<ProcessingAssets<EvictAssets<BaseStore>>>>;
 
 /// A handle on a body in an [`AssetStore`].
@@ -77,10 +77,7 @@ impl AssetStore {
     }
 }
 
-impl<A> LeasedResource<ProcessedResource<EvictResource<BaseResource, A>>>
-where
-    A: Assets,
-{
+impl LeasedResource<ProcessedResource<BaseResource>> {
     /// The resource as it is stored, under the same lease: what the downloader writes to when this handle decrypts.
     #[must_use]
     pub fn raw(&self) -> Self {
@@ -96,6 +93,6 @@ where
     /// Where the bytes are: [`Place::Memory`] in a disk store means that the disk could not take them.
     #[must_use]
     pub fn place(&self) -> Place {
-        self.inner().inner().inner().place()
+        self.inner().inner().place()
     }
 }

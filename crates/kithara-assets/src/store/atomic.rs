@@ -104,6 +104,7 @@ impl Atomic for BaseAtomic {
             self.backing.shelf.atomic_or_new(&self.key).write(content).await?;
             self.backing.catalog().completed(&self.key, Place::Memory, len);
         }
+        self.backing.catalog().keep_limits().await;
         Ok(())
     }
 

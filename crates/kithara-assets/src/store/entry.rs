@@ -145,6 +145,11 @@ impl OpenEntry {
         self.backing.catalog().grown(&self.key, place, stored);
     }
 
+    /// After it has grown: makes room where a limit is exceeded.
+    pub(super) async fn keep_limits(&self) {
+        self.backing.catalog().keep_limits().await;
+    }
+
     pub(super) fn completed(&self, place: Place, len: u64) {
         let mut inner = self.inner.lock();
         inner.set_stored(len);

@@ -99,6 +99,7 @@ impl Streaming for BaseResource {
         let (new, current) = self.changing(write).await?;
         if new > 0 {
             self.entry.grew(current.place, new);
+            self.entry.keep_limits().await;
         }
         Ok(())
     }
@@ -165,6 +166,7 @@ impl Streaming for BaseResource {
             }
             Err(error) => return Err(error),
         }
+        self.entry.keep_limits().await;
         Ok(())
     }
 

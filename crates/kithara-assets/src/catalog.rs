@@ -1,8 +1,6 @@
 //! What a store knows of what it holds: sizes, uses, pins, leases. Shared by all layers of a stack.
 
-pub(crate) mod event;
 mod info;
-mod lease;
 pub(crate) mod state;
 mod usage;
 
@@ -15,11 +13,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, broadcast};
 
-pub use self::event::AssetEvent;
-pub use self::info::{AssetInfo, IndexStats, Removed, ResourceInfo, Rights, VerifyReport};
-pub use self::lease::LeaseGuard;
+pub use self::info::{AssetEvent, AssetInfo, IndexStats, Removed, ResourceInfo, Rights, VerifyReport};
 pub use self::state::Place;
 pub(crate) use self::state::{Entry, Limits, Overflow, State};
+pub use self::usage::LeaseGuard;
 use crate::key::check_asset_root;
 use crate::{AssetsError, ResourceKey};
 

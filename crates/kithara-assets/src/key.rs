@@ -16,6 +16,9 @@ pub use self::policy::KeyPolicy;
 pub(crate) use self::policy::name_of_manifest;
 use crate::AssetsError;
 
+/// The folder of the manifests below an asset. Its resources are no part of listings.
+pub(crate) const MANIFEST_FOLDER: &str = "_manifest/";
+
 /// The name of one resource: the asset it belongs to, and its path below that asset.
 ///
 /// An *asset* is what an application would delete or pin as one thing (an HLS presentation, a file); its resources are

@@ -6,10 +6,8 @@ mod error;
 mod index;
 mod key;
 mod layers;
-mod lock;
 mod manifest;
 mod processing;
-mod settings;
 mod stack;
 mod store;
 
@@ -20,11 +18,9 @@ pub use catalog::{
 };
 pub use error::AssetsError;
 pub use key::{KeyFault, KeyPolicy, ResourceKey};
-pub use layers::cached::CachedAssets;
 pub use layers::evict::EvictAssets;
-pub use layers::lease::{LeaseAssets, LeasedResource};
+pub use layers::{CachedAssets, LeaseAssets, LeasedResource};
 pub use manifest::{Completeness, Manifest, Need};
 pub use processing::{ChunkProcessor, ProcessError, ProcessedResource, ProcessingAssets, Processor};
-pub use settings::AssetSettings;
-pub use stack::{AssetObject, AssetResource, AssetStore};
+pub use stack::{AssetObject, AssetResource, AssetSettings, AssetStore};
 pub use store::{BaseAtomic, BaseResource, BaseStore, DiskAssetStore, MemoryAssetStore};

@@ -8,11 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::index::frame::Kind;
 use crate::index::record;
-use crate::key::name_of_manifest;
+use crate::key::{MANIFEST_FOLDER, name_of_manifest};
 use crate::{Assets, AssetsError, ResourceKey};
 
-/// The folder of the manifests below an asset. Its resources are no part of listings.
-pub(crate) const FOLDER: &str = "_manifest/";
 /// More resources than any presentation has.
 const MAX_RESOURCES: usize = 1 << 20;
 
@@ -100,7 +98,7 @@ impl Manifest {
 
     /// The key under which it is kept.
     fn key(&self, asset_root: &str) -> Result<ResourceKey, AssetsError> {
-        ResourceKey::new(asset_root, format!("{FOLDER}{}", name_of_manifest(&self.name)))
+        ResourceKey::new(asset_root, format!("{MANIFEST_FOLDER}{}", name_of_manifest(&self.name)))
     }
 
     /// Resources of other assets are left out: they are not removed or pinned with this one.
@@ -157,7 +155,7 @@ pub(crate) async fn write<A: Assets>(
 pub(crate) async fn read<A: Assets>(assets: &A, asset_root: &str) -> Result<Vec<Manifest>, AssetsError> {
     let mut manifests = Vec::new();
     for key in assets.catalog().keys(Some(asset_root)) {
-        if !key.rel_path().starts_with(FOLDER) {
+        if !key.rel_path().starts_with(MANIFEST_FOLDER) {
             continue;
         }
         let object = assets.open_atomic_resource(&key).await?;

@@ -1,14 +1,15 @@
-//! The default stack.
+//! The default stack and its settings.
 
 use std::path::Path;
 
-use crate::catalog::Place;
-use crate::layers::cached::CachedAssets;
+use kithara_storage::StorageOptions;
+
+use crate::catalog::{Limits, Place};
 use crate::layers::evict::EvictAssets;
-use crate::layers::lease::{LeaseAssets, LeasedResource};
+use crate::layers::{CachedAssets, LeaseAssets, LeasedResource};
 use crate::processing::{ProcessedResource, ProcessingAssets};
 use crate::store::{BaseResource, BaseStore, DiskAssetStore, MemoryAssetStore};
-use crate::{AssetSettings, Assets, AssetsError, AssetsExt};
+use crate::{Assets, AssetsError, AssetsExt};
 
 /// The store that an application opens: files or memory, evicted by use, decrypted on the way, shared and leased.
 ///
@@ -94,5 +95,121 @@ impl LeasedResource<ProcessedResource<BaseResource>> {
     #[must_use]
     pub fn place(&self) -> Place {
         self.inner().inner().place()
+    }
+}
+
+/// How an asset store behaves. Start from [`AssetSettings::default`] and set what differs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AssetSettings {
+    /// Bytes that a disk store keeps in its folder. Default 1 GiB; `None`: no limit. A limit bends for what is pinned, leased
+    /// or being written, all of which count.
+    pub max_bytes: Option<u64>,
+    /// Assets that a store keeps. Default `None`: no limit. Whole assets are evicted for it.
+    pub max_assets: Option<usize>,
+    /// Resources that a store keeps. Default `None`: no limit.
+    pub max_resources: Option<usize>,
+    /// Bytes kept in memory: by a memory store (together with `max_bytes`: the smaller counts), and by a disk store for
+    /// what its folder could not take. Default 8 MiB. Use at least two segments; open resources are kept in any case.
+    pub max_memory_bytes: u64,
+    /// Bytes that one resource may have in this store. Default `None`: of a body of declared length, that length, and in memory at
+    /// most 1 GiB; of one without, [`max_bytes`](Self::max_bytes) in a folder, and the larger of
+    /// [`max_memory_bytes`](Self::max_memory_bytes) and 256 MiB in memory. A write beyond is an error
+    /// (`StorageError::TooLarge`), so that a body without an end neither fills the memory nor passes the limit of a folder.
+    pub max_resource_bytes: Option<u64>,
+    /// Handles kept open after their last user is gone, so that the next open costs no system call. Default 5. Each is one
+    /// file descriptor in a disk store; a memory store keeps none.
+    pub idle_handles: usize,
+    /// Decrypted bytes kept per open encrypted resource, so that readers side by side share one decryption. Default 256 KiB.
+    /// A reader further behind than that decrypts again.
+    pub processed_window: usize,
+    /// How the disk storage notes what an unfinished resource has.
+    pub storage: StorageOptions,
+}
+
+impl Default for AssetSettings {
+    fn default() -> Self {
+        Self {
+            max_bytes: Some(1 << 30),
+            max_assets: None,
+            max_resources: None,
+            max_memory_bytes: 8 << 20,
+            max_resource_bytes: None,
+            idle_handles: 5,
+            processed_window: 256 << 10,
+            storage: StorageOptions::default(),
+        }
+    }
+}
+
+impl AssetSettings {
+    /// Sets [`max_bytes`](Self::max_bytes).
+    #[must_use]
+    pub fn with_max_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.max_bytes = bytes.into();
+        self
+    }
+
+    /// Sets [`max_assets`](Self::max_assets).
+    #[must_use]
+    pub fn with_max_assets(mut self, assets: impl Into<Option<usize>>) -> Self {
+        self.max_assets = assets.into();
+        self
+    }
+
+    /// Sets [`max_resources`](Self::max_resources).
+    #[must_use]
+    pub fn with_max_resources(mut self, resources: impl Into<Option<usize>>) -> Self {
+        self.max_resources = resources.into();
+        self
+    }
+
+    /// Sets [`max_memory_bytes`](Self::max_memory_bytes).
+    #[must_use]
+    pub fn with_max_memory_bytes(mut self, bytes: u64) -> Self {
+        self.max_memory_bytes = bytes;
+        self
+    }
+
+    /// Sets [`max_resource_bytes`](Self::max_resource_bytes).
+    #[must_use]
+    pub fn with_max_resource_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.max_resource_bytes = bytes.into();
+        self
+    }
+
+    /// Sets [`idle_handles`](Self::idle_handles).
+    #[must_use]
+    pub fn with_idle_handles(mut self, handles: usize) -> Self {
+        self.idle_handles = handles;
+        self
+    }
+
+    /// Sets [`processed_window`](Self::processed_window).
+    #[must_use]
+    pub fn with_processed_window(mut self, bytes: usize) -> Self {
+        self.processed_window = bytes;
+        self
+    }
+
+    pub(crate) fn disk_limits(&self) -> Limits {
+        Limits {
+            disk_bytes: self.max_bytes,
+            memory_bytes: Some(self.max_memory_bytes),
+            resource_bytes: self.max_resource_bytes,
+            assets: self.max_assets,
+            resources: self.max_resources,
+        }
+    }
+
+    pub(crate) fn memory_limits(&self) -> Limits {
+        let bytes = self.max_bytes.map_or(self.max_memory_bytes, |bytes| bytes.min(self.max_memory_bytes));
+        Limits {
+            disk_bytes: None,
+            memory_bytes: Some(bytes),
+            resource_bytes: self.max_resource_bytes,
+            assets: self.max_assets,
+            resources: self.max_resources,
+        }
     }
 }

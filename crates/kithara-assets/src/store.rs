@@ -1,22 +1,18 @@
 //! The innermost stores: a folder, or memory.
 
-mod atomic;
 mod backing;
 mod entry;
 mod files;
 mod folder;
 mod resource;
-mod shelf;
-mod verify;
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::atomic::BaseAtomic;
 pub(crate) use self::backing::EndOfStore;
 use self::backing::StoreInner;
-pub use self::resource::BaseResource;
+pub use self::resource::{BaseAtomic, BaseResource};
 use crate::catalog::{Catalog, VerifyReport};
 use crate::{AssetSettings, Assets, AssetsError, Processor, ResourceKey};
 

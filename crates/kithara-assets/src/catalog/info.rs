@@ -1,10 +1,10 @@
-//! What an application's settings screen shows.
+//! What an application is told: listings, reports and events.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::state::{Asset, Entry, State};
-use crate::ResourceKey;
+use crate::{AssetsError, ResourceKey};
 
 /// An asset, from `AssetsExt::list`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,4 +139,22 @@ impl Rights {
 
 fn time(touched: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_millis(touched)).unwrap_or(UNIX_EPOCH)
+}
+
+/// What happens in a store that an application may want to show. From `AssetsExt::events`.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum AssetEvent {
+    /// The folder cannot take any more (full, read-only, gone): new bytes stay in memory. Told once per store.
+    FellBackToMemory {
+        /// The first error.
+        error: AssetsError,
+    },
+    /// A resource was evicted to keep a limit.
+    Evicted {
+        /// The resource.
+        key: ResourceKey,
+        /// Its size in bytes.
+        bytes: u64,
+    },
 }

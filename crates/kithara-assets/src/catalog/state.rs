@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::ResourceKey;
-use crate::index::record::{AssetRecord, Change, ResourceRecord, Snapshot};
-use crate::manifest;
+use crate::key::MANIFEST_FOLDER;
 
 /// Where bytes of a resource are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -40,7 +39,7 @@ pub(crate) struct Asset {
 impl Asset {
     /// The resources without the manifests.
     pub(crate) fn listed(&self) -> impl Iterator<Item = (&Arc<str>, &Entry)> {
-        self.resources.iter().filter(|(rel, _)| !rel.starts_with(manifest::FOLDER))
+        self.resources.iter().filter(|(rel, _)| !rel.starts_with(MANIFEST_FOLDER))
     }
 
     pub(crate) fn bytes(&self) -> u64 {
@@ -251,47 +250,6 @@ impl State {
         }
         changed
     }
-
-    // ---- index ----
-
-    /// Everything the index says, as one record.
-    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
-        let assets = self.assets.iter().map(|(root, asset)| AssetRecord {
-            root,
-            pinned: self.pins.contains(root),
-            resources: asset
-                .resources
-                .iter()
-                .filter(|(_, entry)| entry.on_disk)
-                .map(|(rel, entry)| resource_record(rel, entry))
-                .collect(),
-        });
-        // An asset may be pinned before anything of it is here.
-        let pinned_only = self
-            .pins
-            .iter()
-            .filter(|root| !self.assets.contains_key(*root))
-            .map(|root| AssetRecord { root, pinned: true, resources: Vec::new() });
-        let assets = assets.chain(pinned_only).filter(|asset| asset.pinned || !asset.resources.is_empty());
-        Snapshot { clock: self.clock, assets: assets.collect() }
-    }
-
-    /// What the index does not say yet, as the changes that make it say so.
-    pub(crate) fn changes(&self) -> Vec<Change<'_>> {
-        let resources = self.unsaved.keys.iter().map(|key| match self.entry(key) {
-            Some(entry) if entry.on_disk => {
-                Change::Put { root: key.asset_root(), resource: resource_record(key.rel_path(), entry) }
-            }
-            _ => Change::Remove { root: key.asset_root(), rel: key.rel_path() },
-        });
-        let pins =
-            self.unsaved.pins.iter().map(|root| Change::Pin { root, pinned: self.pins.contains(root) });
-        resources.chain(pins).collect()
-    }
-}
-
-fn resource_record<'a>(rel: &'a str, entry: &Entry) -> ResourceRecord<'a> {
-    ResourceRecord { rel, bytes: entry.disk, touched: entry.touched, complete: entry.complete }
 }
 
 #[cfg(test)]

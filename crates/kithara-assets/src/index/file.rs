@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use kithara_storage::fs::{Access, FilePath};
+use kithara_storage::fs::{Access, FilePath, Locked};
 use parking_lot::Mutex;
 
 use super::frame::{Frames, Kind};
@@ -15,7 +15,6 @@ use super::record::{self, MAX_INDEX, Pins};
 use crate::AssetsError;
 use crate::catalog::Catalog;
 use crate::key::{INDEX_FOLDER, check_asset_root};
-use crate::lock::Locked;
 
 pub(crate) const LRU: &str = "lru.bin";
 pub(crate) const PINS: &str = "pins.bin";
@@ -104,8 +103,8 @@ impl IndexFiles {
         let append_at = self.lru.filter(|(len, snapshot)| *len <= snapshot.saturating_mul(2) + SLACK);
         batch.append_at = append_at.filter(|_| !state.unsaved.rewrite);
         let encoded = match batch.append_at {
-            Some(_) => record::append(&mut batch.lru, Kind::Changes, &state.changes()),
-            None => record::append(&mut batch.lru, Kind::Snapshot, &state.snapshot()),
+            Some(_) => record::append(&mut batch.lru, Kind::Changes, &record::changes(&state)),
+            None => record::append(&mut batch.lru, Kind::Snapshot, &record::snapshot(&state)),
         };
         debug_assert!(encoded.is_some(), "the records have no fallible parts");
         if !state.unsaved.pins.is_empty() || state.unsaved.rewrite {

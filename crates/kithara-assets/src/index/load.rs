@@ -9,7 +9,6 @@ use kithara_storage::fs::FilePath;
 
 use super::file::{self, LRU, OLD_LRU, OLD_PINS, PINS, index_file};
 use super::frame::{FrameError, Frames, HEADER, Kind, has_magic};
-use super::legacy;
 use super::record::{self, Change, Pins, ResourceRecord, Snapshot};
 use super::walk::{Found, walk, walk_asset};
 use crate::ResourceKey;
@@ -91,7 +90,7 @@ fn load_lru(store: &Path, state: &mut State, old_uses: &mut HashMap<String, u64>
     }
     // JSON stands under its own name, or under this one.
     for bytes in bytes.into_iter().chain(file::read(&index_file(store, OLD_LRU))?) {
-        match legacy::parse_lru(&bytes) {
+        match record::parse_lru(&bytes) {
             Some(old) if damage.is_none() => {
                 state.clock = old.clock;
                 old_uses.extend(old.touched);
@@ -197,7 +196,7 @@ fn load_pins(store: &Path, state: &mut State) -> io::Result<bool> {
             let pins = record::decode_only::<Pins<'_>>(&bytes, Kind::Pins);
             pins.map(|pins| pins.pinned.into_iter().map(str::to_owned).collect())
         } else {
-            legacy::parse_pins(&bytes).ok_or(FrameError::Magic)
+            record::parse_pins(&bytes).ok_or(FrameError::Magic)
         };
         match pins {
             Ok(pins) => {

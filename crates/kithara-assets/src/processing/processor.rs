@@ -1,11 +1,13 @@
-//! What a processor is.
+//! Processors: AES in CBC mode, where a block needs its key and the encrypted block before it, and those of an application.
 
 use std::fmt;
 use std::sync::Arc;
 
+use aes::cipher::{
+    Array, Block, BlockCipherDecrypt, BlockModeDecrypt, BlockSizeUser, InnerIvInit, Key, KeyInit, KeySizeUser,
+};
+use cbc::Decryptor;
 use sha2::{Digest, Sha256};
-
-use super::aes;
 
 /// What is done to a resource between its storage and its reader.
 ///
@@ -86,8 +88,8 @@ impl Processor {
 
     pub(super) fn into_chunks(self) -> Arc<dyn ChunkProcessor> {
         match self {
-            Self::Aes128Cbc { key, iv } => Arc::new(aes::Cbc::<::aes::Aes128>::new(&key.into(), iv)),
-            Self::Aes256Cbc { key, iv } => Arc::new(aes::Cbc::<::aes::Aes256>::new(&key.into(), iv)),
+            Self::Aes128Cbc { key, iv } => Arc::new(Cbc::<::aes::Aes128>::new(&key.into(), iv)),
+            Self::Aes256Cbc { key, iv } => Arc::new(Cbc::<::aes::Aes256>::new(&key.into(), iv)),
             Self::Custom(custom) => custom,
         }
     }
@@ -154,4 +156,136 @@ pub enum ProcessError {
     /// From a processor of the application.
     #[error("{0}")]
     Other(String),
+}
+
+const BLOCK: usize = 16;
+
+pub(super) struct Cbc<C> {
+    cipher: C,
+    iv: [u8; BLOCK],
+}
+
+impl<C: KeyInit + KeySizeUser> Cbc<C> {
+    pub(super) fn new(key: &Key<C>, iv: [u8; BLOCK]) -> Self {
+        Self { cipher: C::new(key), iv }
+    }
+}
+
+impl<C> fmt::Debug for Cbc<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cbc")
+    }
+}
+
+impl<C> ChunkProcessor for Cbc<C>
+where
+    C: BlockCipherDecrypt
+        + BlockSizeUser<BlockSize = aes::cipher::consts::U16>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    fn unit(&self) -> usize {
+        BLOCK
+    }
+
+    fn lookback(&self) -> usize {
+        BLOCK
+    }
+
+    fn trims_end(&self) -> bool {
+        true
+    }
+
+    fn process(&self, offset: u64, before: &[u8], data: &mut [u8]) -> Result<(), ProcessError> {
+        let length = ProcessError::Length { len: offset.saturating_add(data.len() as u64), unit: BLOCK };
+        let iv: [u8; BLOCK] =
+            if offset == 0 { self.iv } else { before.try_into().map_err(|_| length.clone())? };
+        let (blocks, rest) = Array::slice_as_chunks_mut(data);
+        if !rest.is_empty() {
+            return Err(length);
+        }
+        let blocks: &mut [Block<C>] = blocks;
+        Decryptor::inner_iv_init(self.cipher.clone(), &iv.into()).decrypt_blocks(blocks);
+        Ok(())
+    }
+
+    fn last_unit(&self, last: &[u8]) -> Result<usize, ProcessError> {
+        let pad = usize::from(*last.last().ok_or(ProcessError::Padding)?);
+        let content = last.len().checked_sub(pad).ok_or(ProcessError::Padding)?;
+        let is_padding =
+            (1..=BLOCK).contains(&pad) && last[content..].iter().all(|byte| usize::from(*byte) == pad);
+        if is_padding { Ok(content) } else { Err(ProcessError::Padding) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hex<const N: usize>(text: &str) -> [u8; N] {
+        std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+    }
+
+    const PLAIN: &str = "6bc1bee22e409f96e93d7e117393172aae2d8a571e03ac9c9eb76fac45af8e51\
+                         30c81c46a35ce411e5fbc1191a0a52eff69f2445df4f9b17ad2b417be66c3710";
+    const IV: &str = "000102030405060708090a0b0c0d0e0f";
+
+    /// The vectors of NIST SP 800-38A, sections F.2.2 and F.2.6.
+    #[test]
+    fn the_published_vectors_decrypt_from_any_block() {
+        let aes128 = Cbc::<aes::Aes128>::new(&hex("2b7e151628aed2a6abf7158809cf4f3c").into(), hex(IV));
+        let aes256 = Cbc::<aes::Aes256>::new(
+            &hex("603deb1015ca71be2b73aef0857d77811f352c073b6108d72d9810a30914dff4").into(),
+            hex(IV),
+        );
+        let cases: [(&dyn ChunkProcessor, &str); 2] = [
+            (
+                &aes128,
+                "7649abac8119b246cee98e9b12e9197d5086cb9b507219ee95db113a917678b2\
+                 73bed6b8e3c1743b7116e69e222295163ff1caa1681fac09120eca307586e1a7",
+            ),
+            (
+                &aes256,
+                "f58c4c04d6e5f1ba779eabfb5f7bfbd69cfc4e967edb808d679f777bc6702c7d\
+                 39f23369a9d9bacfa530e26304231461b2eb05e2c39be9fcda6c19078c6a9d1b",
+            ),
+        ];
+        let plain: [u8; 64] = hex(PLAIN);
+        for (cbc, encrypted) in cases {
+            let encrypted: [u8; 64] = hex(encrypted);
+            for start in (0..64).step_by(16) {
+                let mut data = encrypted[start..].to_vec();
+                cbc.process(start as u64, &encrypted[start.saturating_sub(16)..start], &mut data).unwrap();
+                assert_eq!(data, plain[start..]);
+            }
+        }
+    }
+
+    #[test]
+    fn only_pkcs7_is_padding() {
+        let cbc = Cbc::<aes::Aes128>::new(&[0; 16].into(), [0; 16]);
+        let unit = |pad: u8| {
+            let mut unit = [0xaa; 16];
+            unit[16 - usize::from(pad.min(16))..].fill(pad);
+            unit
+        };
+        for pad in 1..=16 {
+            assert_eq!(cbc.last_unit(&unit(pad)), Ok(16 - usize::from(pad)));
+        }
+        let mut broken = unit(4);
+        broken[12] = 9;
+        for bad in [unit(0), unit(17), unit(255), broken] {
+            assert_eq!(cbc.last_unit(&bad), Err(ProcessError::Padding));
+        }
+        assert_eq!(cbc.last_unit(&[]), Err(ProcessError::Padding));
+    }
+
+    #[test]
+    fn half_blocks_are_refused() {
+        let cbc = Cbc::<aes::Aes128>::new(&[0; 16].into(), [0; 16]);
+        assert!(cbc.process(0, &[], &mut [0; 17]).is_err());
+        assert!(cbc.process(16, &[0; 15], &mut [0; 16]).is_err());
+    }
 }

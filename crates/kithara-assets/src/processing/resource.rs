@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use kithara_storage::{RangeSet, ResourceStatus, StorageError, Streaming, WaitOutcome, WriteClaim};
 
-use super::chunk::{CHUNK, Chunk, Turn, Turns, Window};
 use super::processor::{ChunkProcessor, ProcessError};
+use super::{CHUNK, Chunk, Turn, Turns, Window};
 
 /// A resource as it is, or as a processor makes it.
 ///

@@ -1,10 +1,12 @@
-//! What stands behind a store: its catalog, its folder if it has one, and the resources that are open.
+//! What all handles on a store share: its catalog, its folder if it has one, its memory tier, and the open resources.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use kithara_storage::{ResourceStatus, SUMS_SUFFIX, StorageError, Streaming, StreamingResource};
+use kithara_storage::{
+    AtomicResource, ResourceStatus, SUMS_SUFFIX, StorageError, Streaming, StreamingResource,
+};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::OnceCell;
 
@@ -12,7 +14,6 @@ use super::entry::OpenEntry;
 use super::files;
 use super::folder::{Folder, limits};
 use super::resource::BaseResource;
-use super::shelf::Shelf;
 use crate::catalog::{Catalog, Entry, Place, Rights, State};
 use crate::{AssetSettings, AssetsError, ResourceKey};
 
@@ -376,5 +377,42 @@ impl Drop for EndOfStore {
         if let Err(error) = folder.flush() {
             tracing::warn!(%error, "the indexes are not up to date");
         }
+    }
+}
+
+/// Resources in memory, by key. The catalog says how much it is, and eviction takes it away.
+#[derive(Default)]
+pub(super) struct Shelf {
+    streaming: Mutex<HashMap<ResourceKey, StreamingResource>>,
+    atomic: Mutex<HashMap<ResourceKey, AtomicResource>>,
+}
+
+impl Shelf {
+    pub(super) fn streaming(&self, key: &ResourceKey) -> Option<StreamingResource> {
+        self.streaming.lock().get(key).cloned()
+    }
+
+    pub(super) fn put_streaming(&self, key: &ResourceKey, resource: &StreamingResource) {
+        self.streaming.lock().insert(key.clone(), resource.clone());
+    }
+
+    pub(super) fn atomic(&self, key: &ResourceKey) -> Option<AtomicResource> {
+        self.atomic.lock().get(key).cloned()
+    }
+
+    pub(super) fn atomic_or_new(&self, key: &ResourceKey) -> AtomicResource {
+        self.atomic.lock().entry(key.clone()).or_insert_with(AtomicResource::memory).clone()
+    }
+
+    /// Whether there was one.
+    pub(super) fn take_atomic(&self, key: &ResourceKey) -> bool {
+        self.atomic.lock().remove(key).is_some()
+    }
+
+    /// Takes a resource away; the bytes go with its last handle. What is freed is freed after the lock.
+    pub(super) fn take(&self, key: &ResourceKey) {
+        let streaming = self.streaming.lock().remove(key);
+        let atomic = self.atomic.lock().remove(key);
+        drop((streaming, atomic));
     }
 }

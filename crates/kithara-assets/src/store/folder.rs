@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kithara_storage::StorageOptions;
-use kithara_storage::fs::{Access, FilePath, Folder as Handle, make_all};
+use kithara_storage::fs::{Access, FilePath, Folder as Handle, Locked, make_all};
 
 use crate::catalog::{Catalog, Rights};
+use crate::index::Flusher;
 use crate::index::file::{IndexFiles, Session};
-use crate::index::flusher::Flusher;
 use crate::index::load::{Loaded, load};
 use crate::key::INDEX_FOLDER;
-use crate::lock::Locked;
 use crate::{AssetSettings, AssetsError, ResourceKey};
 
 /// The file that the owner of a folder keeps locked.

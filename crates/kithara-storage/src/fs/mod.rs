@@ -12,11 +12,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+mod lock;
 #[cfg(not(unix))]
 mod other;
 #[cfg(unix)]
 mod unix;
 
+pub use lock::Locked;
 #[cfg(not(unix))]
 use other as os;
 #[cfg(unix)]

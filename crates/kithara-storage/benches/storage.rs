@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kithara_storage::{StorageOptions, Streaming, StreamingResource, block_on};
 use tokio::runtime::{Builder, Runtime};
 
@@ -94,8 +94,46 @@ fn bench(criterion: &mut Criterion) {
     criterion.bench_function("open a present resource", |b| {
         b.iter(|| StreamingResource::disk(folder.path().join("present"), StorageOptions::default()).unwrap());
     });
+    checksums(criterion);
     print_ratios(&runtime, folder.path(), &body, &resource, &file);
     print_latencies(folder.path());
+}
+
+/// What checksums cost: a commit of 1 MiB, and its first read after opening.
+fn checksums(criterion: &mut Criterion) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut group = criterion.benchmark_group("1 MiB");
+    group.sample_size(20);
+    let body = vec![7; 1 << 20];
+    let mut buf = vec![0; CHUNK];
+    for checksums in [false, true] {
+        let options = StorageOptions::default().with_checksums(checksums);
+        let path = folder.path().join(checksums.to_string());
+        let open = || StreamingResource::disk(&path, options).unwrap();
+        let with = if checksums { "with checksums" } else { "without" };
+        let written = || {
+            let _ = std::fs::remove_file(&path);
+            let resource = open();
+            block_on(resource.write_at(0, &body)).unwrap();
+            resource
+        };
+        group.bench_function(format!("commit, {with}"), |b| {
+            b.iter_batched(
+                written,
+                |resource| block_on(resource.commit(1 << 20)).unwrap(),
+                BatchSize::PerIteration,
+            );
+        });
+        group.bench_function(format!("first read, {with}"), |b| {
+            b.iter(|| {
+                let (resource, mut at) = (open(), 0);
+                while at < 1 << 20 {
+                    at += block_on(resource.read_at(at, &mut buf)).unwrap() as u64;
+                }
+            });
+        });
+    }
+    group.finish();
 }
 
 /// Interleaved in one run, the median of many rounds.

@@ -16,6 +16,24 @@
 //!
 #![doc = include_str!("../README.md")]
 
+pub mod blocking;
+
+mod error;
+mod events;
+mod handle;
+mod lists;
+mod local;
+mod open;
+mod opened;
+mod options;
+
+pub use error::Error;
+pub use events::{StreamEvent, StreamState};
+pub use handle::StreamHandle;
+pub use open::open_target as open;
+pub use opened::{Stream, StreamStats};
+pub use options::Options;
+
 pub use kithara_assets as assets;
 pub use kithara_bufpool as bufpool;
 pub use kithara_decode as decode;

@@ -137,7 +137,7 @@ const HALF_POWER: f32 = std::f32::consts::FRAC_1_SQRT_2;
 /// frequencies nowhere. Mono is half the sum of the stereo downmix; from mono, front left and right get a copy each. The
 /// sum is not scaled down: it may exceed full scale, which `f32` keeps.
 #[derive(Clone, Debug)]
-pub(crate) struct Mixer {
+pub struct Mixer {
     from: ChannelLayout,
     to: ChannelLayout,
     /// One row of `from.channels()` coefficients for each target channel.
@@ -146,7 +146,9 @@ pub(crate) struct Mixer {
 }
 
 impl Mixer {
-    pub(crate) fn new(from: ChannelLayout, to: ChannelLayout) -> Self {
+    /// A mixer from one layout to another.
+    #[must_use]
+    pub fn new(from: ChannelLayout, to: ChannelLayout) -> Self {
         let (inputs, outputs) = (usize::from(from.channels), usize::from(to.channels));
         let rows = if to == ChannelLayout::MONO && inputs > 1 {
             let stereo = rows(from, ChannelLayout::STEREO);
@@ -160,12 +162,13 @@ impl Mixer {
     }
 
     /// Whether it makes `to` of `from`.
-    pub(crate) fn fits(&self, from: ChannelLayout, to: ChannelLayout) -> bool {
+    #[must_use]
+    pub fn fits(&self, from: ChannelLayout, to: ChannelLayout) -> bool {
         (self.from, self.to) == (from, to)
     }
 
     /// Mixes whole frames in place.
-    pub(crate) fn mix(&mut self, samples: &mut Vec<f32>) {
+    pub fn mix(&mut self, samples: &mut Vec<f32>) {
         let (inputs, outputs) = (usize::from(self.from.channels), usize::from(self.to.channels));
         if self.from == self.to || inputs == 0 || outputs == 0 {
             return;

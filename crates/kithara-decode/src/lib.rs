@@ -27,7 +27,7 @@ mod segment;
 mod source;
 
 pub use ahead::{DecodeAhead, DecodeAheadSettings, PCM_CHANNEL_CAPACITY};
-pub use channels::ChannelLayout;
+pub use channels::{ChannelLayout, Mixer as ChannelMixer};
 pub use codecs::{
     CodecDecoder, CodecDescriptor, CodecParameters, CodecTable, Decoded, PacketDecoder, PacketError, Preroll,
     interleave_f32, interleave_f32_scalar,

@@ -1,6 +1,6 @@
 //! From a source's format to the output's: exact lengths, also where the format changes inside a track.
 
-use kithara_decode::{AudioSpec, DecodeError, PcmChunk, ResamplerProcessor};
+use kithara_decode::{AudioSpec, ChannelMixer, DecodeError, PcmChunk, ResamplerProcessor};
 
 /// Converts the chunks of one track to the output's format.
 #[derive(Debug)]
@@ -13,6 +13,7 @@ pub(crate) struct Converter {
 #[derive(Debug)]
 struct Stage {
     from: AudioSpec,
+    channels: ChannelMixer,
     resampler: ResamplerProcessor,
 }
 
@@ -39,11 +40,13 @@ impl Converter {
             let (rate, channels) = (self.output.sample_rate, self.output.channels);
             let mut resampler = ResamplerProcessor::new(from.sample_rate, rate, channels)?;
             resampler.start(chunk.position());
-            self.stage = Some(Stage { from, resampler });
+            let channels = ChannelMixer::new(from.layout, self.output.layout);
+            self.stage = Some(Stage { from, channels, resampler });
         }
         let Some(stage) = &mut self.stage else { return Ok(()) };
         self.remixed.clear();
-        remix(chunk.samples(), from.channels, self.output.channels, &mut self.remixed);
+        self.remixed.extend_from_slice(chunk.samples());
+        stage.channels.mix(&mut self.remixed);
         stage.resampler.process(&self.remixed, output)
     }
 
@@ -52,30 +55,6 @@ impl Converter {
         match self.stage.take() {
             Some(mut stage) => stage.resampler.flush(output),
             None => Ok(()),
-        }
-    }
-}
-
-/// Appends `input` with `to` instead of `from` channels: mono goes to both front speakers, stereo becomes mono as the
-/// mean, further channels of a wider output stay silent, and those of a wider input are left out. Open a track with the
-/// output's channels where its stream has a layout: the stream's own downmix knows centre and surrounds.
-fn remix(input: &[f32], from: u16, to: u16, output: &mut Vec<f32>) {
-    let (from, to) = (usize::from(from.max(1)), usize::from(to.max(1)));
-    if from == to {
-        output.extend_from_slice(input);
-        return;
-    }
-    for frame in input.chunks_exact(from) {
-        let start = output.len();
-        output.resize(start + to, 0.0);
-        let out = &mut output[start..];
-        match (from, to) {
-            (1, _) => out[..2].fill(frame[0]),
-            (_, 1) => out[0] = (frame[0] + frame[1]) / 2.0,
-            _ => {
-                let count = from.min(to);
-                out[..count].copy_from_slice(&frame[..count]);
-            }
         }
     }
 }
@@ -114,18 +93,5 @@ mod tests {
         converter.push(&chunk(AudioSpec::new(22_050, 2), 22_271, 2_205), &mut out).unwrap();
         converter.finish(&mut out).unwrap();
         assert_eq!(out.len() / 2, 48_000 + 480 + 4_800);
-    }
-
-    #[test]
-    fn mono_is_heard_on_both_sides_and_stereo_becomes_its_mean() {
-        let mut out = Vec::new();
-        remix(&[0.5, -0.5], 1, 2, &mut out);
-        assert_eq!(out, [0.5, 0.5, -0.5, -0.5]);
-        out.clear();
-        remix(&[0.5, 0.25], 2, 1, &mut out);
-        assert_eq!(out, [0.375]);
-        out.clear();
-        remix(&[0.5], 1, 4, &mut out);
-        assert_eq!(out, [0.5, 0.5, 0.0, 0.0]);
     }
 }

@@ -26,7 +26,7 @@ pub struct DemuxedPacket<'a> {
 /// Call order: `push` and `next_packet` until it gives `None`, as often as there are bytes; at the end of a segment
 /// `finish`, and `next_packet` until `None` again; then the next segment's bytes. A next segment may continue what the
 /// last one left unfinished (a frame cut by the segmenter).
-pub trait Demuxer: Send {
+pub trait Demuxer: Send + Sync {
     /// Takes the next bytes of the stream, cut anywhere. Keeps a reference to them and copies nothing; parsing happens in
     /// [`next_packet`](Self::next_packet).
     ///

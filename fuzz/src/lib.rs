@@ -11,6 +11,11 @@ extern crate self as kithara_net;
 
 #[path = "../../crates/kithara-decode/src/demux/mod.rs"]
 pub mod demux_parsers;
+pub(crate) use demux_parsers as demux;
+#[path = "../../crates/kithara-decode/src/headers/mod.rs"]
+mod headers;
+#[path = "../../crates/kithara-decode/src/rescale.rs"]
+mod rescale;
 #[path = "../../crates/kithara-hls/src/playlist/mod.rs"]
 pub mod playlists;
 #[path = "../../crates/kithara-net/src/redact.rs"]

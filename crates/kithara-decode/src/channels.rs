@@ -70,6 +70,12 @@ impl ChannelLayout {
         Self { channels, mask }
     }
 
+    /// So many channels whose positions are unknown.
+    #[must_use]
+    pub const fn without_positions(channels: u16) -> Self {
+        Self { channels, mask: 0 }
+    }
+
     /// The layout of a `WAVEFORMATEXTENSIBLE` channel mask for so many channels; the [usual one](Self::of_count) where the mask
     /// has another number of positions or unknown ones. One channel is mono wherever it stands.
     #[must_use]

@@ -27,7 +27,8 @@ fn open(fixture: &'static Fixture, rate: Option<u32>) -> MediaDecoder {
 
 /// The whole decode of a file, made once.
 fn whole(fixture: &'static Fixture, rate: Option<u32>) -> &'static Pcm {
-    static WHOLE: OnceLock<Mutex<HashMap<(&'static str, Option<u32>), &'static Pcm>>> = OnceLock::new();
+    type Known = HashMap<(&'static str, Option<u32>), &'static Pcm>;
+    static WHOLE: OnceLock<Mutex<Known>> = OnceLock::new();
     let mut known = WHOLE.get_or_init(Mutex::default).lock().unwrap();
     known
         .entry((fixture.name, rate))

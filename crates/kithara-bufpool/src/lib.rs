@@ -6,6 +6,7 @@ mod poolable;
 mod pooled;
 mod settings;
 mod shard;
+mod slot;
 mod sync;
 
 pub use pool::{BytePool, SamplePool, SharedPool};

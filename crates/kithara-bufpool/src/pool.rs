@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use crate::limit::Limit;
 use crate::pooled::Pooled;
-use crate::shard::{Limits, Shard};
+use crate::shard::Limits;
+use crate::slot::Slot;
 use crate::{PoolSettings, Poolable};
 
 /// Bytes on their way through the layers: network, storage, demuxers.
@@ -29,55 +30,6 @@ pub struct SharedPool<const SHARDS: usize, T: Poolable> {
 struct Inner<const SHARDS: usize, T> {
     shards: [OnceLock<Arc<Slot<T>>>; SHARDS],
     limits: Arc<Limits>,
-}
-
-/// A shard and, on request, its counters. Values point to their own slot rather than to the pool, so that the threads do
-/// not meet at one reference count.
-pub(crate) struct Slot<T> {
-    pub(crate) shard: Shard<T>,
-    #[cfg(feature = "counters")]
-    pub(crate) counters: Counters,
-}
-
-#[cfg(feature = "counters")]
-#[derive(Default)]
-pub(crate) struct Counters {
-    hits: std::sync::atomic::AtomicU64,
-    misses: std::sync::atomic::AtomicU64,
-    steals: std::sync::atomic::AtomicU64,
-    dropped: std::sync::atomic::AtomicU64,
-}
-
-impl<T: Poolable> Slot<T> {
-    #[cold]
-    fn new(limits: &Arc<Limits>) -> Arc<Self> {
-        Arc::new(Self {
-            shard: Shard::new(Arc::clone(limits)),
-            #[cfg(feature = "counters")]
-            counters: Counters::default(),
-        })
-    }
-
-    /// Takes a used value back: empty, of acceptable size, and only within the limits.
-    #[inline]
-    pub(crate) fn put_back(&self, mut value: T) {
-        if value.retained_bytes() == 0 {
-            return;
-        }
-        value.reset();
-        let trim = self.shard.trim_bytes();
-        let mut bytes = value.retained_bytes();
-        if bytes > trim {
-            value.shrink(trim);
-            bytes = value.retained_bytes();
-        }
-        let refused = if bytes == 0 || bytes > trim { Some(value) } else { self.shard.put(value, bytes) };
-        #[cfg(feature = "counters")]
-        if refused.is_some() {
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
-        }
-        drop(refused);
-    }
 }
 
 impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
@@ -155,17 +107,6 @@ impl<const SHARDS: usize, T: Poolable> SharedPool<SHARDS, T> {
     /// Those that were ever used.
     fn slots(&self) -> impl Iterator<Item = &Arc<Slot<T>>> {
         self.inner.shards.iter().filter_map(OnceLock::get)
-    }
-}
-
-#[cfg(feature = "counters")]
-impl Counters {
-    fn count(&self, hit: bool, stolen: bool) {
-        let counter = if hit { &self.hits } else { &self.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
-        if hit && stolen {
-            self.steals.fetch_add(1, Ordering::Relaxed);
-        }
     }
 }
 

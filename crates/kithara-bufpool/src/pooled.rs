@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::Poolable;
-use crate::pool::Slot;
+use crate::slot::Slot;
 
 /// A pooled buffer of bytes.
 pub type PooledBytes = Pooled<32, Vec<u8>>;

@@ -11,7 +11,6 @@ pub mod formats {
 }
 
 mod ahead;
-mod block_on;
 mod channels;
 mod codecs;
 mod error;

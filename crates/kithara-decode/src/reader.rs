@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use kithara_blocking::{Bridge, WouldBlock};
 
-use crate::block_on::block_on;
 use crate::{AudioSpec, PcmChunk, PcmSource};
 
 /// Why a blocking call gave no PCM.
@@ -15,6 +14,13 @@ pub enum BlockingError<E> {
     /// or call from `spawn_blocking` or a plain thread.
     #[error("blocking read inside an async runtime: use the async methods here, or call from a plain thread")]
     InsideRuntime,
+    /// The call was made on the thread of the current-thread runtime in which the stream was opened: while it waits,
+    /// nobody drives the stream's tasks.
+    #[error(
+        "blocking read on the thread of a current-thread runtime, which would stand still: use \
+         `runtime.block_on` with the async methods, another thread, or a multi-thread runtime"
+    )]
+    OwnThread,
     /// The source failed.
     #[error(transparent)]
     Source(E),
@@ -23,21 +29,26 @@ pub enum BlockingError<E> {
 /// Reads PCM from a source: asynchronously, blocking, or as an `Iterator` over chunks.
 ///
 /// The blocking face works on plain threads and inside `spawn_blocking`; on a thread that drives a runtime it gives
-/// [`BlockingError::InsideRuntime`]. It waits, and does not drive a runtime: over a source whose work runs in tasks of a
-/// current-thread runtime that nobody drives meanwhile, it waits for ever; use `runtime.block_on(reader.next_chunk())`
-/// there.
+/// [`BlockingError::InsideRuntime`]. It does not drive a runtime: on the thread of the current-thread runtime in which the
+/// reader was made it gives [`BlockingError::OwnThread`] instead of waiting for ever; use
+/// `runtime.block_on(reader.next_chunk())` there.
 #[derive(Debug)]
 pub struct PcmReader<S> {
     source: S,
     rest: Option<PcmChunk>,
     position: u64,
-    runtime: Option<Handle>,
+    bridge: Bridge,
 }
 
 impl<S: PcmSource> PcmReader<S> {
     /// A reader over `source`. Made inside a tokio runtime, its blocking face runs the source in that runtime's context.
     pub fn new(source: S) -> Self {
-        Self { source, rest: None, position: 0, runtime: Handle::try_current().ok() }
+        Self { source, rest: None, position: 0, bridge: Bridge::here() }
+    }
+
+    /// A reader over a source that needs no runtime, because its work runs in threads of its own.
+    pub fn without_runtime(source: S) -> Self {
+        Self { source, rest: None, position: 0, bridge: Bridge::default() }
     }
 
     /// The source.
@@ -119,8 +130,8 @@ impl<S: PcmSource> PcmReader<S> {
     /// # Errors
     /// [`BlockingError::InsideRuntime`] where it would block a runtime, or whatever the source reports.
     pub fn next_chunk_blocking(&mut self) -> Result<Option<PcmChunk>, BlockingError<S::Error>> {
-        let runtime = self.runtime.clone();
-        finish(block_on(runtime.as_ref(), self.next_chunk()))
+        let bridge = self.bridge.clone();
+        finish(bridge.block_on(self.next_chunk()))
     }
 
     /// [`read`](Self::read) for plain threads.
@@ -128,8 +139,8 @@ impl<S: PcmSource> PcmReader<S> {
     /// # Errors
     /// [`BlockingError::InsideRuntime`] where it would block a runtime, or whatever the source reports.
     pub fn read_blocking(&mut self, out: &mut [f32]) -> Result<usize, BlockingError<S::Error>> {
-        let runtime = self.runtime.clone();
-        finish(block_on(runtime.as_ref(), self.read(out)))
+        let bridge = self.bridge.clone();
+        finish(bridge.block_on(self.read(out)))
     }
 
     /// [`seek`](Self::seek) for plain threads.
@@ -137,8 +148,8 @@ impl<S: PcmSource> PcmReader<S> {
     /// # Errors
     /// [`BlockingError::InsideRuntime`] where it would block a runtime, or whatever the source reports.
     pub fn seek_blocking(&mut self, to: Duration) -> Result<u64, BlockingError<S::Error>> {
-        let runtime = self.runtime.clone();
-        finish(block_on(runtime.as_ref(), self.seek(to)))
+        let bridge = self.bridge.clone();
+        finish(bridge.block_on(self.seek(to)))
     }
 
     /// The source.
@@ -157,8 +168,12 @@ impl<S: PcmSource> PcmReader<S> {
     }
 }
 
-fn finish<T, E: std::error::Error>(outcome: Option<Result<T, E>>) -> Result<T, BlockingError<E>> {
-    outcome.ok_or(BlockingError::InsideRuntime)?.map_err(BlockingError::Source)
+fn finish<T, E: std::error::Error>(outcome: Result<Result<T, E>, WouldBlock>) -> Result<T, BlockingError<E>> {
+    match outcome {
+        Ok(result) => result.map_err(BlockingError::Source),
+        Err(WouldBlock::OwnThread) => Err(BlockingError::OwnThread),
+        Err(_) => Err(BlockingError::InsideRuntime),
+    }
 }
 
 /// Chunk by chunk, blocking: for plain threads (see [`PcmReader::next_chunk_blocking`]). Fused after `None`, until a seek.

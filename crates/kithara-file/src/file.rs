@@ -8,7 +8,7 @@ use kithara_assets::{AssetStore, Assets, ResourceKey};
 use kithara_decode::{DecodeAhead, DecodeAheadSettings, DecodeOptions};
 use kithara_net::{DefaultNet, Net, RedactedUrl, Url};
 use kithara_storage::{ResourceStatus, Streaming};
-use kithara_stream::{MediaInfo, Source, SyncReader};
+use kithara_stream::{MediaInfo, Source, SyncReader, Validation};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 use tracing::Instrument;
@@ -18,7 +18,7 @@ use crate::engine::{Engine, EngineSettings};
 use crate::shared::{ReaderCell, Shared};
 use crate::source::FileSource;
 use crate::stream::{Cached, FileStream, Parts};
-use crate::{FileError, FileEvent, FileOptions, Validation};
+use crate::{FileError, FileEvent, FileOptions};
 
 /// Opens progressive files.
 #[derive(Clone, Copy, Debug)]
@@ -182,6 +182,7 @@ fn start<N: Net, A: Assets>(
         station_patience: options.station_patience,
         icy: options.icy,
         offline: options.offline,
+        store_private: options.store_private,
     };
     let engine = Engine::new(Arc::clone(&shared), options.net.clone(), record.clone(), settings);
     // The store outlives what is written to it.

@@ -7,6 +7,7 @@ use kithara_assets::{AssetStore, KeyPolicy, ResourceKey};
 use kithara_bufpool::{PoolSettings, SamplePool};
 use kithara_decode::OutputOptions;
 use kithara_net::{DefaultNet, HeaderMap, RetryPolicy};
+use kithara_stream::Validation;
 
 use crate::Downloads;
 
@@ -54,22 +55,6 @@ impl Default for LookAhead {
     }
 }
 
-/// When a stored file is compared with the server's before it plays.
-///
-/// A file that is stored in part is compared by the request for the rest, whatever this says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Validation {
-    /// Never: what is stored whole plays without a request. The default.
-    #[default]
-    Never,
-    /// When the lifetime that the server stated (`Cache-Control: max-age`) has passed; the value is the lifetime where it
-    /// stated none.
-    WhenStale(Duration),
-    /// Each time it is opened.
-    Always,
-}
-
 /// Settings of [`File::open`](crate::File::open). Clones share the network stack, the store and the downloads.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -88,7 +73,8 @@ pub struct FileOptions<N = DefaultNet, A = AssetStore> {
     pub headers: HeaderMap,
     /// How far to download ahead.
     pub look_ahead: LookAhead,
-    /// When to compare a stored file with the server's.
+    /// When to compare a stored file with the server's. A file that is stored in part is compared by the request for the
+    /// rest, whatever this says. Default [`Validation::Never`].
     pub validation: Validation,
     /// How often a transfer that breaks off is tried again. The budget starts anew whenever bytes arrive.
     pub retry: RetryPolicy,
@@ -100,6 +86,9 @@ pub struct FileOptions<N = DefaultNet, A = AssetStore> {
     pub fill_holes: bool,
     /// Never use the network: play what is stored. Default `false`.
     pub offline: bool,
+    /// Keep also a file that its server says not to store (`Cache-Control: no-store`, `private`), and one that was fetched
+    /// with `Authorization` and is not `public`. Default `false`: it plays, and the next open fetches it anew.
+    pub store_private: bool,
     /// Bytes of a body of unknown length that are kept; what comes after them is forgotten as it is played. Default
     /// 256 MiB.
     pub max_unknown_len: u64,
@@ -141,6 +130,7 @@ impl<N, A> FileOptions<N, A> {
             keep_paused: Duration::from_secs(15),
             fill_holes: true,
             offline: false,
+            store_private: false,
             max_unknown_len: 256 << 20,
             station_patience: Duration::from_secs(10),
             icy: true,
@@ -170,6 +160,7 @@ impl<N: fmt::Debug, A: fmt::Debug> fmt::Debug for FileOptions<N, A> {
             .field("keep_paused", &self.keep_paused)
             .field("fill_holes", &self.fill_holes)
             .field("offline", &self.offline)
+            .field("store_private", &self.store_private)
             .field("max_unknown_len", &self.max_unknown_len)
             .field("station_patience", &self.station_patience)
             .field("icy", &self.icy)

@@ -130,8 +130,10 @@ impl FileStream {
     pub(crate) fn new<R: Streaming>(ahead: DecodeAhead, parts: Parts<R>) -> Self {
         let details = ahead.details().clone();
         let download = parts.download.map(|download| download as Arc<dyn Observed>);
-        let pcm =
-            PcmReader::new(FilePcm { ahead, cell: Arc::clone(&parts.cell), download: download.clone() });
+        let is_local = download.is_none();
+        let pcm = FilePcm { ahead, cell: Arc::clone(&parts.cell), download: download.clone() };
+        // A local file is read by a thread, and needs no runtime to be driven.
+        let pcm = if is_local { PcmReader::without_runtime(pcm) } else { PcmReader::new(pcm) };
         Self {
             pcm,
             cell: parts.cell,

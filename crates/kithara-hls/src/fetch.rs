@@ -65,11 +65,14 @@ pub(crate) struct FetchManager<N, A> {
     net: N,
     assets: A,
     root: Url,
+    /// The same, for the headers of the application: they go to its origin alone.
+    opened: Arc<Url>,
     /// Tells the live windows of this stream from those of others.
     session: u128,
     policy: KeyPolicy,
     offline: bool,
     keep_keys: bool,
+    store_private: bool,
     shared: Arc<Shared>,
     /// Parts of files whose bytes there are no media.
     apart: VecDeque<(Url, Window)>,
@@ -90,11 +93,13 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         Self {
             net: options.net.clone(),
             assets: options.assets.clone(),
+            opened: Arc::new(root.clone()),
             root,
             session: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()),
             policy: options.key_policy.clone(),
             offline: options.offline,
             keep_keys: options.store_keys,
+            store_private: options.store_private,
             shared,
             apart: VecDeque::new(),
             tasks: JoinSet::new(),
@@ -181,6 +186,8 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             window: plan.window,
             is_part: self.part(plan).is_some(),
             is_encrypted: plan.key.is_some(),
+            opened: Arc::clone(&self.opened),
+            stores_private: self.store_private,
         }
     }
 

@@ -70,6 +70,9 @@ pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
     pub start: Option<Duration>,
     /// Never use the network: play what the store holds. Default `false`.
     pub offline: bool,
+    /// Keep also what the server says not to store (`Cache-Control: no-store`, `private`), and what was fetched with
+    /// `Authorization` and is not `public`. Default `false`: it plays, and the next run fetches it anew.
+    pub store_private: bool,
     /// Keep decryption keys in the store, which offline playback of encrypted presentations needs. Default `false`.
     pub store_keys: bool,
     /// Where sample buffers come from. Default: a pool of this value and its clones; many streams of one value keep fewer
@@ -96,6 +99,7 @@ impl<N, A> HlsOptions<N, A> {
             native_format: false,
             start: None,
             offline: false,
+            store_private: false,
             store_keys: false,
             samples: SamplePool::new(PoolSettings::default()),
             bytes: BytePool::new(PoolSettings::default()),

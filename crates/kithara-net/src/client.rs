@@ -17,7 +17,7 @@ use crate::options::HttpOptions;
 use crate::redact::redacted;
 use crate::request::Request;
 use crate::timeout::Timeouts;
-use crate::transport::{Transport, check_scheme, headers};
+use crate::transport::{Transport, check_scheme, headers, protocol_headers};
 
 /// The largest body of a redirect or refusal that is read to keep its connection, and the longest time for it.
 const DRAIN_BYTES: u64 = 16 * 1024;
@@ -26,7 +26,7 @@ const DRAIN_TIME: Duration = Duration::from_millis(250);
 /// HTTP/1.1 and HTTP/2 over reqwest and rustls. Clones share connections, cookies and TLS sessions.
 ///
 /// Nothing is built before the first request, and no certificate is loaded before the first https request. Follows
-/// redirects by itself (bounded; http and https only; credentials stay with their origin), asks the
+/// redirects by itself (bounded; http and https only; headers of the application stay with their origin), asks the
 /// [`RequestHook`](crate::RequestHook), and checks each response as [`ResponseHead::new`] says.
 ///
 /// One HTTP/1 connection reads into a buffer of 8 KiB that grows, while the peer fills it, up to about 400 KiB:
@@ -87,15 +87,11 @@ impl Net for HttpClient {
     async fn open(&self, request: Request) -> Result<Response<HttpBody>, NetError> {
         check_scheme(&request.url)?;
         let shared = &*self.shared;
-        let Some(hook) = &shared.options.hook else { return shared.fetch(&request).await };
-        let failed = |source| NetError::Hook { url: redacted(&request.url), source: Arc::from(source) };
-        let first = hook.prepare(request.clone(), HookReason::Send).await.map_err(failed)?;
-        match shared.fetch(&first).await {
-            Err(NetError::Status { status, .. }) if is_refusal(status) => {
+        match shared.fetch(&request, HookReason::Send).await {
+            Err(error) if shared.options.hook.is_some() && error.status().is_some_and(is_refusal) => {
+                let status = error.status().unwrap_or_default();
                 tracing::debug!(url = %redacted(&request.url), %status, "refused, asking the request hook again");
-                let second =
-                    hook.prepare(request.clone(), HookReason::Refused(status)).await.map_err(failed)?;
-                shared.fetch(&second).await
+                shared.fetch(&request, HookReason::Refused(status)).await
             }
             result => result,
         }
@@ -115,44 +111,73 @@ impl Shared {
     }
 
     /// The request and its redirects.
-    async fn fetch(&self, request: &Request) -> Result<Response<HttpBody>, NetError> {
+    async fn fetch(&self, request: &Request, reason: HookReason) -> Result<Response<HttpBody>, NetError> {
         let transport = self.transport()?;
-        let mut url = request.url.clone();
-        let mut headers = headers(&self.options, request)?;
+        let mut hop = self.hop(request, &request.url, reason).await?;
         let mut redirects = 0;
         loop {
-            let response = transport.send(&url, headers.clone()).await?;
+            let is_authorized = is_authorized(&hop.url, &hop.headers);
+            let response = transport.send(&hop.url, hop.headers).await?;
             if !is_redirect(response.status()) {
-                return answer(request, url, response).await;
+                return answer(request, hop.url, response, is_authorized).await;
             }
             redirects += 1;
             if redirects > self.options.max_redirects {
-                return Err(NetError::redirect(&url, "too many redirects"));
+                return Err(NetError::redirect(&hop.url, "too many redirects"));
             }
-            let next = target(&url, response.headers())?;
-            if is_same_origin(&url, &next) {
+            let next = target(&hop.url, response.headers())?;
+            if hop.url.scheme() == "https" && next.scheme() == "http" && !self.options.insecure_redirects {
+                let reason = "it leads from https to http (`HttpOptions::insecure_redirects` allows that)";
+                return Err(NetError::redirect(&hop.url, reason));
+            }
+            if is_same_origin(&hop.url, &next) {
                 drain(response).await;
-            } else {
-                self.drop_credentials(&mut headers);
             }
-            tracing::trace!(from = %redacted(&url), to = %redacted(&next), "redirect");
-            url = next;
+            tracing::trace!(from = %redacted(&hop.url), to = %redacted(&next), "redirect");
+            hop = self.hop(request, &next, HookReason::Redirected).await?;
         }
     }
 
-    fn drop_credentials(&self, headers: &mut HeaderMap) {
-        for name in [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION] {
-            headers.remove(name);
+    /// The request to one URL of the chain: headers of the application for its origin alone, then the hook.
+    async fn hop(&self, request: &Request, url: &Url, reason: HookReason) -> Result<Hop, NetError> {
+        let opened = request.opened.as_deref().unwrap_or(&request.url);
+        let is_own = is_same_origin(opened, url);
+        let Some(hook) = &self.options.hook else {
+            return Ok(Hop { headers: headers(&self.options, request, is_own)?, url: url.clone() });
+        };
+        let mut asked = request.clone();
+        asked.url = url.clone();
+        if !is_own {
+            asked.headers = protocol_headers(&asked.headers);
         }
-        headers.remove("cookie2");
-        for name in &self.options.credential_headers {
-            headers.remove(name);
-        }
-        let marked = headers.iter().filter(|(_, value)| value.is_sensitive());
-        for name in marked.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
-            headers.remove(name);
-        }
+        let prepared = hook.prepare(asked, reason).await;
+        let prepared =
+            prepared.map_err(|source| NetError::Hook { url: redacted(url), source: Arc::from(source) })?;
+        check_scheme(&prepared.url)?;
+        // The headers of the hook are for the URL that it gives.
+        let is_own = is_same_origin(opened, &prepared.url);
+        let own = headers(&self.options, &prepared, true)?;
+        let headers = if is_own { own } else { without(own, &self.options.headers, &prepared.headers) };
+        Ok(Hop { headers, url: prepared.url })
     }
+}
+
+/// One request of a chain of redirects.
+struct Hop {
+    url: Url,
+    headers: HeaderMap,
+}
+
+/// Removes the headers of the options, unless the request itself sets them.
+fn without(mut headers: HeaderMap, options: &HeaderMap, request: &HeaderMap) -> HeaderMap {
+    for name in options.keys().filter(|name| !request.contains_key(*name)) {
+        headers.remove(name);
+    }
+    headers
+}
+
+fn is_authorized(url: &Url, headers: &HeaderMap) -> bool {
+    headers.contains_key(header::AUTHORIZATION) || !url.username().is_empty() || url.password().is_some()
 }
 
 fn is_redirect(status: StatusCode) -> bool {
@@ -187,6 +212,7 @@ async fn answer(
     request: &Request,
     url: Url,
     mut response: reqwest::Response,
+    is_authorized: bool,
 ) -> Result<Response<HttpBody>, NetError> {
     let (status, version) = (response.status(), response.version());
     let headers = std::mem::take(response.headers_mut());
@@ -200,6 +226,7 @@ async fn answer(
         }
     };
     head.version = version;
+    head.is_authorized = is_authorized;
     let delimited = version >= Version::HTTP_2 || (version == Version::HTTP_11 && chunked);
     let body = HttpBody::new(&head, http::Response::from(response).into_body(), delimited);
     Ok(Response { head, body })

@@ -115,6 +115,19 @@ pub enum NetError {
         /// `Retry-After`, counted from the moment the head arrived.
         retry_after: Option<Duration>,
     },
+    /// The server (401) or the proxy (407) asks for an authentication scheme that is not supported.
+    #[error(
+        "{url} answered {status} and asks for {scheme} authentication: Basic (credentials in the URL) and an \
+         `Authorization` header are supported"
+    )]
+    Authentication {
+        /// What was asked for (after redirects).
+        url: Box<str>,
+        /// 401 or 407.
+        status: StatusCode,
+        /// The scheme asked for, `Digest` or `Negotiate`.
+        scheme: Box<str>,
+    },
     /// Status 416: the entity has no such bytes.
     #[error("{url} has no bytes from {start} on (length {total:?})")]
     RangeNotSatisfiable {
@@ -216,7 +229,7 @@ impl NetError {
     /// The status that the server answered with, if that is the error.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
-            Self::Status { status, .. } => Some(*status),
+            Self::Status { status, .. } | Self::Authentication { status, .. } => Some(*status),
             Self::RangeNotSatisfiable { .. } => Some(StatusCode::RANGE_NOT_SATISFIABLE),
             _ => None,
         }
@@ -246,6 +259,7 @@ impl NetError {
             | Self::Request { url, .. }
             | Self::Timeout { url, .. }
             | Self::Status { url, .. }
+            | Self::Authentication { url, .. }
             | Self::RangeNotSatisfiable { url, .. }
             | Self::Redirect { url, .. }
             | Self::ContentEncoding { url, .. }

@@ -44,6 +44,8 @@ pub struct ResponseHead {
     pub content_type: Option<String>,
     /// The server says that it answers ranges. Servers that do not say so often do.
     pub accepts_ranges: bool,
+    /// The request carried credentials (`Authorization`, or in its URL).
+    pub is_authorized: bool,
     /// From the network or from a cache.
     pub source: TransferSource,
     /// The HTTP version of the response.
@@ -76,6 +78,7 @@ impl ResponseHead {
             content_type: content_type(&headers),
             accepts_ranges: header_str(&headers, header::ACCEPT_RANGES)
                 .is_some_and(|v| v.split(',').any(|unit| unit.trim().eq_ignore_ascii_case("bytes"))),
+            is_authorized: request.headers.contains_key(header::AUTHORIZATION),
             source: TransferSource::Network,
             version: Version::HTTP_11,
             url,
@@ -114,6 +117,7 @@ impl ResponseHead {
             validator: None,
             content_type: None,
             accepts_ranges: true,
+            is_authorized: false,
             source: TransferSource::Network,
             version: Version::HTTP_11,
         }
@@ -161,6 +165,7 @@ impl fmt::Debug for ResponseHead {
             .field("validator", &self.validator)
             .field("content_type", &self.content_type)
             .field("accepts_ranges", &self.accepts_ranges)
+            .field("is_authorized", &self.is_authorized)
             .field("source", &self.source)
             .field("version", &self.version)
             .finish()
@@ -187,8 +192,27 @@ fn check_status(
         // 202, 204 and the like come without the entity; 3xx that arrive here lead nowhere.
         _ => {}
     }
+    if let Some(scheme) = unsupported_scheme(status, headers) {
+        return Err(NetError::Authentication { url: redacted(url), status, scheme });
+    }
     let retry_after = retry_after(headers, SystemTime::now());
     Err(NetError::Status { url: redacted(url), status, retry_after })
+}
+
+/// The authentication scheme that a refusal asks for, if it asks for none that a header or a URL can answer.
+fn unsupported_scheme(status: StatusCode, headers: &HeaderMap) -> Option<Box<str>> {
+    let name = match status {
+        StatusCode::UNAUTHORIZED => header::WWW_AUTHENTICATE,
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => header::PROXY_AUTHENTICATE,
+        _ => return None,
+    };
+    let challenges = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let mut schemes: Vec<&str> = challenges.filter_map(|text| text.split_whitespace().next()).collect();
+    schemes.sort_unstable();
+    let is_unsupported = |scheme: &&str| {
+        ["digest", "ntlm", "negotiate"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    };
+    schemes.iter().all(is_unsupported).then(|| schemes.first().map(|scheme| (*scheme).into()))?
 }
 
 fn check_encoding(request: &Request, url: &Url, headers: &HeaderMap) -> Result<(), NetError> {

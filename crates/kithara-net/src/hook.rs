@@ -22,10 +22,12 @@ pub enum HookReason {
     /// The server refused with 401, 403 or 410: the token may have expired. Asked once for each request; a second
     /// refusal is the caller's error.
     Refused(StatusCode),
+    /// A redirect leads to the URL of the request; headers for another origin are gone already.
+    Redirected,
 }
 
 /// Rewrites URL and headers of each request: signs it, adds a token that expires, picks a mirror. It is given the
-/// request as the caller made it, on a refusal too, never its own earlier answer. Redirects do not ask again.
+/// request as the caller made it, on a refusal too, never its own earlier answer; after a redirect with the new URL.
 ///
 /// Closures that return a future are hooks:
 /// ```

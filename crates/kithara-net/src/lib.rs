@@ -37,7 +37,7 @@ pub use error::{NetError, Phase, Source};
 pub use ext::NetExt;
 pub use head::{ResponseHead, TransferSource};
 pub use hook::{HookError, HookFuture, HookReason, RequestHook};
-pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+pub use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 #[cfg(any(test, feature = "test-util"))]
 pub use mock::{MockAnswer, MockBody, MockNet, MockStep};
 pub use net::{Body, Net, Response};

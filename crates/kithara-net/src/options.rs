@@ -71,10 +71,24 @@ impl NetOptions {
         self
     }
 
-    /// Keeps cookies that servers set and sends them back, or does not.
+    /// Sets a header that goes to every host: see [`HttpOptions::shared_headers`].
+    #[must_use]
+    pub fn with_shared_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.http.shared_headers.insert(name, value);
+        self
+    }
+
+    /// Keeps cookies that servers set and sends them back, or does not. Default `true`.
     #[must_use]
     pub fn with_cookies(mut self, cookies: bool) -> Self {
         self.http.cookies = cookies;
+        self
+    }
+
+    /// Follows redirects from https to http, or does not. Default `false`.
+    #[must_use]
+    pub fn with_insecure_redirects(mut self, allowed: bool) -> Self {
+        self.http.insecure_redirects = allowed;
         self
     }
 }
@@ -96,14 +110,18 @@ impl fmt::Debug for NetOptions {
 pub struct HttpOptions {
     /// `User-Agent`. Default `kithara/<version>`.
     pub user_agent: HeaderValue,
-    /// Headers of every request; a header of the request itself wins. Default: none.
+    /// Headers of the application; a header of the request itself wins. Default: none.
+    ///
+    /// They go to one origin (scheme, host and port): that of the URL that the application opened. Other hosts that a
+    /// playlist names or a redirect leads to do not get them, nor does the same host over another scheme.
     pub headers: HeaderMap,
-    /// Headers that are credentials of the application: they are dropped, as `Authorization`, `Cookie` and
-    /// `Proxy-Authorization` always are, when a redirect leads to another origin. Values marked
-    /// [`sensitive`](HeaderValue::set_sensitive) are too. Default: none.
-    pub credential_headers: Vec<HeaderName>,
-    /// Keeps cookies that servers set, in memory, and sends them back. Default: off.
+    /// Headers that go to every host: never put a secret here. Default: none.
+    pub shared_headers: HeaderMap,
+    /// Keeps cookies that servers set, in memory, and sends them back to the hosts that set them. Default `true`: CDNs
+    /// give out the permission for segments as a cookie of the playlist or of a redirect.
     pub cookies: bool,
+    /// Follows redirects from https to http. Default `false`: everybody on the way could read and change the bytes.
+    pub insecure_redirects: bool,
     /// Idle connections kept for each host. Default 8; 0 closes each connection after its response, which saves its
     /// buffers and costs a TCP and TLS handshake (2 to 3 round trips) for each request.
     pub max_idle_per_host: usize,
@@ -133,8 +151,9 @@ impl Default for HttpOptions {
         Self {
             user_agent: HeaderValue::from_static(concat!("kithara/", env!("CARGO_PKG_VERSION"))),
             headers: HeaderMap::new(),
-            credential_headers: Vec::new(),
-            cookies: false,
+            shared_headers: HeaderMap::new(),
+            cookies: true,
+            insecure_redirects: false,
             max_idle_per_host: 8,
             idle_timeout: Duration::from_secs(90),
             max_redirects: 10,
@@ -157,10 +176,17 @@ impl HttpOptions {
         self
     }
 
-    /// Sets which headers are credentials of the application.
+    /// Sets the headers that go to every host.
     #[must_use]
-    pub fn with_credential_headers(mut self, credential_headers: Vec<HeaderName>) -> Self {
-        self.credential_headers = credential_headers;
+    pub fn with_shared_headers(mut self, headers: HeaderMap) -> Self {
+        self.shared_headers = headers;
+        self
+    }
+
+    /// Follows redirects from https to http, or does not.
+    #[must_use]
+    pub fn with_insecure_redirects(mut self, allowed: bool) -> Self {
+        self.insecure_redirects = allowed;
         self
     }
 
@@ -240,8 +266,9 @@ impl fmt::Debug for HttpOptions {
         f.debug_struct("HttpOptions")
             .field("user_agent", &self.user_agent)
             .field("headers", &HeaderNames(&self.headers))
-            .field("credential_headers", &self.credential_headers)
+            .field("shared_headers", &HeaderNames(&self.shared_headers))
             .field("cookies", &self.cookies)
+            .field("insecure_redirects", &self.insecure_redirects)
             .field("max_idle_per_host", &self.max_idle_per_host)
             .field("idle_timeout", &self.idle_timeout)
             .field("max_redirects", &self.max_redirects)

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::{Range, RangeFrom};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -79,13 +80,18 @@ impl fmt::Display for ByteRange {
 pub struct Request {
     /// What is asked for. `http` and `https` only.
     pub url: Url,
-    /// Headers of the application, beside those that the client sets itself.
+    /// Headers of the application, beside those that the client sets itself. They go to one origin, as those of
+    /// [`HttpOptions::headers`](crate::HttpOptions::headers) do.
     pub headers: HeaderMap,
     /// The part asked for. `None`: the whole entity.
     pub range: Option<ByteRange>,
     /// Answer with the range only if the entity is still this one; ignored without a range or when the validator is
     /// weak ([`Validator::for_if_range`]).
     pub if_range: Option<Validator>,
+    /// The URL that the application opened, where it is another one than `url` (a segment that a playlist names): headers
+    /// of the application go to its origin alone ([`HttpOptions::headers`](crate::HttpOptions::headers)). Default `None`:
+    /// the origin of `url`.
+    pub opened: Option<Arc<Url>>,
     /// What the request is for (`"segment"`, `"playlist"`), for observers. Default: empty.
     pub tag: &'static str,
     /// How this request and its body are retried, instead of by the policy of the stack's `RetryNet`. Default `None`.
@@ -104,6 +110,7 @@ impl Request {
             headers: HeaderMap::new(),
             range: None,
             if_range: None,
+            opened: None,
             tag: "",
             retry: None,
             deadline: Duration::from_secs(60),
@@ -155,6 +162,13 @@ impl Request {
         if let Some(value) = value {
             self.headers.insert(name, value);
         }
+        self
+    }
+
+    /// Says which URL the application opened, when a playlist of it names this one.
+    #[must_use]
+    pub fn with_opened(mut self, url: Arc<Url>) -> Self {
+        self.opened = Some(url);
         self
     }
 

@@ -4,7 +4,9 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::StatusCode;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use reqwest::cookie::{CookieStore, Jar};
 use url::Url;
 
 use crate::error::{NetError, Phase};
@@ -16,6 +18,8 @@ use crate::shoutcast;
 /// A built reqwest client.
 pub(crate) struct Transport {
     client: reqwest::Client,
+    /// Cookies of the servers.
+    cookies: Option<Arc<Jar>>,
     connect_timeout: Duration,
     /// Nothing may go past the proxy.
     may_have_proxy: bool,
@@ -29,12 +33,15 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .user_agent(options.user_agent.clone())
-            .cookie_store(options.cookies)
             .connect_timeout(connect_timeout)
             .pool_max_idle_per_host(options.max_idle_per_host)
             .pool_idle_timeout(options.idle_timeout)
             .http2_initial_stream_window_size(options.http2_stream_window)
             .http2_initial_connection_window_size(options.http2_connection_window);
+        let cookies = options.cookies.then(|| Arc::new(Jar::default()));
+        if let Some(cookies) = &cookies {
+            builder = builder.cookie_provider(Arc::clone(cookies));
+        }
         builder = match &options.proxy {
             ProxySetting::System => builder,
             ProxySetting::Direct => builder.no_proxy(),
@@ -56,6 +63,7 @@ impl Transport {
             .map_err(|error| NetError::Options { what: "client", source: Arc::new(error.without_url()) })?;
         Ok(Self {
             client,
+            cookies,
             connect_timeout,
             may_have_proxy: may_have_proxy(&options.proxy),
             #[cfg(feature = "__tls")]
@@ -64,8 +72,13 @@ impl Transport {
     }
 
     /// One request to one URL.
-    pub(crate) async fn send(&self, url: &Url, headers: HeaderMap) -> Result<reqwest::Response, NetError> {
+    pub(crate) async fn send(
+        &self,
+        url: &Url,
+        mut headers: HeaderMap,
+    ) -> Result<reqwest::Response, NetError> {
         check_scheme(url)?;
+        self.add_cookies(url, &mut headers);
         let send = self.client.get(url.clone()).headers(headers.clone()).send();
         #[cfg(feature = "__tls")]
         let result = if url.scheme() == "https" && !self.verifier.is_loaded() {
@@ -82,12 +95,23 @@ impl Transport {
             Ok(response) => Ok(response),
             Err(error) => {
                 let shoutcast = self.ask_shoutcast(url, &headers, &error).await;
-                shoutcast.ok_or_else(|| self.explain(url, error))
+                shoutcast.ok_or_else(|| self.classify(url, error))
             }
         }
     }
 
-    /// What a server of old has to say that does not speak HTTP quite.
+    /// Cookies of the application and those of the server go together: reqwest sends one or the other.
+    fn add_cookies(&self, url: &Url, headers: &mut HeaderMap) {
+        let Some(own) = headers.get(header::COOKIE) else { return };
+        let Some(set) = self.cookies.as_ref().and_then(|cookies| cookies.cookies(url)) else { return };
+        let both = [own.as_bytes(), b"; ", set.as_bytes()].concat();
+        if let Ok(mut both) = HeaderValue::from_bytes(&both) {
+            both.set_sensitive(true);
+            headers.insert(header::COOKIE, both);
+        }
+    }
+
+    /// Retries over a raw socket for SHOUTcast v1 servers (`ICY 200 OK`).
     async fn ask_shoutcast(
         &self,
         url: &Url,
@@ -101,7 +125,7 @@ impl Transport {
         answer.ok().flatten().map(reqwest::Response::from)
     }
 
-    fn explain(&self, url: &Url, error: reqwest::Error) -> NetError {
+    fn classify(&self, url: &Url, error: reqwest::Error) -> NetError {
         // The URL in reqwest's text is not redacted.
         let error = error.without_url();
         let url_text = redacted(url);
@@ -111,6 +135,10 @@ impl Transport {
         if error.is_builder() {
             return NetError::invalid(url, "not a URL that HTTP can ask for");
         }
+        if asks_for_proxy_authentication(&error) {
+            let status = StatusCode::PROXY_AUTHENTICATION_REQUIRED;
+            return NetError::Authentication { url: url_text, status, scheme: "unknown".into() };
+        }
         if is_tls(&error) {
             return NetError::Tls { url: url_text, source: Arc::new(error) };
         }
@@ -119,6 +147,19 @@ impl Transport {
         }
         NetError::Request { url: url_text, source: Arc::new(error) }
     }
+}
+
+/// Whether a proxy refused a tunnel for https. By its text: the type is private to reqwest, and a test holds it.
+fn asks_for_proxy_authentication(error: &reqwest::Error) -> bool {
+    let mut cause = StdError::source(error);
+    while let Some(current) = cause {
+        let text = current.to_string();
+        if text.contains("proxy authorization required") || text.contains("proxy authentication required") {
+            return true;
+        }
+        cause = current.source();
+    }
+    false
 }
 
 fn may_have_proxy(proxy: &ProxySetting) -> bool {
@@ -148,12 +189,15 @@ pub(crate) fn check_scheme(url: &Url) -> Result<(), NetError> {
     Err(NetError::UnsupportedScheme { url: redacted(url), reason })
 }
 
-/// The headers of the first hop.
-pub(crate) fn headers(options: &HttpOptions, request: &Request) -> Result<HeaderMap, NetError> {
-    let mut all = Request::new(request.url.clone())
-        .with_headers(&options.headers)
-        .with_headers(&request.headers)
-        .headers;
+/// The headers of one hop. `is_own`: its URL has the origin that headers of the application are for.
+pub(crate) fn headers(options: &HttpOptions, request: &Request, is_own: bool) -> Result<HeaderMap, NetError> {
+    let mut all = options.shared_headers.clone();
+    if is_own {
+        replace(&mut all, &options.headers);
+        replace(&mut all, &request.headers);
+    } else {
+        replace(&mut all, &protocol_headers(&request.headers));
+    }
     // Offsets are meaningful in the identity encoding alone, and only `Request::range` is checked.
     let encoding = if request.accepts_gzip { "gzip" } else { "identity" };
     all.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(encoding));
@@ -170,6 +214,29 @@ pub(crate) fn headers(options: &HttpOptions, request: &Request) -> Result<Header
         }
     }
     Ok(all)
+}
+
+/// The headers that belong to the protocol and say no secret: they go wherever the request goes.
+pub(crate) fn protocol_headers(headers: &HeaderMap) -> HeaderMap {
+    let is_protocol = |name: &&HeaderName| {
+        [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE].contains(name) || name.as_str() == "icy-metadata"
+    };
+    let mut kept = HeaderMap::new();
+    for name in headers.keys().filter(is_protocol) {
+        headers.get_all(name).iter().for_each(|value| {
+            kept.append(name, value.clone());
+        });
+    }
+    kept
+}
+
+fn replace(all: &mut HeaderMap, headers: &HeaderMap) {
+    for name in headers.keys() {
+        all.remove(name);
+        for value in headers.get_all(name) {
+            all.append(name, value.clone());
+        }
+    }
 }
 
 /// True if the error comes from TLS itself: a certificate, no common version. Trying again changes nothing.

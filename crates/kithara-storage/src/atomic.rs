@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kithara_blocking::drives_a_runtime;
 use parking_lot::Mutex;
 
 use crate::StorageError;
-use crate::block_on::drives_a_runtime;
 use crate::fs::FilePath;
 use crate::off_runtime::off_runtime;
 use crate::replace::{Step, read_limited, remove, replace};

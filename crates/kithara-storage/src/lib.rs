@@ -24,11 +24,11 @@ mod sync;
 mod tests;
 
 pub use atomic::{Atomic, AtomicResource};
-pub use block_on::block_on;
 pub use claim::{ReleaseClaim, WriteClaim};
 pub use disk::{MAP_SUFFIX, NEW_SUFFIXES, PART_SUFFIX, SUMS_SUFFIX, has_sums};
 pub use error::StorageError;
 pub use ext::StreamingExt;
+pub use kithara_blocking::block_on;
 pub use options::StorageOptions;
 pub use range_set::RangeSet;
 pub use resource::StreamingResource;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use kithara_net::{Body, ByteRange, EntityMatch, Net, Request, ResponseHead};
 use kithara_storage::Streaming;
 
-use crate::{EntityWriter, Found, StoredEntity, WriteError, Writer};
+use crate::{EntityWriter, Found, Freshness, StoredEntity, WriteError, Writer};
 
 /// How the bytes of an entity lie in the resource that they are downloaded into.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,13 +55,17 @@ pub struct DownloadOptions {
     /// The end of a body is taken for its true end although the protocol does not prove it, because a later check does.
     /// Default `false`.
     pub trusts_end: bool,
+    /// Stores also a body that the server says not to store (`no-store`, `private`), and one of a request with
+    /// `Authorization`. Otherwise such a body can be read while its resource is open, and is fetched anew by the next
+    /// download. Default `false`.
+    pub stores_private: bool,
 }
 
 impl DownloadOptions {
     /// A download without bounds.
     #[must_use]
     pub fn new(request: Request, target: Target) -> Self {
-        Self { request, target, limit: u64::MAX, deadline: None, trusts_end: false }
+        Self { request, target, limit: u64::MAX, deadline: None, trusts_end: false, stores_private: false }
     }
 
     /// Sets [`limit`](Self::limit).
@@ -75,6 +79,13 @@ impl DownloadOptions {
     #[must_use]
     pub fn with_deadline(mut self, time: Duration) -> Self {
         self.deadline = Some(time);
+        self
+    }
+
+    /// Sets [`stores_private`](Self::stores_private).
+    #[must_use]
+    pub fn with_stored_private(mut self, stores_private: bool) -> Self {
+        self.stores_private = stores_private;
         self
     }
 
@@ -104,7 +115,7 @@ impl DownloadObserver for () {}
 pub struct Downloaded {
     /// Bytes of the target that are stored now.
     pub len: u64,
-    /// The protocol proves that no byte is missing. If not, the resource is not committed.
+    /// The protocol proves that no byte is missing, and the body may be stored. If not, the resource is not committed.
     pub is_complete: bool,
 }
 
@@ -159,6 +170,7 @@ impl<R: Streaming> Download<'_, R> {
             answer => answer?,
         };
         let total = response.head.total_len;
+        let is_kept = self.is_kept(&response.head);
         let start = self.join(&response.head).await?;
         let mut writer = Writer::new(start);
         while let Some(len) = writer.step(&mut response.body, self.writer).await? {
@@ -166,7 +178,7 @@ impl<R: Streaming> Download<'_, R> {
             self.check_limit(writer.offset().saturating_sub(self.first()))?;
         }
         drop(observer);
-        self.finish(writer.offset(), total, response.body.is_complete()).await
+        self.finish(writer.offset(), total, response.body.is_complete() && is_kept).await
     }
 
     /// Offset in the resource of the first byte of the target.
@@ -224,11 +236,17 @@ impl<R: Streaming> Download<'_, R> {
         if offset != writer.resource().available_at(0) {
             writer.reset().await?;
         }
-        writer.record(&entity);
+        if self.is_kept(head) {
+            writer.record(&entity);
+        }
         if let Some(declared) = declared {
             writer.expect_len(declared);
         }
         Ok(offset)
+    }
+
+    fn is_kept(&self, head: &ResponseHead) -> bool {
+        self.options.stores_private || Freshness::of(head).may_be_stored(head.is_authorized)
     }
 
     fn check_limit(&self, len: u64) -> Result<(), WriteError> {

@@ -5,9 +5,10 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 use std::thread::{self, Thread};
 
+use kithara_blocking::{Bridge, WouldBlock, with_thread_waker};
 use parking_lot::Mutex;
 
 /// The typed error inside the [`io::Error`] of a read that was called off (`error.get_ref()`, then downcast).
@@ -23,6 +24,10 @@ pub enum ReadStopped {
     /// The bytes are not there yet, and waiting for them would block an async runtime: read on a plain thread.
     #[error("a blocking read in a thread that drives an async runtime")]
     InAsync,
+    /// The bytes are not there yet, and this thread drives the current-thread runtime that would bring them: read on another
+    /// thread.
+    #[error("a blocking read on the thread of a current-thread runtime, which would stand still")]
+    OwnThread,
 }
 
 impl From<ReadStopped> for io::Error {
@@ -30,7 +35,7 @@ impl From<ReadStopped> for io::Error {
     /// async code.
     fn from(stopped: ReadStopped) -> Self {
         let kind = match stopped {
-            ReadStopped::InAsync => io::ErrorKind::Unsupported,
+            ReadStopped::InAsync | ReadStopped::OwnThread => io::ErrorKind::Unsupported,
             _ => io::ErrorKind::ConnectionAborted,
         };
         Self::new(kind, stopped)
@@ -93,23 +98,24 @@ impl CancelHandle {
         Ok(())
     }
 
-    /// Runs `future` on this thread until it is done or called off. What is ready at once costs neither a lock nor an
-    /// allocation.
+    /// Runs `future` on this thread until it is done or called off. A future that is ready at once costs neither a lock nor
+    /// an allocation.
     ///
-    /// The thread announces itself before it looks at the flags, and whoever sets a flag does so before looking for a
+    /// The thread announces itself before it looks at the flags, and a caller that sets a flag does so before it looks for a
     /// thread: one of the two sees the other.
-    pub(crate) fn block_on<F: Future>(&self, future: F) -> Result<F::Output, ReadStopped> {
+    pub(crate) fn block_on<F: Future>(&self, bridge: &Bridge, future: F) -> Result<F::Output, ReadStopped> {
         let mut future = pin!(future);
-        HERE.with(|here| {
-            let mut context = Context::from_waker(&here.waker);
+        with_thread_waker(|waker| {
+            let mut context = Context::from_waker(waker);
             self.check()?;
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return Ok(output);
             }
-            if kithara_worker::drives_a_runtime() {
-                return Err(ReadStopped::InAsync);
-            }
-            let _blocked = Blocked::announce(&self.state, here.thread.clone());
+            bridge.check().map_err(|refused| match refused {
+                WouldBlock::OwnThread => ReadStopped::OwnThread,
+                _ => ReadStopped::InAsync,
+            })?;
+            let _blocked = Blocked::announce(&self.state, thread::current());
             loop {
                 self.check()?;
                 if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
@@ -119,19 +125,6 @@ impl CancelHandle {
             }
         })
     }
-}
-
-/// A thread, and what wakes it.
-struct Here {
-    thread: Thread,
-    waker: Waker,
-}
-
-thread_local! {
-    static HERE: Here = {
-        let thread = thread::current();
-        Here { waker: Arc::new(Unpark(thread.clone())).into(), thread }
-    };
 }
 
 struct Blocked<'a>(&'a CancelState);
@@ -149,34 +142,22 @@ impl Drop for Blocked<'_> {
     }
 }
 
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::future;
     use std::thread;
 
-    use super::{CancelHandle, ReadStopped};
+    use super::{Bridge, CancelHandle, ReadStopped};
 
     #[test]
     fn a_future_that_never_ends_ends_by_cancel() {
         let handle = CancelHandle::default();
         let waiting = handle.clone();
-        let thread = thread::spawn(move || waiting.block_on(future::pending::<()>()));
+        let thread = thread::spawn(move || waiting.block_on(&Bridge::default(), future::pending::<()>()));
         handle.cancel();
         assert_eq!(thread.join().unwrap(), Err(ReadStopped::Cancelled));
         assert_eq!(
-            handle.block_on(future::ready(1)),
+            handle.block_on(&Bridge::default(), future::ready(1)),
             Err(ReadStopped::Cancelled),
             "cancelled stays cancelled"
         );
@@ -186,25 +167,29 @@ mod tests {
     fn an_interruption_lasts_until_it_is_resumed() {
         let handle = CancelHandle::default();
         let waiting = handle.clone();
-        let thread = thread::spawn(move || waiting.block_on(future::pending::<()>()));
+        let thread = thread::spawn(move || waiting.block_on(&Bridge::default(), future::pending::<()>()));
         handle.interrupt();
         assert_eq!(thread.join().unwrap(), Err(ReadStopped::Interrupted));
-        assert_eq!(handle.block_on(future::ready(1)), Err(ReadStopped::Interrupted));
+        assert_eq!(handle.block_on(&Bridge::default(), future::ready(1)), Err(ReadStopped::Interrupted));
         handle.resume();
-        assert_eq!(handle.block_on(future::ready(1)), Ok(1));
+        assert_eq!(handle.block_on(&Bridge::default(), future::ready(1)), Ok(1));
     }
 
     #[tokio::test]
     async fn async_code_is_not_blocked() {
         let handle = CancelHandle::default();
-        assert_eq!(handle.block_on(future::ready(1)), Ok(1), "what is there needs no waiting");
-        assert_eq!(handle.block_on(future::pending::<()>()), Err(ReadStopped::InAsync));
+        assert_eq!(
+            handle.block_on(&Bridge::default(), future::ready(1)),
+            Ok(1),
+            "what is there needs no waiting"
+        );
+        assert_eq!(handle.block_on(&Bridge::default(), future::pending::<()>()), Err(ReadStopped::InAsync));
     }
 
     #[test]
     fn a_future_woken_from_another_thread_ends() {
         let (sender, receiver) = tokio::sync::oneshot::channel();
-        let thread = thread::spawn(move || CancelHandle::default().block_on(receiver));
+        let thread = thread::spawn(move || CancelHandle::default().block_on(&Bridge::default(), receiver));
         sender.send(7).unwrap();
         assert_eq!(thread.join().unwrap(), Ok(Ok(7)));
     }

@@ -3,7 +3,7 @@
 use kithara_bufpool::{BytePool, PooledBytes};
 use kithara_worker::{AsyncWorkerSource, CommandOutcome};
 
-use crate::Source;
+use crate::source::Source;
 
 /// Bytes per chunk read ahead.
 pub const PREFETCH_CHUNK_BYTES: usize = 64 * 1024;
@@ -90,5 +90,26 @@ impl<S: Source> AsyncWorkerSource for BytePrefetchSource<S> {
 
     fn starts_epoch(command: &PrefetchCommand) -> bool {
         matches!(command, PrefetchCommand::Seek(_))
+    }
+}
+
+/// How a [`SyncReader`](crate::SyncReader) reads ahead.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct PrefetchSettings {
+    /// Bytes per chunk. Default [`PREFETCH_CHUNK_BYTES`], 64 KiB.
+    pub chunk_len: usize,
+    /// Chunks kept ahead of the reader. Default [`PREFETCH_CHUNKS`], 4. Memory: `chunk_len × (chunks + 2)` at most,
+    /// and 32 KiB for short reads.
+    pub chunks: usize,
+    /// Where the buffers come from and return to.
+    pub pool: BytePool,
+}
+
+impl PrefetchSettings {
+    /// The defaults, with buffers of `pool`.
+    #[must_use]
+    pub fn new(pool: BytePool) -> Self {
+        Self { chunk_len: PREFETCH_CHUNK_BYTES, chunks: PREFETCH_CHUNKS, pool }
     }
 }

@@ -106,3 +106,8 @@ impl<S: Source> Source for Arc<S> {
         S::error_kind(error)
     }
 }
+
+/// A failure of the source as an [`io::Error`] that holds it.
+pub(crate) fn source_error<S: Source>(error: S::Error) -> io::Error {
+    io::Error::new(S::error_kind(&error), error)
+}

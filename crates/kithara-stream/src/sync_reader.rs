@@ -4,33 +4,14 @@ use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
-use kithara_bufpool::BytePool;
+use kithara_blocking::Bridge;
 use tokio::runtime::Handle;
 
-use crate::ahead::Ahead;
-use crate::short::Short;
-use crate::{CancelHandle, MediaInfo, PREFETCH_CHUNK_BYTES, PREFETCH_CHUNKS, Source};
-
-/// How a [`SyncReader`] reads ahead.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct PrefetchSettings {
-    /// Bytes per chunk. Default [`PREFETCH_CHUNK_BYTES`], 64 KiB.
-    pub chunk_len: usize,
-    /// Chunks kept ahead of the reader. Default [`PREFETCH_CHUNKS`], 4. Memory: `chunk_len × (chunks + 2)` at most,
-    /// and 32 KiB for short reads.
-    pub chunks: usize,
-    /// Where the buffers come from and return to.
-    pub pool: BytePool,
-}
-
-impl PrefetchSettings {
-    /// The defaults, with buffers of `pool`.
-    #[must_use]
-    pub fn new(pool: BytePool) -> Self {
-        Self { chunk_len: PREFETCH_CHUNK_BYTES, chunks: PREFETCH_CHUNKS, pool }
-    }
-}
+use crate::prefetch::PrefetchSettings;
+use crate::prefetch_reader::PrefetchReader;
+use crate::read_buffer::ReadBuffer;
+use crate::source::{Source, source_error};
+use crate::{CancelHandle, MediaInfo};
 
 /// Reads a [`Source`] as `Read + Seek`, blocking the calling thread until bytes are there.
 ///
@@ -50,7 +31,8 @@ impl PrefetchSettings {
 /// `SeekFrom::End` works as soon as the length is known, and is `Unsupported` until then.
 ///
 /// Blocks: for plain threads. A read that would have to wait inside of async code fails
-/// ([`ReadStopped::InAsync`](crate::ReadStopped::InAsync)) rather than stop the runtime. A [`CancelHandle`] ends a blocked read from any other thread; so does the end of the
+/// ([`ReadStopped::InAsync`](crate::ReadStopped::InAsync)) rather than stop the runtime, and so does one on the thread of
+/// the current-thread runtime that the reader was made in ([`ReadStopped::OwnThread`](crate::ReadStopped::OwnThread)). A [`CancelHandle`] ends a blocked read from any other thread; so does the end of the
 /// runtime under a prefetching reader.
 pub struct SyncReader<S: Source> {
     source: Arc<S>,
@@ -60,8 +42,8 @@ pub struct SyncReader<S: Source> {
 }
 
 enum Feed<S: Source> {
-    Direct { runtime: Option<Handle>, short: Short },
-    Prefetch(Ahead<S>),
+    Direct { bridge: Bridge, buffer: ReadBuffer },
+    Prefetch(PrefetchReader<S>),
 }
 
 impl<S: Source> SyncReader<S> {
@@ -74,14 +56,14 @@ impl<S: Source> SyncReader<S> {
             |_| io::Error::new(io::ErrorKind::Unsupported, "a prefetching reader needs a tokio runtime");
         let runtime = Handle::try_current().map_err(needs_runtime)?;
         let source = Arc::new(source);
-        let feed = Feed::Prefetch(Ahead::new(Arc::clone(&source), runtime, settings));
+        let feed = Feed::Prefetch(PrefetchReader::new(Arc::clone(&source), runtime, settings));
         Ok(Self { source, feed, offset: 0, cancel: CancelHandle::default() })
     }
 
     /// A reader that reads `source` on the calling thread. Made inside a tokio runtime, its reads run in that runtime's
     /// context (as a source may need that reads a cold file with `spawn_blocking`).
     pub fn direct(source: S) -> Self {
-        let feed = Feed::Direct { runtime: Handle::try_current().ok(), short: Short::default() };
+        let feed = Feed::Direct { bridge: Bridge::here(), buffer: ReadBuffer::default() };
         Self { source: Arc::new(source), feed, offset: 0, cancel: CancelHandle::default() }
     }
 
@@ -141,8 +123,8 @@ impl<S: Source> Read for SyncReader<S> {
             return Ok(0);
         }
         let read = match &mut self.feed {
-            Feed::Direct { runtime, short } => {
-                read_direct(&self.source, short, runtime.as_ref(), self.offset, buf, &self.cancel)?
+            Feed::Direct { bridge, buffer } => {
+                read_direct(&self.source, buffer, bridge, self.offset, buf, &self.cancel)?
             }
             Feed::Prefetch(ahead) => ahead.read(self.offset, buf, &self.cancel)?,
         };
@@ -169,27 +151,23 @@ impl<S: Source> Seek for SyncReader<S> {
 
 fn read_direct<S: Source>(
     source: &S,
-    short: &mut Short,
-    runtime: Option<&Handle>,
+    buffer: &mut ReadBuffer,
+    bridge: &Bridge,
     offset: u64,
     buf: &mut [u8],
     cancel: &CancelHandle,
 ) -> io::Result<usize> {
     cancel.check()?;
-    if let Some(len) = short.copy(source, offset, buf) {
+    if let Some(len) = buffer.copy(source, offset, buf) {
         return Ok(len);
     }
-    let _context = runtime.map(Handle::enter);
-    if !Short::pays(buf.len(), source.available_at(offset)) {
-        return cancel.block_on(source.read_at(offset, buf))?.map_err(source_error::<S>);
+    let _context = bridge.runtime().map(Handle::enter);
+    if !ReadBuffer::should_buffer(buf.len(), source.available_at(offset)) {
+        return cancel.block_on(bridge, source.read_at(offset, buf))?.map_err(source_error::<S>);
     }
-    let filled = cancel.block_on(source.read_at(offset, short.room(source, offset)))?;
-    short.filled(filled.map_err(source_error::<S>)?);
-    Ok(short.first(buf))
-}
-
-pub(crate) fn source_error<S: Source>(error: S::Error) -> io::Error {
-    io::Error::new(S::error_kind(&error), error)
+    let filled = cancel.block_on(bridge, source.read_at(offset, buffer.spare(source, offset)))?;
+    buffer.filled(filled.map_err(source_error::<S>)?);
+    Ok(buffer.first(buf))
 }
 
 fn length_unknown() -> io::Error {

@@ -99,6 +99,12 @@ impl Writer {
         self.offset
     }
 
+    /// The bytes that were taken from the body and are not written.
+    #[must_use]
+    pub fn into_pending(self) -> Vec<Bytes> {
+        self.pending.into()
+    }
+
     /// Waits for bytes of `body` and writes what is ready. Returns how many bytes were written, or `None` at the end of
     /// the body.
     ///

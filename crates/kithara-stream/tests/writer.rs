@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kithara_net::{Body, MockAnswer, MockNet, MockStep, Net, NetError, Request};
-use kithara_storage::{Streaming, StreamingResource};
+use kithara_storage::{StorageOptions, Streaming, StreamingResource};
 use kithara_stream::{EntityWriter, WriteError, Writer};
 use tokio::time::timeout;
 use url::Url;
@@ -111,4 +111,41 @@ async fn what_came_before_a_failure_is_written() {
     let error = writer.copy(&mut body, &into).await.unwrap_err();
     assert!(matches!(error, WriteError::Net(_)) && error.is_retryable(), "{error:?}");
     assert_eq!(resource.available_at(0), 5000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_download_survives_the_end_of_its_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("song");
+    let resource = StreamingResource::disk(&path, StorageOptions::default()).unwrap();
+    let into = EntityWriter::claim(&resource).await.unwrap();
+    let mut writer = Writer::new(0);
+    let mut body = Ready((0..4).flat_map(|_| [Some(Bytes::from_static(&[7; 1000])), None]).collect());
+    for _ in 0..4 {
+        writer.step(&mut body, &into).await.unwrap();
+        body.0.pop_front();
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    // What another process finds, without a word from this one.
+    let other = StreamingResource::disk(&path, StorageOptions::default()).unwrap();
+    assert!(other.available_at(0) >= 3000, "{:?}", other.available());
+}
+
+#[tokio::test]
+async fn bytes_that_differ_from_the_stored_ones_are_not_spliced() {
+    for (stored, served, at, fits) in [
+        (b"abcdef", b"abcdefgh", 0, true),
+        (b"abcdef", b"abcdeXgh", 0, false),
+        (b"abcdef", b"defghijk", 3, true),
+        (b"abcdef", b"deXghijk", 3, false),
+    ] {
+        let resource = StreamingResource::memory();
+        let into = EntityWriter::claim(&resource).await.unwrap();
+        into.write_at(0, stored).await.unwrap();
+        let mut body = Ready(VecDeque::from([Some(Bytes::from_static(served))]));
+        let copied = Writer::new(at).comparing(true).copy(&mut body, &into).await;
+        assert_eq!(copied.is_ok(), fits, "{copied:?}");
+        let expected = if fits { at + 8 } else { 6 };
+        assert_eq!(resource.available_at(0), expected);
+    }
 }

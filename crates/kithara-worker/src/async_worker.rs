@@ -3,10 +3,10 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use tokio::runtime::Handle;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 
-use crate::channel::{GoneOnDrop, Signals, queue};
-use crate::commands::{Commander, Envelope};
+use crate::channel::{CloseOnDrop, Signals, queue};
+use crate::commands::{CommandSender, Envelope};
 use crate::core::{Core, Ended, Next, guard};
 use crate::handle::Ending;
 use crate::{AsyncWorkerSource, WorkerHandle};
@@ -48,20 +48,20 @@ fn prepare<S: AsyncWorkerSource>(
     capacity: usize,
 ) -> (HandleOf<S>, impl Future<Output = ()> + Send) {
     let (producer, consumer) = queue(capacity);
-    let (commander, commands) = Commander::new(producer.signals.clone(), S::starts_epoch, None);
-    let gone = GoneOnDrop(producer.signals.clone());
+    let (command_sender, commands) = CommandSender::new(producer.signals.clone(), S::starts_epoch, None);
+    let gone = CloseOnDrop(producer.signals.clone());
     let mut worker = Worker { source, core: Core::new(producer), commands, _gone: gone };
     // Nothing is moved within the futures from here on: what is, has room in a task twice.
     let work = async move { while worker.step().await.is_ok() {} };
-    (WorkerHandle::new(consumer, commander, Ending::Nothing), work)
+    (WorkerHandle::new(consumer, command_sender, Ending::Nothing), work)
 }
 
 struct Worker<S: AsyncWorkerSource> {
     source: S,
     core: Core<S::Item, S::Error>,
-    commands: UnboundedReceiver<Envelope<S::Command>>,
+    commands: Receiver<Envelope<S::Command>>,
     /// The last field, so that it is dropped after the source.
-    _gone: GoneOnDrop,
+    _gone: CloseOnDrop,
 }
 
 enum Event<S: AsyncWorkerSource> {
@@ -92,7 +92,9 @@ impl<S: AsyncWorkerSource> Worker<S> {
         };
         match event {
             Event::Command(None) => Err(Ended),
-            Event::Command(Some(envelope)) => core.obey(envelope, |command| source.handle_command(command)),
+            Event::Command(Some(envelope)) => {
+                core.handle_command(envelope, |command| source.handle_command(command))
+            }
             Event::Fetched(fetched) => {
                 let fetched = fetched?;
                 let is_eof = guard(&core.queue.signals, || source.is_eof())?;

@@ -1,14 +1,14 @@
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::sync::atomic::Ordering;
 
-use tokio::sync::mpsc::UnboundedReceiver;
+use kithara_blocking::block_on;
+use tokio::sync::mpsc::Receiver;
 
-use crate::block_on::block_on;
-use crate::channel::{Finish, GoneOnDrop, queue};
-use crate::commands::{Commander, Envelope};
+use crate::channel::{CloseOnDrop, Finish, queue};
+use crate::commands::{CommandSender, Envelope};
 use crate::core::{Core, Ended, Next, guard};
 use crate::handle::Ending;
+use crate::thread::{State, Thread};
 use crate::{BlockingWorkerSource, WorkerHandle};
 
 /// Runs `source` in a thread of its own, and keeps at most `capacity` (at least one) items ready. If the operating system
@@ -23,9 +23,10 @@ pub fn spawn_blocking<S: BlockingWorkerSource>(
 ) -> WorkerHandle<S::Item, S::Command, S::Error> {
     let (producer, consumer) = queue(capacity);
     let signals = producer.signals.clone();
-    let (commander, commands) = Commander::new(signals.clone(), S::starts_epoch, source.interrupter());
+    let (command_sender, commands) =
+        CommandSender::new(signals.clone(), S::starts_epoch, source.interrupter());
     let state = Arc::new(State::default());
-    let gone = GoneOnDrop(signals.clone());
+    let gone = CloseOnDrop(signals.clone());
     let worker = Worker { source, core: Core::new(producer), commands, state: Arc::clone(&state) };
     let run = move || {
         let _gone = gone;
@@ -41,40 +42,13 @@ pub fn spawn_blocking<S: BlockingWorkerSource>(
             Ending::Nothing
         }
     };
-    WorkerHandle::new(consumer, commander, ending)
-}
-
-/// Where the thread is, and whether it shall go. Sequentially consistent: either the thread sees `stop` before it enters the
-/// source, or whoever sets `stop` sees that it is inside.
-#[derive(Debug, Default)]
-struct State {
-    stop: AtomicBool,
-    in_source: AtomicBool,
-}
-
-/// The thread of a blocking worker.
-pub(crate) struct Thread {
-    state: Arc<State>,
-    join: JoinHandle<()>,
-}
-
-impl Thread {
-    /// Called after the word to stop was sent.
-    pub(crate) fn end(self, interruptible: bool) {
-        self.state.stop.store(true, Ordering::SeqCst);
-        let inside = self.state.in_source.load(Ordering::SeqCst);
-        let own = self.join.thread().id() == std::thread::current().id();
-        if (interruptible || !inside) && !own {
-            // The worker catches panics of the source; what is left has no result.
-            let _ = self.join.join();
-        }
-    }
+    WorkerHandle::new(consumer, command_sender, ending)
 }
 
 struct Worker<S: BlockingWorkerSource> {
     source: S,
     core: Core<S::Item, S::Error>,
-    commands: UnboundedReceiver<Envelope<S::Command>>,
+    commands: Receiver<Envelope<S::Command>>,
     state: Arc<State>,
 }
 
@@ -87,12 +61,12 @@ enum Woken<C> {
 impl<S: BlockingWorkerSource> Worker<S> {
     fn step(&mut self) -> Result<(), Ended> {
         while let Ok(envelope) = self.commands.try_recv() {
-            self.obey(envelope)?;
+            self.handle_command(envelope)?;
         }
         match self.core.next() {
             Next::Fetch => self.fetch(),
             next => match block_on(self.rest(next)) {
-                Woken::Command(Some(envelope)) => self.obey(envelope),
+                Woken::Command(Some(envelope)) => self.handle_command(envelope),
                 Woken::Command(None) => Err(Ended),
                 Woken::Room => Ok(()),
             },
@@ -109,9 +83,9 @@ impl<S: BlockingWorkerSource> Worker<S> {
         }
     }
 
-    fn obey(&mut self, envelope: Envelope<S::Command>) -> Result<(), Ended> {
+    fn handle_command(&mut self, envelope: Envelope<S::Command>) -> Result<(), Ended> {
         let source = &mut self.source;
-        self.core.obey(envelope, |command| source.handle_command(command))
+        self.core.handle_command(envelope, |command| source.handle_command(command))
     }
 
     fn fetch(&mut self) -> Result<(), Ended> {
@@ -163,7 +137,7 @@ mod tests {
     fn wakes_while(worker: &mut Worker<Count>, meanwhile: impl FnOnce()) -> usize {
         let next = loop {
             while let Ok(envelope) = worker.commands.try_recv() {
-                assert!(worker.obey(envelope).is_ok());
+                assert!(worker.handle_command(envelope).is_ok());
             }
             match worker.core.next() {
                 Next::Fetch => assert!(worker.fetch().is_ok()),
@@ -185,10 +159,11 @@ mod tests {
     fn a_resting_thread_is_woken_by_commands_alone() {
         let (producer, consumer) = queue(4);
         let signals = producer.signals.clone();
-        let (commander, commands) = Commander::new(signals, Count::starts_epoch, None);
+        let (command_sender, commands) = CommandSender::new(signals, Count::starts_epoch, None);
         let state = Arc::new(State::default());
         let mut worker = Worker { source: Count(0), core: Core::new(producer), commands, state };
-        let mut handle = WorkerHandle::<u32, CommandOutcome, ()>::new(consumer, commander, Ending::Nothing);
+        let mut handle =
+            WorkerHandle::<u32, CommandOutcome, ()>::new(consumer, command_sender, Ending::Nothing);
 
         assert_eq!(wakes_while(&mut worker, || ()), 0, "the queue is full");
         let sent = wakes_while(&mut worker, || handle.send_command(CommandOutcome::Pause).unwrap());

@@ -1,8 +1,8 @@
-//! What the two ends of a worker share: the bounded queue, the epoch, and the two bells.
+//! The state that both ends of a worker share: the bounded queue, the epoch, and two notifications.
 //!
-//! Of kanal only the `try_` calls are used: its asynchronous `recv` loses the message when it is cancelled. Whoever finds the
-//! queue empty or full waits for a bell (`Notify`), which remembers one ring: a ring between the look and the wait is not
-//! lost, and either wait may be dropped at any time.
+//! Of kanal only the `try_` calls are used: its asynchronous `recv` loses the message when it is cancelled. The side that
+//! finds the queue empty or full waits for a `Notify`, which remembers one notification: one between the look and the wait
+//! is not lost, and either wait may be dropped at any time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,13 +10,13 @@ use std::sync::{Arc, OnceLock};
 use kanal::{Receiver, Sender};
 use tokio::sync::Notify;
 
-use crate::Fetch;
+use crate::fetched::Fetched;
 
 /// What travels through the queue, in order.
 #[derive(Debug)]
 pub(crate) enum Message<T, E> {
-    Item(Fetch<T>),
-    /// The source has nothing more in this epoch, as far as these many commands tell it.
+    Item(Fetched<T>),
+    /// The end of this epoch, after so many handled commands.
     End {
         epoch: u64,
         commands: u64,
@@ -31,7 +31,9 @@ pub(crate) enum Message<T, E> {
 impl<T, E> Message<T, E> {
     fn epoch(&self) -> u64 {
         match self {
-            Self::Item(Fetch { epoch, .. }) | Self::End { epoch, .. } | Self::Failed { epoch, .. } => *epoch,
+            Self::Item(Fetched { epoch, .. }) | Self::End { epoch, .. } | Self::Failed { epoch, .. } => {
+                *epoch
+            }
         }
     }
 }
@@ -47,16 +49,18 @@ pub(crate) enum Finish {
 /// Everything shared that knows no types.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
-    /// Rings when something was queued, or the worker has gone.
+    /// Notified when an item was queued, or the worker has ended.
     pub(crate) filled: Notify,
-    /// Rings when there is room again.
+    /// Notified when there is room again.
     pub(crate) drained: Notify,
     /// The epoch that the consumer wants to see.
     epoch: AtomicU64,
     /// Commands sent so far.
     pub(crate) sent: AtomicU64,
-    /// The worker has gone, and queues nothing any more.
-    gone: AtomicBool,
+    /// The worker has ended, and queues no item any more.
+    closed: AtomicBool,
+    /// The handle was dropped.
+    stopping: AtomicBool,
     finish: OnceLock<Finish>,
 }
 
@@ -70,8 +74,17 @@ impl Signals {
         self.epoch.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    pub(crate) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Every command that is still queued ends the worker instead of being handled.
+    pub(crate) fn set_stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
     }
 
     /// How the worker ended; `None`: it was torn away.
@@ -84,18 +97,18 @@ impl Signals {
         let _ = self.finish.set(finish);
     }
 
-    pub(crate) fn set_gone(&self) {
-        self.gone.store(true, Ordering::Release);
+    pub(crate) fn set_closed(&self) {
+        self.closed.store(true, Ordering::Release);
         self.filled.notify_one();
     }
 }
 
-/// Says that the worker has gone, however it goes.
-pub(crate) struct GoneOnDrop(pub(crate) Arc<Signals>);
+/// Marks the worker as ended, however it ends.
+pub(crate) struct CloseOnDrop(pub(crate) Arc<Signals>);
 
-impl Drop for GoneOnDrop {
+impl Drop for CloseOnDrop {
     fn drop(&mut self) {
-        self.0.set_gone();
+        self.0.set_closed();
     }
 }
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::channel::{Finish, Message, Producer, Signals};
 use crate::commands::Envelope;
-use crate::{CommandOutcome, Fetch};
+use crate::{CommandOutcome, Fetched};
 
 pub(crate) struct Core<T, E> {
     pub(crate) queue: Producer<T, E>,
@@ -50,12 +50,15 @@ impl<T, E> Core<T, E> {
     }
 
     /// Passes a command to the source.
-    pub(crate) fn obey<C>(
+    pub(crate) fn handle_command<C>(
         &mut self,
         envelope: Envelope<C>,
         handle: impl FnOnce(C) -> CommandOutcome,
     ) -> Result<(), Ended> {
         let Envelope::Command { command, epoch } = envelope else { return Err(Ended) };
+        if self.queue.signals.is_stopping() {
+            return Err(Ended);
+        }
         let outcome = guard(&self.queue.signals, || handle(command))?;
         self.commands += 1;
         self.parked = false;
@@ -98,7 +101,7 @@ impl<T, E> Core<T, E> {
         let (epoch, commands) = (self.epoch, self.commands);
         self.parked = !matches!(result, Ok(Some(_)));
         self.pending = Some(match result {
-            Ok(Some(data)) => Message::Item(Fetch { epoch, data, is_eof }),
+            Ok(Some(data)) => Message::Item(Fetched { epoch, data, is_eof }),
             Ok(None) => Message::End { epoch, commands },
             Err(error) => Message::Failed { epoch, commands, error },
         });

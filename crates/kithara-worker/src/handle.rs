@@ -1,27 +1,18 @@
 use std::fmt;
 use std::sync::atomic::Ordering;
 
-use crate::block_on::{block_on, drives_a_runtime};
-use crate::channel::{Consumer, Finish, Message};
-use crate::commands::Commander;
-use crate::{SendCommandError, WorkerError};
+use kithara_blocking::{Bridge, WouldBlock};
 
-/// An item and the epoch that it was fetched in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fetch<T> {
-    /// Counts what made everything before it stale. Starts at 0.
-    pub epoch: u64,
-    /// The item.
-    pub data: T,
-    /// The source knows that nothing follows. A hint: the end itself is `None` from `recv`.
-    pub is_eof: bool,
-}
+use crate::channel::{Consumer, Finish, Message};
+use crate::commands::CommandSender;
+use crate::fetched::Fetched;
+use crate::{SendCommandError, WorkerError};
 
 /// What [`WorkerHandle::try_recv`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TryRecv<T> {
     /// An item.
-    Item(Fetch<T>),
+    Item(Fetched<T>),
     /// Nothing yet.
     Pending,
     /// The end.
@@ -32,8 +23,9 @@ pub enum TryRecv<T> {
 /// [`spawn_blocking`](crate::spawn_blocking).
 pub struct WorkerHandle<T, C, E> {
     queue: Consumer<T, E>,
-    commander: Commander<C>,
+    command_sender: CommandSender<C>,
     rest: Option<Rest>,
+    bridge: Bridge,
     /// Ends the worker when dropped.
     pub(crate) ending: Ending,
 }
@@ -48,13 +40,13 @@ enum Rest {
 /// How to end the worker.
 pub(crate) enum Ending {
     Task(tokio::task::JoinHandle<()>),
-    Thread(crate::blocking_worker::Thread),
+    Thread(crate::thread::Thread),
     Nothing,
 }
 
 impl<T, C, E> WorkerHandle<T, C, E> {
-    pub(crate) fn new(queue: Consumer<T, E>, commander: Commander<C>, ending: Ending) -> Self {
-        Self { queue, commander, rest: None, ending }
+    pub(crate) fn new(queue: Consumer<T, E>, command_sender: CommandSender<C>, ending: Ending) -> Self {
+        Self { queue, command_sender, rest: None, bridge: Bridge::here(), ending }
     }
 
     /// The next item of the current epoch; `None` at the end, again and again until a command changes that.
@@ -63,7 +55,7 @@ impl<T, C, E> WorkerHandle<T, C, E> {
     ///
     /// # Errors
     /// [`WorkerError`]: what the source failed with comes once, in its place among the items.
-    pub async fn recv(&mut self) -> Result<Option<Fetch<T>>, WorkerError<E>> {
+    pub async fn recv(&mut self) -> Result<Option<Fetched<T>>, WorkerError<E>> {
         loop {
             match self.try_recv()? {
                 TryRecv::Item(item) => return Ok(Some(item)),
@@ -76,13 +68,18 @@ impl<T, C, E> WorkerHandle<T, C, E> {
     /// As [`recv`](Self::recv), for plain threads: parks the thread.
     ///
     /// # Errors
-    /// As [`recv`](Self::recv); [`WorkerError::InAsync`] where nothing is ready and waiting would block a runtime.
-    pub fn recv_blocking(&mut self) -> Result<Option<Fetch<T>>, WorkerError<E>> {
+    /// As [`recv`](Self::recv); [`WorkerError::InAsync`] and [`WorkerError::OwnThread`] where no item is ready and
+    /// waiting would block a runtime.
+    pub fn recv_blocking(&mut self) -> Result<Option<Fetched<T>>, WorkerError<E>> {
         match self.try_recv()? {
             TryRecv::Item(item) => Ok(Some(item)),
             TryRecv::End => Ok(None),
-            TryRecv::Pending if drives_a_runtime() => Err(WorkerError::InAsync),
-            TryRecv::Pending => block_on(self.recv()),
+            TryRecv::Pending => self.bridge.clone().block_on(self.recv()).unwrap_or_else(|refused| {
+                Err(match refused {
+                    WouldBlock::OwnThread => WorkerError::OwnThread,
+                    _ => WorkerError::InAsync,
+                })
+            }),
         }
     }
 
@@ -92,7 +89,7 @@ impl<T, C, E> WorkerHandle<T, C, E> {
     /// As [`recv`](Self::recv).
     pub fn try_recv(&mut self) -> Result<TryRecv<T>, WorkerError<E>> {
         // Looked at first: what was queued before the worker went is found below.
-        let gone = self.queue.signals.is_gone();
+        let gone = self.queue.signals.is_closed();
         while let Some(message) = self.queue.try_pop() {
             self.rest = None;
             match message {
@@ -119,18 +116,18 @@ impl<T, C, E> WorkerHandle<T, C, E> {
         }
     }
 
-    /// Sends a command: see [`Commander::send_command`].
+    /// Sends a command: see [`CommandSender::send_command`].
     ///
     /// # Errors
     /// Gives the command back when the worker has ended.
     pub fn send_command(&self, command: C) -> Result<(), SendCommandError<C>> {
-        self.commander.send_command(command)
+        self.command_sender.send_command(command)
     }
 
     /// Another sender of commands.
     #[must_use]
-    pub fn commander(&self) -> Commander<C> {
-        self.commander.clone()
+    pub fn command_sender(&self) -> CommandSender<C> {
+        self.command_sender.clone()
     }
 
     /// The epoch of the items that `recv` delivers.
@@ -142,13 +139,13 @@ impl<T, C, E> WorkerHandle<T, C, E> {
     /// Whether the worker has ended. What it queued before can still be received.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.queue.signals.is_gone()
+        self.queue.signals.is_closed()
     }
 
     /// Ends the worker and waits until it has gone and its source is dropped. If the future is dropped, so is the handle.
     pub async fn shutdown(self) {
-        self.commander.stop();
-        while !self.queue.signals.is_gone() {
+        self.command_sender.stop();
+        while !self.queue.signals.is_closed() {
             self.queue.signals.filled.notified().await;
         }
     }
@@ -156,10 +153,10 @@ impl<T, C, E> WorkerHandle<T, C, E> {
 
 impl<T, C, E> Drop for WorkerHandle<T, C, E> {
     fn drop(&mut self) {
-        self.commander.stop();
+        self.command_sender.stop();
         match std::mem::replace(&mut self.ending, Ending::Nothing) {
             Ending::Task(task) => task.abort(),
-            Ending::Thread(thread) => thread.end(self.commander.has_interrupter()),
+            Ending::Thread(thread) => thread.end(self.command_sender.has_interrupter()),
             Ending::Nothing => {}
         }
     }

@@ -40,10 +40,10 @@ pub trait AsyncWorkerSource: Send + 'static {
         false
     }
 
-    /// Whether the item that was fetched last is known to be the last one: a hint, passed on in [`Fetch::is_eof`]. Default:
+    /// Whether the item that was fetched last is known to be the last one: a hint, passed on in [`Fetched::is_eof`]. Default:
     /// not known.
     ///
-    /// [`Fetch::is_eof`]: crate::Fetch::is_eof
+    /// [`Fetched::is_eof`]: crate::Fetched::is_eof
     fn is_eof(&self) -> bool {
         false
     }

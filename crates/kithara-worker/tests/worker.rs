@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use kithara_worker::{
-    AsyncWorkerSource, BlockingWorkerSource, CommandOutcome, Fetch, TryRecv, WorkerError, WorkerHandle,
+    AsyncWorkerSource, BlockingWorkerSource, CommandOutcome, Fetched, TryRecv, WorkerError, WorkerHandle,
     spawn_async, spawn_async_on, spawn_blocking,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -160,7 +160,7 @@ fn items_come_in_order_and_the_end_is_none_until_a_command() {
         let mut handle = spawn(Numbers::up_to(50), 3);
         for number in 0..50 {
             let item = handle.recv().await.unwrap();
-            assert_eq!(item, Some(Fetch { epoch: 0, data: number, is_eof: number == 49 }));
+            assert_eq!(item, Some(Fetched { epoch: 0, data: number, is_eof: number == 49 }));
         }
         assert_eq!(handle.recv().await.unwrap(), None);
         assert_eq!(handle.recv().await.unwrap(), None);
@@ -245,9 +245,9 @@ fn commands_are_never_lost() {
         let counted = Arc::new(AtomicUsize::new(0));
         let source = Numbers { counted: counted.clone(), yields: true, ..Numbers::up_to(u64::MAX) };
         let mut handle = spawn(source, 2);
-        let commander = handle.commander();
+        let command_sender = handle.command_sender();
         for _ in 0..500 {
-            commander.send_command(Command::Count).unwrap();
+            command_sender.send_command(Command::Count).unwrap();
             handle.send_command(Command::Count).unwrap();
             next(&mut handle).await;
         }
@@ -363,7 +363,7 @@ fn stop_is_a_clean_end_after_what_was_queued() {
 }
 
 #[test]
-fn shutdown_waits_until_the_source_is_gone() {
+fn shutdown_waits_until_the_source_is_closed() {
     everywhere(|spawn| async move {
         let dropped = Arc::new(AtomicBool::new(false));
         let source = Numbers { _dropped: Some(OnDrop(dropped.clone())), ..Numbers::up_to(u64::MAX) };

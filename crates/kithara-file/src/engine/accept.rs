@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use kithara_net::{EntityMatch, Net, NetError, Request, Response, ResponseHead, RetryPolicy, StatusCode};
 use kithara_storage::{Atomic, ResourceStatus, Streaming};
-use kithara_stream::StoredEntity;
+use kithara_stream::{Freshness, StoredEntity, Validation};
 
 use crate::stats::Counters;
-use crate::{FileError, FileEvent, Validation};
+use crate::{FileError, FileEvent};
 
-use super::live::station;
+use super::live::{is_station, may_be_station};
 use super::transfer::Transfer;
 use super::{Engine, Trouble};
 
@@ -30,17 +30,18 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     pub(super) async fn accept(
         &mut self,
         response: Response<N::Body>,
-        start: u64,
-        asked: bool,
+        asked: Option<u64>,
         latency: Duration,
     ) -> Result<(), Trouble> {
         let Response { head, body } = response;
         let (offset, total) = (head.body_offset, head.total_len);
         self.shared.emit(&FileEvent::Response { offset, total, latency });
-        if !self.checked && head.total_len.is_none() && station(&head).is_some() {
+        if !self.checked && is_station(&head) {
             return self.begin_live(head, body).await;
         }
-        if asked && head.status == StatusCode::PARTIAL_CONTENT && offset != start {
+        if asked.is_some_and(|asked| head.status == StatusCode::PARTIAL_CONTENT && offset != asked) {
+            // Its ranges are of no use: what is wanted comes in order from now on.
+            self.read_in_order();
             return Err(self.passing("another part than asked for"));
         }
         let contradicts = match self.shared.entity().guard().contradicted_by(&head) {
@@ -56,12 +57,12 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 false
             }
         };
-        self.compare(&head, asked, contradicts).await?;
-        if asked && head.status == StatusCode::OK && !self.sequential {
-            self.sequential = true;
-            self.shared.emit(&FileEvent::NoRanges);
+        self.compare(&head, asked.is_some(), contradicts).await?;
+        if asked.is_some() && head.status == StatusCode::OK {
+            self.read_in_order();
         }
-        self.transfer = Some(Transfer::new(&head, body));
+        let compares = !self.shared.entity().can_be_continued();
+        self.transfer = Some(Transfer::new(&head, body).comparing(compares));
         self.shared.set_ready();
         Ok(())
     }
@@ -106,6 +107,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
 
     /// Makes sure that the response is of the version that is stored, or that nothing is stored.
     async fn compare(&mut self, head: &ResponseHead, asked: bool, contradicts: bool) -> Result<(), Trouble> {
+        self.is_kept = self.settings.store_private || Freshness::of(head).may_be_stored(head.is_authorized);
         let mut entity = self.shared.entity();
         let known = self.checked || !self.shared.resource.available().is_empty();
         if known && (contradicts || changed(&entity, head, asked)) {
@@ -123,6 +125,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             entity.confirm(head);
         } else {
             self.forget();
+            self.may_be_station = may_be_station(head);
             entity = StoredEntity::of(head);
             entity.recall(self.earlier.as_ref());
         }
@@ -133,13 +136,19 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     /// Records which version the stored bytes are of, with them and for the readers.
     async fn learn(&mut self, entity: StoredEntity) -> Result<(), Trouble> {
         self.checked = true;
-        self.writer().await?.record(&entity);
+        let is_kept = self.is_kept;
+        let writer = self.writer().await?;
+        match entity.total() {
+            _ if is_kept => writer.record(&entity),
+            Some(total) => writer.expect_len(total),
+            None => {}
+        }
         self.shared.set_entity(entity);
         Ok(())
     }
 
     /// The server has another version: drops what is stored. An error if some of it was given out.
-    async fn replaced(&mut self) -> Result<(), Trouble> {
+    pub(super) async fn replaced(&mut self) -> Result<(), Trouble> {
         self.disconnect();
         let delivered = self.shared.was_delivered();
         self.writer().await?.reset().await?;
@@ -166,12 +175,17 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         Trouble { error, permanent: false, earned: true }
     }
 
+    fn read_in_order(&mut self) {
+        if !std::mem::replace(&mut self.sequential, true) {
+            self.shared.emit(&FileEvent::NoRanges);
+        }
+    }
+
     /// The request failed.
     pub(super) async fn refused(&mut self, error: NetError, start: u64) -> Result<(), Trouble> {
         if self.cannot_serve_parts(&error, start) {
-            self.sequential = true;
+            self.read_in_order();
             self.tries = 0;
-            self.shared.emit(&FileEvent::NoRanges);
             return Err(self.passing("parts that were not asked for, or none"));
         }
         let NetError::RangeNotSatisfiable { total, .. } = error else { return Err(error.into()) };
@@ -205,10 +219,14 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     }
 
     /// Whether a server that has sent the file from its start has shown that it sends no part of it: at once where it does not
-    /// say which part it sends, and by refusing again and again what it says is there.
+    /// say which part it sends or refuses the request, and by refusing again and again what it says is there.
     fn cannot_serve_parts(&self, error: &NetError, start: u64) -> bool {
         let is_shown = match error {
             NetError::WrongRange { .. } => true,
+            // A server, or a firewall before it, that refuses ranges: the body from the start may flow on.
+            NetError::Status { status, .. } => {
+                matches!(status.as_u16(), 400 | 403..=406 | 412 | 413 | 501 | 505)
+            }
             NetError::RangeNotSatisfiable { total, .. } => {
                 let end = self.shared.end();
                 let is_there =
@@ -222,14 +240,12 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
 
     /// Asks the server whether the complete file that is stored is still current, if the options want that.
     pub(super) async fn validate(&mut self) -> Result<(), Trouble> {
-        let default = match self.settings.validation {
-            Validation::Never => return Ok(()),
-            Validation::WhenStale(lifetime) => Some(lifetime),
-            Validation::Always => None,
-        };
+        if self.settings.validation == Validation::Never {
+            return Ok(());
+        }
         let entity =
             self.record.read().await?.and_then(|note| StoredEntity::from_bytes(&note)).unwrap_or_default();
-        let fresh = default.is_some_and(|lifetime| !entity.is_stale(lifetime));
+        let fresh = self.settings.validation.accepts(&entity);
         self.shared.set_entity(entity.clone());
         if fresh {
             return Ok(());

@@ -86,7 +86,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let start = if self.sequential { 0 } else { offset };
         self.resume_at = start;
         let request = self.request(start);
-        let asked = request.range.is_some();
+        let asked = request.range.map(|range| range.start);
         Counters::add(&self.shared.counters.requests, 1);
         self.shared.emit(&FileEvent::Request { offset: start });
         let began = Instant::now();
@@ -94,7 +94,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let latency = began.elapsed();
         self.pace.opened(latency);
         match response {
-            Ok(response) => self.accept(response, start, asked, latency).await,
+            Ok(response) => self.accept(response, asked, latency).await,
             Err(error) => self.refused(error, start).await,
         }
     }
@@ -159,12 +159,25 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         let entity = self.shared.entity();
         let end = self.hole_end(start).filter(|_| !self.sequential);
         if start > 0 || end.is_some() {
-            let range = ByteRange { start, end };
+            let range = ByteRange { start: start - self.overlap(start), end };
             request = request.with_range(range).with_if_range(entity.guard().if_range());
         } else if self.settings.icy && !self.checked {
             request.headers.entry("icy-metadata").or_insert(HeaderValue::from_static("1"));
         }
         request
+    }
+
+    /// Stored bytes before `start` that are asked for again and compared, because no validator names the version. None
+    /// where fewer than that are left of the file.
+    fn overlap(&self, start: u64) -> u64 {
+        const OVERLAP: u64 = 1024;
+        let entity = self.shared.entity();
+        let is_near_end = entity.total().is_some_and(|total| total.saturating_sub(start) < OVERLAP);
+        if !self.checked || entity.can_be_continued() || is_near_end || start < OVERLAP {
+            return 0;
+        }
+        let is_stored = self.shared.resource.available_at(start - OVERLAP) >= OVERLAP;
+        if is_stored { OVERLAP } else { 0 }
     }
 
     /// Where the hole that begins at `start` ends, if what follows is worth a request of its own later; `None`: ask for
@@ -191,12 +204,27 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 Counters::add(&self.shared.counters.bytes, len);
                 self.report();
                 self.guard_unknown_len();
+                if self.pace.trickles() {
+                    self.leave();
+                    return Err(self.too_slow());
+                }
                 Ok(())
+            }
+            Step::Differs => {
+                self.pace.interrupted();
+                match self.transfer.take() {
+                    Some(transfer) if self.may_be_station => self.go_live(transfer).await,
+                    _ => {
+                        self.replaced().await?;
+                        Err(self.passing("other bytes than before"))
+                    }
+                }
             }
             Step::End { at, proven, delivered, is_last } => {
                 self.leave();
                 self.pace.interrupted();
                 match self.shared.end() {
+                    None if is_last && !proven && self.may_be_station => return self.rejoin(at).await,
                     None if is_last => self.shared.set_end(at, proven),
                     Some(end) if is_last && at < end => {
                         return Err(self.passing("a body that ends before the file"));
@@ -211,6 +239,19 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
                 self.pace.interrupted();
                 Err(Trouble { earned: delivered >= EARNED, ..Trouble::from(error) })
             }
+        }
+    }
+
+    /// Bytes come more slowly than any audio is played. Once this has happened more often than the policy retries, the
+    /// download fails for good: bytes do come, so that no later wait would meet another end.
+    pub(super) fn too_slow(&mut self) -> Trouble {
+        self.slow += 1;
+        let permanent = self.slow > self.settings.retry.max_retries;
+        self.heard = self.heard.filter(|_| !permanent);
+        Trouble {
+            earned: false,
+            permanent,
+            ..self.passing("bytes that come more slowly than they are played")
         }
     }
 

@@ -95,6 +95,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
         if let Some(len) = self.shared.end()
             && !committed
             && !self.uncommittable
+            && self.is_kept
             && self.shared.end_is_proven()
         {
             self.writer().await?;

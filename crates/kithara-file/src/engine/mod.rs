@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use kithara_net::{HeaderMap, Net, RetryPolicy, Url};
 use kithara_storage::{Atomic, ResourceStatus, Streaming};
-use kithara_stream::{EntityWriter, Found, StoredEntity};
+use kithara_stream::{EntityWriter, Found, StoredEntity, Validation};
 use tokio::time::{Instant, sleep};
 
 use crate::plan::{Decision, TransferView, View};
 use crate::shared::Shared;
 use crate::stats::Counters;
-use crate::{FileError, FileEvent, Validation};
+use crate::{FileError, FileEvent};
 
 use self::accept::OtherLen;
 use self::jumps::Jumps;
@@ -44,6 +44,8 @@ pub(crate) struct EngineSettings {
     pub(crate) icy: bool,
     /// No request may be sent.
     pub(crate) offline: bool,
+    /// Keeps what the server says not to store, too.
+    pub(crate) store_private: bool,
 }
 
 /// The downloading side of one file.
@@ -70,8 +72,14 @@ pub(crate) struct Engine<N: Net, R: Streaming, T> {
     earlier: Option<StoredEntity>,
     /// The entity was compared with the server's by this engine, or is of it.
     checked: bool,
+    /// The server allows that the file outlives its playback.
+    is_kept: bool,
     /// Failures since bytes arrived last.
     tries: u32,
+    /// Windows in a row in which bytes came too slowly.
+    slow: u32,
+    /// No length, validator or range support names the body: it may be a station that does not say so.
+    may_be_station: bool,
     /// When an endless body brought bytes last.
     heard: Option<Instant>,
     jumps: Jumps,
@@ -118,7 +126,10 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
             other_len: None,
             earlier: None,
             checked: false,
+            is_kept: true,
             tries: 0,
+            slow: 0,
+            may_be_station: false,
             heard: None,
             jumps: Jumps::new(Instant::now()),
             resume_at: 0,
@@ -279,7 +290,7 @@ impl<N: Net, R: Streaming, T: Atomic> Engine<N, R, T> {
     fn backoff(&self, error: &FileError) -> Duration {
         let policy = &self.settings.retry;
         let ceiling = policy.base.saturating_mul(2u32.saturating_pow(self.tries.min(31))).min(policy.cap);
-        let pause = ceiling.mul_f64(self.pace.jitter());
+        let pause = ceiling.mul_f64(fastrand::f64());
         let asked = match error {
             FileError::Net(error) => error.retry_after().map(|after| after.min(policy.retry_after_cap)),
             _ => None,

@@ -1,8 +1,8 @@
 //! One response that bytes are taken from, and how fast the network is.
 
-use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use bytes::Bytes;
 use kithara_net::{Body, ResponseHead, StatusCode};
 use kithara_storage::{StorageError, Streaming};
 use kithara_stream::{EntityWriter, WriteError, Writer};
@@ -27,6 +27,8 @@ pub(super) enum Step {
     Wrote(u64),
     /// The body ended at this offset.
     End { at: u64, proven: bool, delivered: u64, is_last: bool },
+    /// The body holds other bytes than those that are stored.
+    Differs,
     /// The body or the store failed.
     Failed { error: FileError, delivered: u64 },
 }
@@ -37,6 +39,12 @@ impl<B: Body> Transfer<B> {
         // A part without a total (`bytes 5-9/*`) may be followed by more.
         let is_last = head.status != StatusCode::PARTIAL_CONTENT;
         Self { body, writer: Writer::new(first), first, is_last }
+    }
+
+    /// Compares bytes that are stored already, because no validator says that they are the same.
+    pub(super) fn comparing(mut self, compares: bool) -> Self {
+        self.writer = self.writer.comparing(compares);
+        self
     }
 
     /// Offset of the next byte that will be stored.
@@ -58,12 +66,14 @@ impl<B: Body> Transfer<B> {
                 delivered: self.offset() - self.first,
                 is_last: self.is_last,
             },
+            Err(WriteError::Differs { .. }) => Step::Differs,
             Err(error) => Step::Failed { error: file_error(error), delivered: self.offset() - self.first },
         }
     }
 
-    pub(super) fn into_body(self) -> B {
-        self.body
+    /// The body, and the bytes of it that were received and not stored.
+    pub(super) fn into_body(self) -> (B, Vec<Bytes>) {
+        (self.body, self.writer.into_pending())
     }
 }
 
@@ -84,36 +94,36 @@ pub(super) struct Pace {
     seconds: f64,
     last: Option<Instant>,
     is_stalled: bool,
-    seed: u64,
+    /// When the present window of the progress floor began, and the bytes in it.
+    window: Option<(Instant, u64)>,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self {
-            latency: None,
-            bytes: 0.0,
-            seconds: 0.0,
-            last: None,
-            is_stalled: false,
-            seed: RandomState::new().hash_one(0u8),
-        }
+        Self { latency: None, bytes: 0.0, seconds: 0.0, last: None, is_stalled: false, window: None }
     }
 }
 
 impl Pace {
     const LEAST: u64 = 16 * 1024;
     const MOST: u64 = 1 << 20;
+    /// Bytes per second: 4 kbit/s, below the bitrate of every codec.
+    const FLOOR: f64 = 500.0;
+    const WINDOW: Duration = Duration::from_secs(30);
 
     pub(super) fn opened(&mut self, latency: Duration) {
         self.latency = Some(latency);
         self.last = Some(Instant::now());
         self.is_stalled = false;
+        self.window = None;
     }
 
     /// Bytes came while they were waited for.
     pub(super) fn received(&mut self, len: u64) {
         let now = Instant::now();
         self.is_stalled = false;
+        let (_, bytes) = self.window.get_or_insert((now, 0));
+        *bytes += len;
         if let Some(last) = self.last.replace(now) {
             self.bytes += len as f64;
             self.seconds += (now - last).as_secs_f64();
@@ -124,9 +134,20 @@ impl Pace {
         }
     }
 
+    /// Whether bytes come more slowly than any audio is played: below [`Self::FLOOR`] over [`Self::WINDOW`].
+    pub(super) fn trickles(&mut self) -> bool {
+        let Some((since, bytes)) = self.window else { return false };
+        if since.elapsed() < Self::WINDOW {
+            return false;
+        }
+        self.window = None;
+        (bytes as f64) < Self::FLOOR * Self::WINDOW.as_secs_f64()
+    }
+
     /// The time until the next bytes is not the network's.
     pub(super) fn interrupted(&mut self) {
         self.last = None;
+        self.window = None;
         self.is_stalled = false;
     }
 
@@ -153,13 +174,5 @@ impl Pace {
         let Some(latency) = self.latency.filter(|_| self.bytes > 0.0) else { return 4 * Self::LEAST };
         let rate = self.bytes / self.seconds.max(1e-6);
         ((rate * latency.as_secs_f64()) as u64).clamp(Self::LEAST, Self::MOST)
-    }
-
-    /// Something between 0 and 1, different in each engine and state. Spreads retries; nothing else depends on it.
-    pub(super) fn jitter(&self) -> f64 {
-        let mixed =
-            self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ self.bytes.to_bits() ^ self.seconds.to_bits();
-        let mixed = mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        ((mixed >> 11) as f64) / ((1u64 << 53) as f64)
     }
 }

@@ -75,7 +75,7 @@ async fn what_was_passed_over_before_a_body_outgrew_its_bound_is_gone() {
     check(&source, 10, KB).await;
 }
 
-fn station(audio: &Bytes, interval: usize) -> MockAnswer {
+pub(crate) fn station(audio: &Bytes, interval: usize) -> MockAnswer {
     let mut mixed = BytesMut::new();
     for (at, part) in audio.chunks(interval).enumerate() {
         mixed.extend_from_slice(part);

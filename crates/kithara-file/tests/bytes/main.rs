@@ -8,3 +8,4 @@ mod faults;
 mod moves;
 mod pace;
 mod schedules;
+mod servers;

@@ -29,6 +29,10 @@ pub(crate) struct SegmentFetch {
     pub(crate) is_part: bool,
     /// The bytes are decrypted on the way out of the store, which must know their end; the padding proves it.
     pub(crate) is_encrypted: bool,
+    /// The URL that the application opened.
+    pub(crate) opened: Arc<Url>,
+    /// Stores a segment whatever the server says.
+    pub(crate) stores_private: bool,
 }
 
 impl SegmentFetch {
@@ -126,11 +130,12 @@ async fn transfer<N: Net, R: Streaming>(
     shared: &Shared,
     received: &mut u64,
 ) -> Result<Downloaded, StorageError> {
-    let request = Request::new(fetch.url.clone()).with_tag("segment");
+    let request = Request::new(fetch.url.clone()).with_tag("segment").with_opened(Arc::clone(&fetch.opened));
     let options = DownloadOptions::new(request, fetch.target())
         .with_limit(fetch.limit())
         .with_deadline(fetch.deadline())
-        .with_trusted_end(fetch.is_encrypted);
+        .with_trusted_end(fetch.is_encrypted)
+        .with_stored_private(fetch.stores_private);
     let progress = Progress { shared, received, transfer: None };
     download_into(net, resource, options, progress).await.map_err(failure)
 }

@@ -1,5 +1,7 @@
 //! Bodies that are read as a whole: playlists, init sections and keys.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use kithara_assets::{Assets, ResourceKey};
 use kithara_net::{Net, NetExt, Request};
@@ -53,7 +55,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
             return Err(HlsError::Offline { what, url: url.clone() });
         }
         Counters::add(&self.shared.counters.requests, 1);
-        let request = Request::new(url.clone()).with_tag(what.tag());
+        let request = Request::new(url.clone()).with_tag(what.tag()).with_opened(Arc::clone(&self.opened));
         let answer = Box::pin(self.net.get_bytes_if(request, PLAYLIST_LIMIT, playlist::may_begin)).await;
         let (head, body) = answer.map_err(|source| HlsError::Net { what, url: url.clone(), source })?;
         Counters::add(&self.shared.counters.bytes, body.len() as u64);
@@ -170,7 +172,8 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         if self.offline {
             return Err(HlsError::Offline { what, url: url.clone() });
         }
-        let mut request = Request::new(url.clone()).with_tag(what.tag());
+        let mut request =
+            Request::new(url.clone()).with_tag(what.tag()).with_opened(Arc::clone(&self.opened));
         if let Some(Window { offset, len }) = window {
             request = request.with_range(offset..offset + len);
         }

@@ -64,6 +64,18 @@ async fn ranges_and_conditions_are_sent() {
 }
 
 #[tokio::test]
+async fn a_plain_get_answered_206_without_a_range_is_the_whole() {
+    let server =
+        Server::start(|_, _| vec![answer("206 Partial Content", &["content-length: 3"], b"abc")]).await;
+    for request in [Request::new(server.url("/")), Request::new(server.url("/")).with_range(0..)] {
+        let (head, bytes) = HttpClient::default().get_bytes(request, 10).await.unwrap();
+        assert_eq!((head.status.as_u16(), head.body_offset, &bytes[..]), (200, 0, &b"abc"[..]));
+    }
+    let part = Request::new(server.url("/")).with_range(5..);
+    assert!(matches!(HttpClient::default().open(part).await, Err(NetError::WrongRange { .. })));
+}
+
+#[tokio::test]
 async fn not_modified_is_an_answer_only_when_asked_for() {
     let server = Server::start(|_, _| vec![answer("304 Not Modified", &["etag: \"v1\""], b"")]).await;
     let client = HttpClient::default();
@@ -129,10 +141,14 @@ async fn a_small_refusal_does_not_cost_the_connection() {
 }
 
 #[tokio::test]
-async fn cookies_are_kept_when_asked_for() {
-    for (cookies, expected) in [(true, Some("session=7")), (false, None)] {
+async fn cookies_are_sent_back_unless_switched_off() {
+    for (cookies, expected) in
+        [(None, Some("session=7")), (Some(true), Some("session=7")), (Some(false), None)]
+    {
         let server = Server::start(|_, _| vec![ok(&["set-cookie: session=7; Path=/"], b"")]).await;
-        let client = HttpClient::new(HttpOptions::default().with_cookies(cookies));
+        let options = HttpOptions::default();
+        let options = cookies.map_or(options.clone(), |cookies| options.with_cookies(cookies));
+        let client = HttpClient::new(options);
         client.open(Request::new(server.url("/a"))).await.unwrap();
         client.clone().open(Request::new(server.url("/b"))).await.unwrap();
         assert_eq!(server.seen()[1].header("cookie"), expected);

@@ -84,3 +84,22 @@ async fn a_hook_cannot_leave_http() {
     let error = client.open(Request::new(server.url("/"))).await.err().unwrap();
     assert!(matches!(error, NetError::UnsupportedScheme { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn the_hook_is_asked_for_the_target_of_a_redirect_too() {
+    let cdn = Server::start(|_, _| vec![ok(&[], b"")]).await;
+    let location = format!("location: {}", cdn.url("/edge"));
+    let first =
+        Server::start(move |_, _| vec![answer("302 Found", &[&location, "content-length: 0"], b"")]).await;
+    let client = HttpClient::new(settings(|mut request: Request, reason: HookReason| {
+        assert_eq!(request.headers.contains_key("x-own"), reason == HookReason::Send);
+        let signature = if reason == HookReason::Redirected { "edge" } else { "home" };
+        request.headers.insert("x-signature", signature.parse().unwrap());
+        async move { Ok(request) }
+    }));
+    let request = Request::new(first.url("/")).with_header("x-own".parse().unwrap(), "1".parse().unwrap());
+    client.open(request).await.unwrap();
+    assert_eq!(first.seen()[0].header("x-signature"), Some("home"));
+    assert_eq!(cdn.seen()[0].header("x-signature"), Some("edge"));
+    assert_eq!(cdn.seen()[0].header("x-own"), None);
+}

@@ -166,6 +166,22 @@ async fn one_policy_rules_head_and_body_and_a_request_may_override_it() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_small_body_that_trickles_is_given_up_at_its_deadline() {
+    let mut answer = MockAnswer::ok("").chunked();
+    for _ in 0..10_000 {
+        answer = answer.then(MockStep::Data("#".into())).then(MockStep::Wait(Duration::from_secs(1)));
+    }
+    let net = RetryNet::new(TimeoutNet::new(MockNet::new(move |_| answer.clone()), limits()), policy(3));
+    let start = Instant::now();
+    let error = net.get_bytes(request(), 1 << 20).await.unwrap_err();
+    assert!(matches!(error, NetError::Timeout { .. }), "{error}");
+    assert_eq!(start.elapsed().as_secs(), 60);
+    let sooner = request().with_deadline(Duration::from_secs(7));
+    net.get_bytes(sooner, 1 << 20).await.unwrap_err();
+    assert_eq!(start.elapsed().as_secs(), 67);
+}
+
 /// Writes down what it is told.
 #[derive(Default)]
 struct Log(Mutex<Vec<String>>);

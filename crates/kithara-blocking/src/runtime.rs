@@ -1,57 +1,21 @@
-//! Waiting for a future on a plain thread, and knowing when a thread is not plain.
+//! Knowing when a thread must not be blocked.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
 use tokio::task::coop;
 
 /// Budget that tokio gives a task before it makes it yield, with room to grow.
-const MOST_BUDGET: u32 = 512;
+const MAX_BUDGET: u32 = 512;
 
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-thread_local! {
-    static WAKER: Waker = Arc::new(Unpark(thread::current())).into();
-}
-
-/// Runs a future to its end on this thread, parked while it waits. Not for the inside of async code: it would block the
-/// runtime. Allocates once per thread.
-pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    let waker = WAKER.with(Waker::clone);
-    let mut context = Context::from_waker(&waker);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        thread::park();
-    }
-}
-
-/// Whether this thread is polling a future of a tokio runtime right now, so that blocking it would block the runtime: what
-/// every blocking face should ask before it parks.
+/// Whether this thread is polling a future of a tokio runtime right now, so that parking it would block the runtime.
 ///
-/// A `spawn_blocking` thread, and one that has entered a runtime's context, may block. What tells them apart is the
-/// cooperative budget, which only polled futures are under: it is spent here, and given back. A future inside of
-/// `tokio::task::unconstrained` has no budget and is not noticed. Costs a few microseconds inside of a runtime's context
-/// and nothing outside of one.
+/// A `spawn_blocking` thread, and one that has entered a runtime's context, may block. The cooperative budget tells them
+/// apart, which only polled futures are under: it is spent here, and given back. Costs a few microseconds inside of a
+/// runtime's context and a thread-local look outside of one.
 #[must_use]
 pub fn drives_a_runtime() -> bool {
-    Handle::try_current().is_ok() && budget_ends(MOST_BUDGET)
+    Handle::try_current().is_ok() && budget_ends(MAX_BUDGET)
 }
 
 fn budget_ends(tries: u32) -> bool {

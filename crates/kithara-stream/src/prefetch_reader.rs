@@ -1,15 +1,17 @@
-//! [`Ahead`]: what feeds a prefetching [`SyncReader`](crate::SyncReader).
+//! [`PrefetchReader`]: feeds a prefetching [`SyncReader`](crate::SyncReader).
 
 use std::io;
 use std::sync::Arc;
 
-use kithara_worker::{Fetch, TryRecv, WorkerError, WorkerHandle, spawn_async_on};
+use kithara_blocking::Bridge;
+use kithara_worker::{Fetched, TryRecv, WorkerError, WorkerHandle, spawn_async_on};
 use tokio::runtime::Handle;
 
+use crate::CancelHandle;
 use crate::poll::poll_once;
-use crate::short::Short;
-use crate::sync_reader::source_error;
-use crate::{ByteChunk, BytePrefetchSource, CancelHandle, PrefetchCommand, PrefetchSettings, Source};
+use crate::prefetch::{ByteChunk, BytePrefetchSource, PrefetchCommand, PrefetchSettings};
+use crate::read_buffer::ReadBuffer;
+use crate::source::{Source, source_error};
 
 /// Bytes from whichever is soonest: what is in hand, what the task has read ahead, what the source has, and, only when there
 /// is none of these, what the task will bring.
@@ -17,14 +19,15 @@ use crate::{ByteChunk, BytePrefetchSource, CancelHandle, PrefetchCommand, Prefet
 /// The task begins with the first byte that has to be waited for. Over bytes that are at hand it would be a second copy of each
 /// and a hand-over for each chunk. Where the source has to fetch even what it has (from a cold disk), the task does that up to the
 /// next seek: a read that is begun here and not waited for is begun again there.
-pub(crate) struct Ahead<S: Source> {
+pub(crate) struct PrefetchReader<S: Source> {
     source: Arc<S>,
     runtime: Handle,
+    bridge: Bridge,
     settings: PrefetchSettings,
     task: Option<Task<S>>,
     /// What the task brought.
     chunk: Option<ByteChunk>,
-    short: Short,
+    buffer: ReadBuffer,
     /// Where the last read ended. Reading anywhere else is a seek.
     end: u64,
     /// What the source has was not at hand since the last seek.
@@ -38,17 +41,18 @@ struct Task<S: Source> {
     next: Option<u64>,
 }
 
-type Received<S> = Result<Option<Fetch<ByteChunk>>, WorkerError<<S as Source>::Error>>;
+type Received<S> = Result<Option<Fetched<ByteChunk>>, WorkerError<<S as Source>::Error>>;
 
-impl<S: Source> Ahead<S> {
+impl<S: Source> PrefetchReader<S> {
     pub(crate) fn new(source: Arc<S>, runtime: Handle, settings: PrefetchSettings) -> Self {
         let mut ahead = Self {
             source,
             runtime,
+            bridge: Bridge::here(),
             settings,
             task: None,
             chunk: None,
-            short: Short::default(),
+            buffer: ReadBuffer::default(),
             end: 0,
             is_cold: false,
         };
@@ -77,7 +81,7 @@ impl<S: Source> Ahead<S> {
                 return Ok(len);
             }
             self.chunk = None;
-            if let Some(len) = self.short.copy(&self.source, offset, buf) {
+            if let Some(len) = self.buffer.copy(&self.source, offset, buf) {
                 return Ok(len);
             }
             if let Some(task) = &mut self.task {
@@ -89,8 +93,9 @@ impl<S: Source> Ahead<S> {
             if let Some(read) = self.read_stored(offset, buf)? {
                 return Ok(read);
             }
+            let bridge = self.bridge.clone();
             let task = self.task_at(offset);
-            let received = cancel.block_on(task.worker.recv())?;
+            let received = cancel.block_on(&bridge, task.worker.recv())?;
             match task.took(received)? {
                 Some(chunk) => self.chunk = Some(chunk),
                 None => return Ok(0),
@@ -105,20 +110,20 @@ impl<S: Source> Ahead<S> {
             return Ok(None);
         }
         let _context = self.runtime.enter();
-        if !Short::pays(buf.len(), available) {
+        if !ReadBuffer::should_buffer(buf.len(), available) {
             let read = poll_once(self.source.read_at(offset, buf)).transpose().map_err(source_error::<S>)?;
             self.is_cold = read.is_none() && available > 0;
             return Ok(read);
         }
-        let room = self.short.room(&self.source, offset);
+        let room = self.buffer.spare(&self.source, offset);
         let Some(filled) =
             poll_once(self.source.read_at(offset, room)).transpose().map_err(source_error::<S>)?
         else {
             self.is_cold = true;
             return Ok(None);
         };
-        self.short.filled(filled);
-        Ok(Some(self.short.first(buf)))
+        self.buffer.filled(filled);
+        Ok(Some(self.buffer.first(buf)))
     }
 
     /// The task, whose next chunk begins at `offset`.
@@ -135,7 +140,8 @@ impl<S: Source> Ahead<S> {
             Task { worker, next: Some(offset) }
         });
         if task.next != Some(offset) {
-            // A worker that has ended says so, and why, when it is asked for the next chunk.
+            // A worker that has ended says so, and why, when it is asked for the next chunk. Its queue cannot be full: it
+            // handles commands whatever it waits for.
             let _ = task.worker.send_command(PrefetchCommand::Seek(offset));
             task.next = Some(offset);
         }
@@ -165,7 +171,7 @@ impl<S: Source> Task<S> {
     fn took(&mut self, received: Received<S>) -> io::Result<Option<ByteChunk>> {
         self.next = None;
         match received {
-            Ok(Some(Fetch { data: chunk, .. })) => {
+            Ok(Some(Fetched { data: chunk, .. })) => {
                 self.next = Some(chunk.offset + chunk.data.len() as u64);
                 Ok(Some(chunk))
             }

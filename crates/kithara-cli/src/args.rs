@@ -41,6 +41,8 @@ pub(crate) enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Variant {
     Auto,
+    Highest,
+    Lowest,
     Index(usize),
 }
 
@@ -78,8 +80,8 @@ pub(crate) struct DecodeArgs {
     #[arg(long, value_name = "S,S,…", value_parser = seconds, value_delimiter = ',', allow_negative_numbers = true)]
     pub(crate) seek: Vec<Duration>,
 
-    /// HLS variant: `auto`, or an index in the order of ascending bandwidth.
-    #[arg(long, value_name = "auto|INDEX", value_parser = variant, default_value = "auto")]
+    /// HLS variant: `auto`, `highest`, `lowest`, or an index in the order of ascending bandwidth.
+    #[arg(long, value_name = "auto|highest|lowest|INDEX", value_parser = variant, default_value = "auto")]
     pub(crate) variant: Variant,
 
     /// Keep what was downloaded in this folder, and play from it. Default: a temporary folder, removed at the end.
@@ -106,6 +108,18 @@ pub(crate) struct DecodeArgs {
     /// End with one JSON object on standard output (on standard error if the PCM goes to standard output).
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Rule that chooses HLS variants in automatic mode: `hybrid`, `throughput`, `bola` or `bola-e`.
+    #[arg(long, value_name = "NAME", value_parser = policy, default_value = "hybrid")]
+    pub(crate) policy: AbrPolicyKind,
+
+    /// Choose no HLS variant above this bandwidth in kbit/s, unless there is none below.
+    #[arg(long, value_name = "KBPS")]
+    pub(crate) max_bandwidth: Option<u64>,
+
+    /// Draw link, estimate, variant, buffer and stalls of an HLS presentation as SVG; with `--realtime`.
+    #[arg(long, value_name = "FILE.svg", requires = "realtime")]
+    pub(crate) plot: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -177,10 +191,15 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 fn variant(text: &str) -> Result<Variant, String> {
-    if text == "auto" {
-        return Ok(Variant::Auto);
+    match text {
+        "auto" => Ok(Variant::Auto),
+        "highest" => Ok(Variant::Highest),
+        "lowest" => Ok(Variant::Lowest),
+        index => index
+            .parse()
+            .map(Variant::Index)
+            .map_err(|_| format!("`{text}` is neither `auto`, `highest` nor `lowest`, nor an index")),
     }
-    text.parse().map(Variant::Index).map_err(|_| format!("`{text}` is neither `auto` nor an index"))
 }
 
 fn layout(text: &str) -> Result<ChannelLayout, String> {
@@ -252,6 +271,9 @@ mod tests {
         assert_eq!(args.headers, [(HeaderName::from_static("a"), HeaderValue::from_static("b: c"))]);
         assert_eq!(args.realtime, Some(4.0));
         assert_eq!(decode("kithara|decode|x|--realtime|--json").unwrap().realtime, Some(1.0));
+        assert_eq!(decode("kithara|decode|x|--variant|highest").unwrap().variant, Variant::Highest);
+        let limited = decode("kithara|decode|x|--policy|bola|--max-bandwidth|300").unwrap();
+        assert_eq!((limited.policy.build().name(), limited.max_bandwidth), ("bola", Some(300)));
     }
 
     #[test]
@@ -261,6 +283,7 @@ mod tests {
             "kithara|decode|x|--start|-1",
             "kithara|decode|x|--start|nan",
             "kithara|decode|x|--realtime=0",
+            "kithara|decode|x|--plot|x.svg",
             "kithara|decode|x|--realtime=1e-300",
             "kithara|decode|x|--realtime=nan",
             "kithara|decode|x|--variant|best",

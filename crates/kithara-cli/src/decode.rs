@@ -76,6 +76,9 @@ async fn session_run(session: &Session, args: &DecodeArgs, output: &mut Output) 
     let spec = run.stream.spec();
     output.finish(spec).map_err(|error| context("cannot write the output", error))?;
 
+    if let Some(path) = &args.plot {
+        run.draw(args, path)?;
+    }
     if args.json {
         let line = serde_json::to_string(&run.report(session))?;
         let written = if args.writes_stdout() {
@@ -157,6 +160,24 @@ impl Run {
         output
             .write(spec, &chunk.samples()[sample(from)?..sample(from + frames)?])
             .map_err(|error| context("cannot write the output", error))
+    }
+
+    fn draw(&mut self, args: &DecodeArgs, path: &Path) -> Result<(), Failure> {
+        let title = format!("{} in playback", args.policy.build().name());
+        let Some(mut plot) = self.stream.plot(title) else {
+            return Err("only an HLS presentation can be plotted".into());
+        };
+        let begun = tokio::time::Instant::from_std(self.begun);
+        plot.stalls = self
+            .pacer
+            .waits
+            .iter()
+            .map(|(ended, wait)| {
+                let ended = ended.saturating_duration_since(begun).as_secs_f64();
+                (ended - wait.as_secs_f64(), wait.as_secs_f64())
+            })
+            .collect();
+        std::fs::write(path, plot.svg()).map_err(|error| context("cannot write the plot", error))
     }
 
     fn report(&mut self, session: &Session) -> Report {

@@ -9,6 +9,7 @@ mod interrupt;
 mod output;
 mod pace;
 mod plot;
+mod recording;
 mod report;
 mod stream;
 

@@ -15,12 +15,14 @@ pub(crate) struct Pacer {
     due: Option<Instant>,
     pub(crate) stalls: u64,
     pub(crate) stalled: Duration,
+    /// When each stall ended, and how long it was.
+    pub(crate) waits: Vec<(Instant, Duration)>,
 }
 
 impl Pacer {
     /// `speed` as a multiple of playback speed; `None` does not pace.
     pub(crate) fn new(speed: Option<f64>) -> Self {
-        Self { speed, due: None, stalls: 0, stalled: Duration::ZERO }
+        Self { speed, due: None, stalls: 0, stalled: Duration::ZERO, waits: Vec::new() }
     }
 
     /// A seek: waiting for the PCM at the new place is no stall.
@@ -37,6 +39,7 @@ impl Pacer {
         if !late.is_zero() {
             self.stalls += 1;
             self.stalled += late;
+            self.waits.push((now, late));
         }
         let next = due.max(now) + audio.div_f64(speed);
         self.due = Some(next);

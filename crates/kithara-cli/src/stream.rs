@@ -4,7 +4,7 @@ use std::error::Error;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kithara::assets::{AssetSettings, AssetStore, Assets, AssetsExt};
 use kithara::decode::{AudioSpec, DecodeError, PcmChunk};
@@ -19,6 +19,8 @@ use tokio::sync::broadcast::error::TryRecvError;
 
 use crate::args::{DecodeArgs, Variant};
 use crate::decode::context;
+use crate::plot::Plot;
+use crate::recording::Recording;
 use crate::report::{ReportSwitch, ReportVariant};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -91,11 +93,17 @@ impl Session {
         options.start = args.start.or_else(|| args.seek.first().copied());
         options.variant = match args.variant {
             Variant::Auto => VariantMode::Auto,
+            Variant::Highest => VariantMode::Highest,
+            Variant::Lowest => VariantMode::Lowest,
             Variant::Index(index) => VariantMode::Manual(index),
         };
+        let limit = args.max_bandwidth.map(|kbps| kbps.saturating_mul(1000));
+        let options = options.with_abr_policy(args.policy.clone()).with_max_bandwidth(limit);
+        let begun = Instant::now();
         let mut stream = Box::new(Hls::open(url, options).await?);
         let events = stream.events();
-        Ok(AudioStream::Hls { stream, events, switches: Vec::new() })
+        let recording = Recording::new(begun);
+        Ok(AudioStream::Hls { stream, events, switches: Vec::new(), recording })
     }
 
     fn file_options(&self, args: &DecodeArgs) -> FileOptions {
@@ -230,7 +238,12 @@ fn is_playlist(path: &str) -> bool {
 
 /// An open stream.
 pub(crate) enum AudioStream {
-    Hls { stream: Box<HlsStream>, events: Receiver<HlsEvent>, switches: Vec<ReportSwitch> },
+    Hls {
+        stream: Box<HlsStream>,
+        events: Receiver<HlsEvent>,
+        switches: Vec<ReportSwitch>,
+        recording: Recording,
+    },
     File(Box<FileStream>),
 }
 
@@ -309,6 +322,14 @@ impl AudioStream {
             .collect()
     }
 
+    /// The picture of the run so far; `None` for a file.
+    pub(crate) fn plot(&mut self, title: String) -> Option<Plot> {
+        self.note_switches();
+        let ladder = self.variants().iter().map(|variant| variant.bandwidth as f64 / 1e3).collect();
+        let Self::Hls { recording, .. } = self else { return None };
+        Some(recording.plot(title, ladder))
+    }
+
     /// The changes of variant that were heard, taken out.
     pub(crate) fn switches(&mut self) -> Vec<ReportSwitch> {
         self.note_switches();
@@ -319,9 +340,13 @@ impl AudioStream {
     }
 
     fn note_switches(&mut self) {
-        let Self::Hls { events, switches, .. } = self else { return };
+        let Self::Hls { events, switches, recording, .. } = self else { return };
         loop {
-            match events.try_recv() {
+            let event = events.try_recv();
+            if let Ok(event) = &event {
+                recording.note(event);
+            }
+            match event {
                 Ok(HlsEvent::VariantSwitched { at, from, to, reason }) => {
                     switches.push(ReportSwitch {
                         at_s: at.as_secs_f64(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kithara_decode::AudioSpec;
 use url::Url;
 
-use crate::abr::SwitchReason;
+use crate::abr::{Decision, DecisionInputs, SwitchReason};
 use crate::options::VariantInfo;
 
 /// Something that happened in an HLS stream.
@@ -37,6 +37,17 @@ pub enum HlsEvent {
         to: usize,
         /// Why.
         reason: SwitchReason,
+    },
+    /// The variant of the next segment was chosen.
+    Decision {
+        /// The variant, an index of the ladder.
+        variant: usize,
+        /// It differs from the one before.
+        switched: bool,
+        /// Why this variant was chosen, now or when it was.
+        reason: SwitchReason,
+        /// What the decision was based on.
+        inputs: DecisionInputs,
     },
     /// A variant left the ladder, for a while or for good.
     VariantExcluded {
@@ -102,6 +113,14 @@ pub enum HlsEvent {
     },
     /// The last frame was given out.
     Ended,
+}
+
+impl HlsEvent {
+    /// The event of a decision.
+    pub(crate) fn decision(decision: &Decision, inputs: &DecisionInputs) -> Self {
+        let Decision { variant, switched, reason } = *decision;
+        Self::Decision { variant, switched, reason, inputs: *inputs }
+    }
 }
 
 /// A URL as an event may carry it.

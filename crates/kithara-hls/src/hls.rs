@@ -12,7 +12,7 @@ use tokio::sync::broadcast;
 use tracing::Instrument;
 use url::Url;
 
-use crate::abr::{AbrController, VariantMode};
+use crate::abr::{AbrControl, AbrController, VariantMode};
 use crate::error::HlsError;
 use crate::events::HlsEvent;
 use crate::fetch::FetchManager;
@@ -59,6 +59,8 @@ impl Hls {
         check(options.variant, &variants)?;
         playlists.load_stored(&fetches).await;
         let mut abr = AbrController::new(options.abr, &playlists.bandwidths(), options.variant);
+        let (control, observer) = (abr.control(), Arc::clone(&shared));
+        abr.observe(move |decision, inputs| observer.emit(HlsEvent::decision(decision, inputs)));
         let first = playlists.load_first(&mut abr, &fetches).await?;
         let duration = playlists.duration(first);
         shared.emit(HlsEvent::Opened { variants: variants.clone(), duration });
@@ -86,6 +88,7 @@ impl Hls {
             events: Some(events),
             shared,
             variants,
+            abr: control,
             _assets: options.assets,
         })
     }
@@ -109,6 +112,7 @@ pub struct HlsStream<A: Assets = AssetStore> {
     events: Option<broadcast::Receiver<HlsEvent>>,
     shared: Arc<Shared>,
     variants: Vec<VariantInfo>,
+    abr: AbrControl,
     /// The store outlives what is read from it.
     _assets: A,
 }
@@ -153,6 +157,11 @@ impl<A: Assets> HlsStream<A> {
         check(mode, &self.variants)?;
         self.pcm.get_mut().set_mode(mode);
         Ok(())
+    }
+
+    /// Changes the policy and the bandwidth limits while the stream plays; the handle may be kept beside the stream.
+    pub fn abr(&self) -> AbrControl {
+        self.abr.clone()
     }
 
     /// Every face of the PCM: async, blocking, by chunk, by sample, as an iterator.

@@ -20,7 +20,7 @@ mod playlists;
 mod shared;
 mod worker;
 
-pub use abr::{AbrOptions, SwitchReason, VariantMode};
+pub use abr::{AbrControl, AbrOptions, AbrPolicyKind, SwitchReason, VariantMode};
 pub use body::SegmentBody;
 pub use error::{Fetching, HlsError};
 pub use events::HlsEvent;

@@ -7,7 +7,7 @@ use kithara_bufpool::{BytePool, PoolSettings, SamplePool};
 use kithara_decode::OutputOptions;
 use kithara_net::DefaultNet;
 
-use crate::abr::{AbrOptions, VariantMode};
+use crate::abr::{AbrOptions, AbrPolicyKind, VariantMode};
 use crate::playlist::AudioPreference;
 
 /// How far the stream fetches ahead of its reader. Whichever bound is reached first holds.
@@ -105,6 +105,20 @@ impl<N, A> HlsOptions<N, A> {
             bytes: BytePool::new(PoolSettings::default()),
             event_capacity: 64,
         }
+    }
+
+    /// Sets the rule that chooses variants: [`AbrOptions::policy`].
+    #[must_use]
+    pub fn with_abr_policy(mut self, policy: AbrPolicyKind) -> Self {
+        self.abr.policy = policy;
+        self
+    }
+
+    /// Sets the bandwidth that no variant should exceed: [`AbrOptions::max_bandwidth`].
+    #[must_use]
+    pub fn with_max_bandwidth(mut self, bandwidth: Option<u64>) -> Self {
+        self.abr.max_bandwidth = bandwidth;
+        self
     }
 }
 

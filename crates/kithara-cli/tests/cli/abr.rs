@@ -91,3 +91,15 @@ fn what_cannot_be_simulated_is_an_error_in_one_line() {
     }
     assert_eq!(abr("--trace synthetic:walk --policy best").output().unwrap().status.code(), Some(2));
 }
+
+#[test]
+fn decode_draws_its_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let plot = folder.path().join("run.svg");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kithara"));
+    command.args(["decode", "demo", "--realtime=50", "--policy", "bola-e", "--plot"]).arg(&plot);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let svg = fs::read_to_string(plot).unwrap();
+    assert!(svg.contains("bola-e in playback"), "{svg}");
+}

@@ -6,7 +6,7 @@ use super::ladder::Ladder;
 use super::options::AbrPolicyKind;
 use super::rate::RateMeter;
 use super::view::Finished;
-use super::{AbrOptions, AbrPolicy, Candidate, Choice, PlanView, RateEstimate, TransferProgress};
+use super::{AbrControl, AbrOptions, AbrPolicy, Candidate, Choice, PlanView, RateEstimate, TransferProgress};
 
 /// More than anybody buffers.
 const UNLIMITED: Duration = Duration::from_secs(3600);
@@ -131,6 +131,8 @@ pub struct AbrController {
     abandon_for: Option<(usize, Duration)>,
     /// Segments chosen since the start or the last move.
     index: usize,
+    control: AbrControl,
+    observer: Observer,
     /// Reused by each decision.
     candidates: Vec<Candidate>,
     sizes: Vec<u64>,
@@ -143,6 +145,16 @@ struct Upcoming {
     remaining: Option<usize>,
     /// Bytes by segment and variant of the whole ladder; 0 for unknown.
     bytes: Vec<u64>,
+}
+
+/// Told of each decision.
+#[derive(Default)]
+struct Observer(Option<Box<dyn FnMut(&Decision, &DecisionInputs) + Send + Sync>>);
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.0.is_some() { "Observer" } else { "None" })
+    }
 }
 
 impl AbrController {
@@ -163,6 +175,8 @@ impl AbrController {
             upcoming: Upcoming::default(),
             abandon_for: None,
             index: 0,
+            control: AbrControl::default(),
+            observer: Observer::default(),
             candidates: Vec::new(),
             sizes: Vec::new(),
         }
@@ -234,6 +248,7 @@ impl AbrController {
     /// The variant for the next segment, with `buffered` audio fetched and not yet played; `None` while every variant
     /// is excluded.
     pub fn choose(&mut self, now: Instant, buffered: Duration) -> Option<Decision> {
+        self.apply_changes();
         self.prepare(now);
         let lost = self.current.is_some_and(|current| self.is_excluded(current.variant, now));
         let (variant, reason) = match self.mode {
@@ -245,7 +260,36 @@ impl AbrController {
         self.cap_changed = false;
         self.mode_changed = false;
         self.index += 1;
-        Some(self.settle(variant, reason))
+        let decision = self.settle(variant, reason);
+        let inputs = self.inputs(buffered);
+        if let Some(observer) = &mut self.observer.0 {
+            observer(&decision, &inputs);
+        }
+        Some(decision)
+    }
+
+    /// A handle that changes policy and limits from elsewhere.
+    #[must_use]
+    pub fn control(&self) -> AbrControl {
+        self.control.clone()
+    }
+
+    /// Tells `observer` of each decision and of what it was based on.
+    pub fn observe(&mut self, observer: impl FnMut(&Decision, &DecisionInputs) + Send + Sync + 'static) {
+        self.observer = Observer(Some(Box::new(observer)));
+    }
+
+    fn apply_changes(&mut self) {
+        let changes = self.control.take();
+        if let Some(policy) = changes.policy {
+            self.set_policy(policy);
+        }
+        if let Some(bandwidth) = changes.max_bandwidth {
+            self.set_max_bandwidth(bandwidth);
+        }
+        if let Some(data_saver) = changes.data_saver {
+            self.set_data_saver(data_saver);
+        }
     }
 
     fn choose_auto(&mut self, buffered: Duration, lost: bool) -> Option<(usize, SwitchReason)> {

@@ -1,5 +1,6 @@
 //! Adaptive bitrate: which variant the next segment is taken from. Pure: time is an argument.
 
+mod control;
 mod controller;
 mod hybrid;
 mod ladder;
@@ -9,6 +10,7 @@ mod published;
 mod rate;
 mod view;
 
+pub use control::AbrControl;
 pub use controller::{AbrController, Decision, DecisionInputs, SwitchReason, VariantMode};
 pub use hybrid::Hybrid;
 pub use options::{AbrOptions, AbrPolicyKind};

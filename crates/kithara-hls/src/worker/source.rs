@@ -98,6 +98,9 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         if let Some((bytes, elapsed)) = self.parts.shared.meter.take_sample() {
             self.parts.abr.record(bytes, elapsed);
         }
+        if let Some(elapsed) = self.parts.shared.meter.take_first_byte() {
+            self.parts.abr.record_first_byte(elapsed);
+        }
         self.parts.abr.set_speed(self.parts.shared.speed().unwrap_or(1.0));
         if let Some(longest) = self.planned().map(|planned| planned.segment.duration).max() {
             let LookAhead { segments, duration, .. } = self.parts.look_ahead;

@@ -147,6 +147,31 @@ fn policy_is_changed_while_playing_and_keeps_what_was_measured() {
 }
 
 #[test]
+fn control_changes_a_running_stream_and_decisions_are_told_with_their_inputs() {
+    let mut play = Play::auto();
+    let told = std::sync::Arc::new(parking_lot::Mutex::new(Vec::new()));
+    let tell = std::sync::Arc::clone(&told);
+    play.abr.observe(move |decision, inputs| tell.lock().push((*decision, *inputs)));
+    let control = play.abr.control();
+    play.choose(0);
+    play.network(8_000_000, 4);
+    assert_eq!(play.choose(20).variant, 3);
+    control.clone().set_max_bandwidth(Some(300_000));
+    let capped = play.choose(20);
+    assert_eq!((capped.variant, capped.reason), (2, SwitchReason::Cap));
+    control.set_data_saver(true);
+    assert_eq!(play.choose(20).variant, 1);
+    control.set_data_saver(false);
+    control.set_max_bandwidth(None);
+    control.set_policy(AbrPolicyKind::Throughput);
+    assert_eq!(play.choose(20).variant, 3);
+    let told = told.lock();
+    assert_eq!(told.len(), 5);
+    assert_eq!((told[0].1.rate, told[0].1.buffered), (None, Duration::ZERO));
+    assert!(told[4].1.rate.is_some_and(|rate| rate.throughput > 7e6) && told[4].0.switched);
+}
+
+#[test]
 fn application_can_bring_its_own_policy() {
     #[derive(Debug)]
     struct Second;

@@ -43,7 +43,7 @@ pub struct SyncReader<S: Source> {
 
 enum Feed<S: Source> {
     Direct { bridge: Bridge, buffer: ReadBuffer },
-    Prefetch(PrefetchReader<S>),
+    Prefetch(Box<PrefetchReader<S>>),
 }
 
 impl<S: Source> SyncReader<S> {
@@ -56,7 +56,7 @@ impl<S: Source> SyncReader<S> {
             |_| io::Error::new(io::ErrorKind::Unsupported, "a prefetching reader needs a tokio runtime");
         let runtime = Handle::try_current().map_err(needs_runtime)?;
         let source = Arc::new(source);
-        let feed = Feed::Prefetch(PrefetchReader::new(Arc::clone(&source), runtime, settings));
+        let feed = Feed::Prefetch(Box::new(PrefetchReader::new(Arc::clone(&source), runtime, settings)));
         Ok(Self { source, feed, offset: 0, cancel: CancelHandle::default() })
     }
 

@@ -1,4 +1,5 @@
 //! `CachedNet`: fresh, stale, changed, damaged and secret bodies.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

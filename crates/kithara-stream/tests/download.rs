@@ -1,4 +1,5 @@
 //! `download_into`: continues, checks, bounds.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::time::Duration;
 

@@ -64,3 +64,39 @@ fn dropping_joins_a_thread_that_can_be_interrupted_and_never_waits_for_one_that_
         assert!(inside.recv().is_err());
     }
 }
+
+/// Says that it is inside of a fetch, and blocks until it is let go.
+struct Held {
+    entered: std::sync::mpsc::Sender<()>,
+    release: std::sync::mpsc::Receiver<()>,
+}
+
+impl BlockingWorkerSource for Held {
+    type Item = ();
+    type Command = u32;
+    type Error = std::convert::Infallible;
+
+    fn fetch_next(&mut self) -> Result<Option<()>, Self::Error> {
+        let _ = self.entered.send(());
+        let _ = self.release.recv();
+        Ok(None)
+    }
+
+    fn handle_command(&mut self, _: u32) -> CommandOutcome {
+        CommandOutcome::Continue
+    }
+}
+
+#[test]
+fn commands_for_a_blocked_worker_are_bounded() {
+    let (entered, inside) = std::sync::mpsc::channel();
+    let (let_go, release) = std::sync::mpsc::channel::<()>();
+    let mut worker = spawn_blocking(Held { entered, release }, 1);
+    inside.recv().unwrap();
+    let refused = (0..10_000).find_map(|command| worker.send_command(command).err()).unwrap();
+    assert!(refused.is_retryable(), "{refused}");
+    assert_eq!(refused.into_command(), 256);
+    drop(let_go);
+    assert!(worker.recv_blocking().unwrap().is_none());
+    worker.send_command(0).unwrap();
+}

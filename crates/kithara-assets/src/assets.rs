@@ -75,7 +75,7 @@ pub trait Assets: Clone + Display + Send + Sync + 'static {
     /// Handles on small objects that are read and replaced as a whole.
     type Atomic: Atomic;
 
-    /// A handle on the resource, which need not exist yet: `status` tells what is there.
+    /// A handle on the resource, which need not exist yet: see its `status`.
     ///
     /// # Errors
     /// [`AssetsError::Storage`]. Trouble with writing to the folder is no error here: the resource then is in memory.
@@ -84,7 +84,7 @@ pub trait Assets: Clone + Display + Send + Sync + 'static {
         key: &ResourceKey,
     ) -> impl Future<Output = Result<Self::Streaming, AssetsError>> + Send;
 
-    /// A handle that reads what the resource is after `processor` worked on it, chunk by chunk while it arrives.
+    /// A handle that reads the output of `processor`, chunk by chunk while the resource arrives.
     ///
     /// # Errors
     /// As [`open_streaming_resource`](Self::open_streaming_resource); [`AssetsError::NoProcessing`] from a layer below
@@ -125,7 +125,7 @@ pub trait Assets: Clone + Display + Send + Sync + 'static {
     /// [`AssetsError::Folder`]; the changes are kept for the next attempt.
     fn flush(&self) -> impl Future<Output = Result<(), AssetsError>> + Send;
 
-    /// What the layers of the stack share.
+    /// The catalog that the layers of the stack share.
     fn catalog(&self) -> &Arc<Catalog>;
 }
 
@@ -141,7 +141,7 @@ pub trait AssetsExt: Assets {
         self.catalog().list_resources(asset_root)
     }
 
-    /// What the catalog knows of a resource; `None` if nothing of it is stored.
+    /// The catalog's entry of a resource; `None` if no byte of it is stored.
     fn find(&self, key: &ResourceKey) -> Option<ResourceInfo> {
         self.catalog().find(key)
     }
@@ -195,7 +195,7 @@ pub trait AssetsExt: Assets {
         }
     }
 
-    /// Removes everything but what is pinned or in use.
+    /// Removes every resource that is neither pinned nor in use.
     ///
     /// # Errors
     /// As [`remove_asset`](Self::remove_asset).
@@ -241,7 +241,7 @@ pub trait AssetsExt: Assets {
         }
     }
 
-    /// What happens from now on. A subscriber that falls 64 events behind loses the oldest.
+    /// Events from now on. A subscriber that falls 64 events behind loses the oldest.
     fn events(&self) -> broadcast::Receiver<AssetEvent> {
         self.catalog().subscribe()
     }
@@ -251,7 +251,7 @@ pub trait AssetsExt: Assets {
         self.catalog().trouble()
     }
 
-    /// What this store may do with its folder.
+    /// The access that this store has to its folder.
     fn rights(&self) -> Rights {
         self.catalog().rights()
     }

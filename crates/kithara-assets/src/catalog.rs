@@ -1,4 +1,4 @@
-//! What a store knows of what it holds: sizes, uses, pins, leases. Shared by all layers of a stack.
+//! The catalog of a store: sizes, uses, pins, leases. Shared by all layers of a stack.
 
 mod info;
 pub(crate) mod state;
@@ -80,12 +80,12 @@ impl Catalog {
 
     // ---- what layers report ----
 
-    /// Notes a use. Writes nothing.
+    /// Records a use, in memory.
     pub(crate) fn touch(&self, key: &ResourceKey) {
         self.state.lock().touch(key, now_ms());
     }
 
-    /// Sets what a resource holds at a place, without calling for a flush. `true` if there was nothing before.
+    /// Sets the bytes of a resource at a place, without requesting a flush. `true` if it had none there before.
     pub(crate) fn grown(&self, key: &ResourceKey, place: Place, bytes: u64) -> bool {
         self.state.lock().put(key, place, bytes, false, now_ms())
     }
@@ -100,7 +100,7 @@ impl Catalog {
         });
     }
 
-    /// Calls for a flush of what is known of a resource.
+    /// Requests a flush of a resource's entry.
     pub(crate) fn changed(&self, key: &ResourceKey) {
         self.change(|state| {
             state.changed(key);
@@ -111,7 +111,7 @@ impl Catalog {
         self.change(|state| state.forget(key))
     }
 
-    /// Forgets what a resource held at one place, and the resource if that was all.
+    /// Forgets the bytes of a resource at one place, and the resource if it has no others.
     pub(crate) fn forget_place(&self, key: &ResourceKey, place: Place) {
         self.change(|state| {
             let Some(mut entry) = state.entry(key).copied() else { return };
@@ -129,7 +129,7 @@ impl Catalog {
         });
     }
 
-    /// The disk has taken what was in memory: the catalog need not count it twice.
+    /// The bytes in memory are on disk now: does not count them twice.
     pub(crate) fn forget_memory(&self, key: &ResourceKey) {
         let mut state = self.state.lock();
         let Some(mut entry) = state.entry(key).copied() else { return };
@@ -142,7 +142,7 @@ impl Catalog {
         self.change(|state| {
             state.set(key, entry);
             state.changed(key);
-            state.releases += 1;
+            state.free_epoch += 1;
         });
     }
 
@@ -171,7 +171,7 @@ impl Catalog {
     pub(crate) fn set_limits(&self, limits: Limits) {
         let mut state = self.state.lock();
         state.limits = limits;
-        state.releases += 1;
+        state.free_epoch += 1;
     }
 
     // ---- leases and removal ----
@@ -202,12 +202,12 @@ impl Catalog {
 
     /// Notes that something may have become a victim.
     pub(crate) fn released(&self) {
-        self.state.lock().releases += 1;
+        self.state.lock().free_epoch += 1;
     }
 
     /// Grows whenever something may have become a victim that was none.
-    pub(crate) fn releases(&self) -> u64 {
-        self.state.lock().releases
+    pub(crate) fn free_epoch(&self) -> u64 {
+        self.state.lock().free_epoch
     }
 
     pub(crate) fn overflow(&self) -> Option<Overflow> {

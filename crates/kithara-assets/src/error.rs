@@ -1,4 +1,4 @@
-//! What can go wrong with a store.
+//! Errors of a store.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use kithara_storage::StorageError;
 
 use crate::{KeyFault, ResourceKey};
 
-/// Why the asset store could not do what it was asked.
+/// Errors of a store.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssetsError {
@@ -25,9 +25,9 @@ pub enum AssetsError {
     Folder {
         /// The folder, or the file in it.
         path: PathBuf,
-        /// What was tried: `create`, `read`, `write`, ….
+        /// The operation: `create`, `read`, `write`, ….
         action: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: Arc<io::Error>,
     },
     /// Another process owns the folder: what is complete in it can be read, everything new stays in memory.
@@ -41,7 +41,7 @@ pub enum AssetsError {
     Storage {
         /// The resource.
         key: ResourceKey,
-        /// What the storage said.
+        /// The storage's error.
         source: StorageError,
     },
     /// A resource cannot be removed while a handle on it is open, or while its asset is leased.

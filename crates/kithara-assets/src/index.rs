@@ -47,7 +47,7 @@ impl Flusher {
         Self { shared, thread: Mutex::new(spawned.ok()) }
     }
 
-    /// Writes what is to be written, on this thread.
+    /// Writes the pending changes, on this thread.
     pub(crate) fn flush(&self) -> Result<(), AssetsError> {
         self.shared.flush()
     }
@@ -93,7 +93,7 @@ impl Shared {
             }
             let changes = state.unsaved.changes;
             if changes == 0 {
-                // Somebody else flushed, or nothing has happened: no time limit, no wake-up.
+                // No change is pending: no time limit, no wake-up.
                 latest = None;
                 self.catalog.wake.wait(&mut state);
                 continue;

@@ -1,4 +1,4 @@
-//! Names of resources: what is allowed, and how a URL becomes one.
+//! Names of resources: the allowed ones, and those derived from URLs.
 
 mod name;
 mod policy;
@@ -147,7 +147,7 @@ impl ResourceKey {
         Ok(Self { asset_root: asset_root.clone(), rel_path: rel_path.into() })
     }
 
-    /// Puts together what a catalog entry was taken apart into; both halves come from a valid key.
+    /// A key from the two halves of a valid one.
     pub(crate) fn from_parts(asset_root: Arc<str>, rel_path: Arc<str>) -> Self {
         Self { asset_root, rel_path }
     }

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::catalog::{Catalog, LeaseGuard, RemovalObserver, Rights, VerifyReport};
 use crate::processing::ProcessorId;
-use crate::store::EndOfStore;
+use crate::store::FlushOnDrop;
 use crate::{Assets, AssetsError, Processor, ResourceKey};
 
 /// Keeps a few streaming handles open after their last user is gone, so that opening them again costs no system call, and
@@ -47,7 +47,7 @@ impl<S: Streaming> Idle<S> {
     }
 
     fn put(&self, key: &ResourceKey, processor: Option<ProcessorId>, handle: &S) {
-        // What falls out is dropped after the lock: closing a file is I/O.
+        // The evicted handle is dropped after the lock: closing a file is I/O.
         let out = self.handles.lock().push((key.clone(), processor), handle.clone());
         drop(out);
     }
@@ -177,12 +177,12 @@ impl<A: Assets> Assets for CachedAssets<A> {
 /// Leases every resource while a handle on it lives, so that no eviction or removal takes it away.
 ///
 /// It has to stand outside of every layer that keeps handles by itself: `Cached(Lease(..))` would lease whatever the
-/// cache keeps, and nothing could be evicted.
+/// cache keeps, and no resource could be evicted.
 #[derive(Clone)]
 pub struct LeaseAssets<A> {
     inner: A,
     /// Shared by the clones of a whole stack only.
-    end: Option<Arc<EndOfStore>>,
+    end: Option<Arc<FlushOnDrop>>,
 }
 
 impl<A> LeaseAssets<A> {
@@ -192,7 +192,7 @@ impl<A> LeaseAssets<A> {
     }
 
     /// The layer of a stack whose indexes are written when its last clone is dropped.
-    pub(crate) fn ending(inner: A, end: EndOfStore) -> Self {
+    pub(crate) fn ending(inner: A, end: FlushOnDrop) -> Self {
         Self { inner, end: Some(Arc::new(end)) }
     }
 

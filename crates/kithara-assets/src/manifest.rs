@@ -1,4 +1,4 @@
-//! What a presentation needs to be played without a network.
+//! Manifests: the resources that a presentation needs to be played without a network.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -39,7 +39,7 @@ const MAX_RESOURCES: usize = 1 << 20;
 pub struct Manifest {
     /// The variant, in words for people; one manifest is kept for each name.
     pub name: String,
-    /// What it needs, in the order of playback.
+    /// The resources that it needs, in the order of playback.
     pub resources: Vec<Need>,
 }
 
@@ -76,7 +76,7 @@ impl Completeness {
 }
 
 impl Manifest {
-    /// A manifest that names nothing yet.
+    /// An empty manifest.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), resources: Vec::new() }
@@ -145,7 +145,7 @@ pub(crate) async fn write<A: Assets>(
     let key = manifest.key(asset_root)?;
     let object = assets.open_atomic_resource(&key).await?;
     let bytes = manifest.encode(asset_root);
-    // Most runs find what they would write.
+    // Most runs find the same manifest stored.
     if object.read().await.is_ok_and(|stored| stored.is_some_and(|stored| *stored == *bytes)) {
         return Ok(());
     }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use self::resource::View;
+use self::resource::DecryptedView;
 use crate::catalog::{Catalog, RemovalObserver, VerifyReport};
 use crate::{Assets, AssetsError, ResourceKey};
 
@@ -29,10 +29,10 @@ pub struct ProcessingAssets<A> {
 }
 
 #[derive(Default)]
-struct Views(Mutex<HashMap<(ResourceKey, ProcessorId), Weak<View>>>);
+struct Views(Mutex<HashMap<(ResourceKey, ProcessorId), Weak<DecryptedView>>>);
 
 impl Views {
-    fn view(&self, key: &ResourceKey, processor: Processor, window: usize) -> Arc<View> {
+    fn view(&self, key: &ResourceKey, processor: Processor, window: usize) -> Arc<DecryptedView> {
         let slot = (key.clone(), processor.id());
         let mut views = self.0.lock();
         if let Some(view) = views.get(&slot).and_then(Weak::upgrade) {
@@ -42,7 +42,7 @@ impl Views {
         if views.len() == views.capacity() {
             views.retain(|_, view| view.strong_count() > 0);
         }
-        let view = Arc::new(View::new(processor.into_chunks(), window));
+        let view = Arc::new(DecryptedView::new(processor.into_chunks(), window));
         views.insert(slot, Arc::downgrade(&view));
         view
     }
@@ -125,12 +125,12 @@ pub(super) const CHUNK: usize = 32 << 10;
 
 /// Lets one task work at a time; the others wait for what it makes, and one of them takes over if it is cancelled or fails.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct SingleFlight {
     busy: AtomicBool,
     ended: Notify,
 }
 
-impl Turns {
+impl SingleFlight {
     /// The right to work; `None` if another task has it.
     pub(super) fn take(&self) -> Option<Turn<'_>> {
         // Lazily: a turn that is not given must not be made, for it would end that of another when dropped.
@@ -144,7 +144,7 @@ impl Turns {
 }
 
 /// The right to work, given back by dropping it.
-pub(super) struct Turn<'a>(&'a Turns);
+pub(super) struct Turn<'a>(&'a SingleFlight);
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
@@ -157,13 +157,13 @@ impl Drop for Turn<'_> {
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) index: u64,
-    pub(super) turns: Turns,
+    pub(super) turns: SingleFlight,
     data: Mutex<Vec<u8>>,
 }
 
 impl Chunk {
     fn new(index: u64) -> Self {
-        Self { index, turns: Turns::default(), data: Mutex::default() }
+        Self { index, turns: SingleFlight::default(), data: Mutex::default() }
     }
 
     pub(super) fn len(&self) -> usize {

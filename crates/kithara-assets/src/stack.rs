@@ -61,7 +61,7 @@ impl AssetStore {
     }
 
     fn stack(base: BaseStore, settings: &AssetSettings) -> Self {
-        let end = base.end_of_store();
+        let end = base.flush_on_drop();
         let evict = EvictAssets::new(base);
         let processing = ProcessingAssets::new(evict, settings.processed_window);
         LeaseAssets::ending(CachedAssets::new(processing, settings.idle_handles), end)

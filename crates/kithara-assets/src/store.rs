@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-pub(crate) use self::backing::EndOfStore;
+pub(crate) use self::backing::FlushOnDrop;
 use self::backing::StoreInner;
 pub use self::resource::{BaseAtomic, BaseResource};
 use crate::catalog::{Catalog, VerifyReport};
@@ -82,8 +82,8 @@ impl BaseStore {
         }
     }
 
-    pub(crate) fn end_of_store(&self) -> EndOfStore {
-        EndOfStore::new(self.backing().clone())
+    pub(crate) fn flush_on_drop(&self) -> FlushOnDrop {
+        FlushOnDrop::new(self.backing().clone())
     }
 }
 

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 
 use crate::StorageError;
 use crate::fs::FilePath;
-use crate::off_runtime::off_runtime;
 use crate::replace::{Step, read_limited, remove, replace};
+use crate::spawn_blocking::spawn_blocking_or_inline;
 
 /// A small object that is read and replaced as a whole.
 pub trait Atomic: Clone + Send + Sync + 'static {
@@ -92,7 +92,7 @@ impl AtomicResource {
     /// [`Atomic::read`] for plain threads and `spawn_blocking`.
     ///
     /// # Errors
-    /// As `read`, and [`StorageError::InAsync`] for a file on a thread that drives a runtime.
+    /// As `read`, and [`StorageError::WouldBlockRuntime`] for a file on a thread that drives a runtime.
     pub fn read_blocking(&self) -> Result<Option<Bytes>, StorageError> {
         self.check_thread()?;
         self.read_now()
@@ -108,7 +108,7 @@ impl AtomicResource {
     /// [`Atomic::write`] for plain threads and `spawn_blocking`.
     ///
     /// # Errors
-    /// As `write`, and [`StorageError::InAsync`] for a file on a thread that drives a runtime.
+    /// As `write`, and [`StorageError::WouldBlockRuntime`] for a file on a thread that drives a runtime.
     pub fn write_blocking(&self, content: &[u8]) -> Result<(), StorageError> {
         self.check_thread()?;
         self.write_now(content)
@@ -131,7 +131,7 @@ impl AtomicResource {
     /// [`Atomic::remove`] for plain threads and `spawn_blocking`.
     ///
     /// # Errors
-    /// As `remove`, and [`StorageError::InAsync`] for a file on a thread that drives a runtime.
+    /// As `remove`, and [`StorageError::WouldBlockRuntime`] for a file on a thread that drives a runtime.
     pub fn remove_blocking(&self) -> Result<(), StorageError> {
         self.check_thread()?;
         self.remove_now()
@@ -149,7 +149,7 @@ impl AtomicResource {
 
     fn check_thread(&self) -> Result<(), StorageError> {
         let is_file = matches!(self.place, Place::Disk(_));
-        if is_file && drives_a_runtime() { Err(StorageError::InAsync) } else { Ok(()) }
+        if is_file && drives_a_runtime() { Err(StorageError::WouldBlockRuntime) } else { Ok(()) }
     }
 
     async fn elsewhere<T: Send + 'static>(
@@ -158,7 +158,7 @@ impl AtomicResource {
     ) -> Result<T, StorageError> {
         let this = self.clone();
         match &self.place {
-            Place::Disk(_) => off_runtime(move || work(this)).await?,
+            Place::Disk(_) => spawn_blocking_or_inline(move || work(this)).await?,
             Place::Memory(_) => work(this),
         }
     }

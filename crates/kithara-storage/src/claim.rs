@@ -16,7 +16,7 @@ pub struct WriteClaim {
 }
 
 impl WriteClaim {
-    /// For those who implement [`Streaming`](crate::Streaming) over a base of their own.
+    /// For other implementations of [`Streaming`](crate::Streaming).
     pub fn new(owner: Arc<dyn ReleaseClaim>) -> Self {
         Self { owner }
     }

@@ -4,14 +4,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What can go wrong with a resource. Cheap to clone: one failure may reach many waiters.
+/// Errors of a resource. Cheap to clone: one failure may reach many waiters.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum StorageError {
     /// The operating system refused.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was being done: "open", "read", "write", "sync", "rename", ...
+        /// The operation: "open", "read", "write", "sync", "rename", ...
         action: &'static str,
         /// To which file. Empty for a backend without files.
         path: PathBuf,
@@ -19,13 +19,13 @@ pub enum StorageError {
         #[source]
         source: Arc<io::Error>,
     },
-    /// Nothing is stored at this offset yet: wait for it.
+    /// No byte is stored at this offset yet: wait for it.
     #[error("no byte is stored at offset {offset} yet")]
     NotAvailable {
         /// The offset that was asked for.
         offset: u64,
     },
-    /// The operation needs the write claim, and nobody holds it.
+    /// The operation needs the write claim, which is not held.
     #[error("the resource is not claimed for writing")]
     NotClaimed,
     /// Another process, or another handle that was opened separately, writes this resource.
@@ -78,7 +78,7 @@ pub enum StorageError {
     },
     /// A blocking call on a thread that drives an async runtime, which it would block.
     #[error("a blocking call in a thread that drives an async runtime")]
-    InAsync,
+    WouldBlockRuntime,
     /// A size above a limit.
     #[error("{size} bytes exceed the limit of {limit}")]
     TooLarge {
@@ -87,7 +87,7 @@ pub enum StorageError {
         /// The limit.
         limit: u64,
     },
-    /// What the one who fills the resource reported by `fail`, or a decorator's own trouble (decryption).
+    /// The failure that the writer reported by `fail`, or an error of a decorator (decryption).
     #[error("{source}")]
     Source {
         /// The cause.
@@ -98,7 +98,7 @@ pub enum StorageError {
 }
 
 impl StorageError {
-    /// Wraps the failure of the one who fills a resource, for [`Streaming::fail`](crate::Streaming::fail).
+    /// Wraps the failure of a writer, for [`Streaming::fail`](crate::Streaming::fail).
     pub fn source(source: impl Into<Box<dyn Error + Send + Sync>>, retryable: bool) -> Self {
         Self::Source { source: Arc::from(source.into()), retryable }
     }

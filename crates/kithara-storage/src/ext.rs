@@ -56,7 +56,7 @@ pub trait StreamingExt: Streaming {
     /// [`Streaming::wait_range`] for plain threads and `spawn_blocking`: parks the thread.
     ///
     /// # Errors
-    /// As `wait_range`, and [`StorageError::InAsync`] where it would have to wait on a thread that drives a runtime.
+    /// As `wait_range`, and [`StorageError::WouldBlockRuntime`] where it would have to wait on a thread that drives a runtime.
     fn wait_range_blocking(&self, range: Range<u64>) -> Result<WaitOutcome, StorageError> {
         block_on_plain(self.wait_range(range))
     }
@@ -64,7 +64,7 @@ pub trait StreamingExt: Streaming {
     /// [`Streaming::read_at`] for plain threads and `spawn_blocking`.
     ///
     /// # Errors
-    /// As `read_at`, and [`StorageError::InAsync`] where it would have to wait on a thread that drives a runtime.
+    /// As `read_at`, and [`StorageError::WouldBlockRuntime`] where it would have to wait on a thread that drives a runtime.
     fn read_at_blocking(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
         block_on_plain(self.read_at(offset, buf))
     }

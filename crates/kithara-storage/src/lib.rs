@@ -2,7 +2,6 @@
 
 mod atomic;
 mod block_on;
-mod board;
 mod claim;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -11,13 +10,14 @@ mod error;
 mod ext;
 pub mod fs;
 mod memory;
-mod off_runtime;
 mod options;
 #[cfg(any(test, feature = "random-access"))]
 mod random_access;
 mod range_set;
+mod range_tracker;
 mod replace;
 mod resource;
+mod spawn_blocking;
 mod streaming;
 mod sync;
 #[cfg(test)]

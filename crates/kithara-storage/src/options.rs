@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-/// How a disk resource remembers what it has, between the moments that it is told to.
+/// How a disk resource records its stored ranges, and whether it keeps checksums.
 ///
 /// ```
 /// # use kithara_storage::StorageOptions;

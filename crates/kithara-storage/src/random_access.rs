@@ -14,11 +14,11 @@ const MAX_READ: u64 = 2 * 1024 * 1024;
 pub(crate) type DynRandomAccess = Box<dyn RandomAccess + Send>;
 
 /// The trait asks for `&mut` throughout: so all I/O stands in one line.
-pub(crate) struct Foreign {
+pub(crate) struct RandomAccessBackend {
     storage: Mutex<DynRandomAccess>,
 }
 
-impl Foreign {
+impl RandomAccessBackend {
     pub(crate) fn new(storage: DynRandomAccess) -> Self {
         Self { storage: Mutex::new(storage) }
     }

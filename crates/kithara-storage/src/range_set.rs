@@ -125,7 +125,7 @@ impl RangeSet {
         self.ranges.last().map_or(0, |range| range.end)
     }
 
-    /// Whether nothing is in the set.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()

@@ -8,10 +8,10 @@ use bytes::Bytes;
 use crate::StorageError;
 use crate::fs::{Access, FilePath};
 
-/// How often we wait for others who replace the same file.
+/// How many other writers of the same file are waited for.
 const MAX_ATTEMPTS: usize = 1000;
 
-/// What has just been done, in order.
+/// The steps of a replacement, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Opened,
@@ -63,7 +63,7 @@ fn lock(new: &FilePath, step: &mut impl FnMut(Step) -> io::Result<()>) -> io::Re
         let file = new.open_or_create(Access::Write)?;
         step(Step::Opened)?;
         file.lock()?;
-        // Whoever had it before us has renamed it: then it is the content, and not to be touched.
+        // The previous holder of the lock may have renamed this file: then it is the content and must not be written.
         if new.len_of(&file)?.is_some() {
             step(Step::Locked)?;
             return Ok(file);
@@ -125,7 +125,7 @@ mod tests {
         read_limited(path, 1 << 20).expect("readable at any moment")
     }
 
-    /// The steps are the whole of it, and nothing is renamed before it was synchronised.
+    /// A file is synchronised before it is renamed.
     #[test]
     fn the_steps_come_in_order() {
         let folder = tempfile::tempdir().unwrap();
@@ -152,7 +152,7 @@ mod tests {
                 let renamed = matches!(crash, Step::Renamed | Step::FolderSynced);
                 let expected = if renamed { Some(&new) } else { before };
                 assert_eq!(content(&path).as_deref(), expected.map(|e| &e[..]), "after {crash:?}");
-                // What the crash left behind blocks nobody.
+                // Leftovers of the crash do not block the next write.
                 replace(&path, &next, |_| true).unwrap();
                 assert_eq!(content(&path).as_deref(), Some(&next[..]), "after {crash:?}");
                 let left = std::fs::read_dir(folder.path()).unwrap().count();

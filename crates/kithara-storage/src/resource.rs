@@ -6,17 +6,17 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use crate::board::{Board, Found, Readable};
 use crate::claim::ReleaseClaim;
 use crate::disk::Disk;
 use crate::fs::FilePath;
 use crate::memory::Memory;
-use crate::off_runtime::{off_runtime, read_cold};
 #[cfg(any(test, feature = "random-access"))]
-use crate::random_access::{DynRandomAccess, Foreign};
+use crate::random_access::{DynRandomAccess, RandomAccessBackend};
+use crate::range_tracker::{Found, RangeTracker, Readable};
+use crate::spawn_blocking::{read_cold, spawn_blocking_or_inline};
 use crate::{RangeSet, ResourceStatus, StorageError, StorageOptions, Streaming, WaitOutcome, WriteClaim};
 
-/// Offsets at or above this do not fit into what operating systems call an offset.
+/// Offsets at or above this exceed the operating system's `off_t`.
 const MAX_OFFSET: u64 = i64::MAX as u64;
 
 /// A resource on disk or in memory. Cloning gives another handle on it.
@@ -29,7 +29,7 @@ pub struct StreamingResource {
 }
 
 struct Inner {
-    board: Board,
+    tracker: RangeTracker,
     backend: Backend,
 }
 
@@ -38,7 +38,7 @@ enum Backend {
     Disk(Disk),
     Memory(Memory),
     #[cfg(any(test, feature = "random-access"))]
-    Foreign(Foreign),
+    RandomAccessBackend(RandomAccessBackend),
 }
 
 impl StreamingResource {
@@ -76,13 +76,16 @@ impl StreamingResource {
     {
         let storage: DynRandomAccess = Box::new(storage);
         let ranges = committed.map(|len| 0..len).into_iter().collect();
-        Self::new(Backend::Foreign(Foreign::new(storage)), Found { committed, ranges, ..Found::default() })
+        Self::new(
+            Backend::RandomAccessBackend(RandomAccessBackend::new(storage)),
+            Found { committed, ranges, ..Found::default() },
+        )
     }
 
     fn new(backend: Backend, found: Found) -> Self {
-        let board = Board::new();
-        board.adopt(found);
-        Self { inner: Arc::new(Inner { board, backend }) }
+        let tracker = RangeTracker::new();
+        tracker.adopt(found);
+        Self { inner: Arc::new(Inner { tracker, backend }) }
     }
 
     /// The path of the committed file, for a resource on disk.
@@ -96,7 +99,7 @@ impl StreamingResource {
 
     #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
-        self.inner.board.waiting()
+        self.inner.tracker.waiting()
     }
 
     /// Whether the resource is committed and was stored with checksums, so that damage to it is noticed. Reads a small file.
@@ -108,10 +111,10 @@ impl StreamingResource {
         }
     }
 
-    /// Verifies what is about to be read of a committed resource, unless it was before.
+    /// Verifies the blocks of `range` of a committed resource that were not verified before.
     async fn verify(&self, disk: &Disk, range: Range<u64>) -> Result<(), StorageError> {
         let (len, generation) = {
-            let state = self.inner.board.look();
+            let state = self.inner.tracker.lock();
             (state.len(), state.generation)
         };
         let Some(sums) = len.and_then(|len| disk.sums(len, generation)) else { return Ok(()) };
@@ -126,7 +129,7 @@ impl StreamingResource {
                     Backend::Disk(disk) => disk.verify(&sums, range, |buf, offset| file.read(buf, offset)),
                     _ => Ok(Ok(true)),
                 };
-                off_runtime(cold).await?
+                spawn_blocking_or_inline(cold).await?
             }
             verified => verified,
         };
@@ -155,40 +158,40 @@ impl StreamingResource {
         }
     }
 
-    /// Runs `work` on the disk backend where it may block. Others have nothing that blocks, and take no thread.
+    /// Runs `work` on the disk backend, on a blocking thread. Other backends do not block and take no thread.
     async fn on_disk(
         &self,
-        work: impl FnOnce(&Disk, &Board) -> Result<(), StorageError> + Send + 'static,
+        work: impl FnOnce(&Disk, &RangeTracker) -> Result<(), StorageError> + Send + 'static,
     ) -> Result<(), StorageError> {
         if !matches!(self.inner.backend, Backend::Disk(_)) {
             return Ok(());
         }
         let inner = Arc::clone(&self.inner);
         let run = move || match &inner.backend {
-            Backend::Disk(disk) => work(disk, &inner.board),
+            Backend::Disk(disk) => work(disk, &inner.tracker),
             _ => Ok(()),
         };
-        off_runtime(run).await?
+        spawn_blocking_or_inline(run).await?
     }
 
     fn acquire(&self) -> Result<(), StorageError> {
         match &self.inner.backend {
-            Backend::Disk(disk) => disk.acquire(&self.inner.board),
+            Backend::Disk(disk) => disk.acquire(&self.inner.tracker),
             _ => Ok(()),
         }
     }
 
-    /// One who writes without a claim locks the file now.
+    /// A write without a claim locks the file now.
     fn lock_to_write(&self) -> Result<(), StorageError> {
         match &self.inner.backend {
-            Backend::Disk(disk) if !disk.is_locked() => disk.acquire(&self.inner.board),
+            Backend::Disk(disk) if !disk.is_locked() => disk.acquire(&self.inner.tracker),
             _ => Ok(()),
         }
     }
 
     /// The generation that is written to, and the length that it will probably have.
     fn generation_to_write(&self) -> Result<(u64, Option<u64>), StorageError> {
-        let state = self.inner.board.look();
+        let state = self.inner.tracker.lock();
         match state.len() {
             Some(len) => Err(StorageError::AlreadyCommitted { len }),
             None => Ok((state.generation, state.expected_len)),
@@ -199,13 +202,13 @@ impl StreamingResource {
     fn confirm_claim(&self) -> Result<WriteClaim, StorageError> {
         let claim = WriteClaim::new(Arc::<Inner>::clone(&self.inner));
         self.acquire()?;
-        self.inner.board.clear_failure();
+        self.inner.tracker.clear_failure();
         Ok(claim)
     }
 
     /// Synchronises beside the download: at most one of these per resource, which ends by itself.
-    fn sync_beside(&self) {
-        let beside = SyncBeside(Arc::downgrade(&self.inner));
+    fn sync_in_background(&self) {
+        let beside = BackgroundSync(Arc::downgrade(&self.inner));
         let work = move || {
             if let Err(error) = beside.run() {
                 tracing::warn!(%error, "cannot synchronise an unfinished resource");
@@ -223,12 +226,12 @@ impl Streaming for StreamingResource {
         if range.start > range.end {
             return Err(StorageError::InvalidRange { range });
         }
-        self.inner.board.wait_range(range).await
+        self.inner.tracker.wait_range(range).await
     }
 
     async fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
         loop {
-            let (len, revision) = match self.inner.board.readable(offset, buf.len() as u64)? {
+            let (len, revision) = match self.inner.tracker.readable(offset, buf.len() as u64)? {
                 Readable::End => return Ok(0),
                 Readable::Bytes { len, revision } => (usize::try_from(len).unwrap_or(usize::MAX), revision),
             };
@@ -240,13 +243,15 @@ impl Streaming for StreamingResource {
                 Backend::Disk(disk) => self.read_disk(disk, offset, part).await,
                 Backend::Memory(memory) => Ok(memory.read(offset, part)),
                 #[cfg(any(test, feature = "random-access"))]
-                Backend::Foreign(foreign) => foreign.read(offset, part).await.and_then(|read| match read {
-                    0 => Err(self.inner.lost(offset + len as u64, offset)),
-                    read => Ok(read),
-                }),
+                Backend::RandomAccessBackend(foreign) => {
+                    foreign.read(offset, part).await.and_then(|read| match read {
+                        0 => Err(self.inner.lost(offset + len as u64, offset)),
+                        read => Ok(read),
+                    })
+                }
             };
             // If anything was reset or given back meanwhile, these may not be the bytes that were promised.
-            if self.inner.board.is_current(revision) || read.is_err() {
+            if self.inner.tracker.is_current(revision) || read.is_err() {
                 return read;
             }
         }
@@ -264,56 +269,56 @@ impl Streaming for StreamingResource {
             Backend::Disk(disk) => writing = Some(disk.write(offset, data, expected_len)?),
             Backend::Memory(memory) => memory.write(offset, data),
             #[cfg(any(test, feature = "random-access"))]
-            Backend::Foreign(foreign) => foreign.write(offset, data).await?,
+            Backend::RandomAccessBackend(foreign) => foreign.write(offset, data).await?,
         }
-        if !self.inner.board.announce(range, generation) {
+        if !self.inner.tracker.announce(range, generation) {
             return Err(StorageError::NotClaimed);
         }
         if let (Backend::Disk(disk), Some(writing)) = (&self.inner.backend, writing)
-            && disk.wrote(&self.inner.board, writing, data.len() as u64)
+            && disk.wrote(&self.inner.tracker, writing, data.len() as u64)
         {
-            self.sync_beside();
+            self.sync_in_background();
         }
         Ok(())
     }
 
     fn available(&self) -> RangeSet {
-        self.inner.board.look().ranges.clone()
+        self.inner.tracker.lock().ranges.clone()
     }
 
     fn available_at(&self, offset: u64) -> u64 {
-        self.inner.board.look().ranges.contiguous_from(offset)
+        self.inner.tracker.lock().ranges.contiguous_from(offset)
     }
 
     fn status(&self) -> ResourceStatus {
-        self.inner.board.look().status.clone()
+        self.inner.tracker.lock().status.clone()
     }
 
     fn len(&self) -> Option<u64> {
-        self.inner.board.look().len()
+        self.inner.tracker.lock().len()
     }
 
     fn expected_len(&self) -> Option<u64> {
-        self.inner.board.look().expected_len
+        self.inner.tracker.lock().expected_len
     }
 
     fn set_expected_len(&self, len: u64) {
-        let mut state = self.inner.board.look();
+        let mut state = self.inner.tracker.lock();
         if state.len().is_none() {
             state.expected_len = Some(len);
         }
     }
 
     fn tag(&self) -> Option<Bytes> {
-        self.inner.board.look().tag.clone()
+        self.inner.tracker.lock().tag.clone()
     }
 
     fn set_tag(&self, tag: Option<Bytes>) {
-        self.inner.board.look().tag = tag.filter(|tag| tag.len() <= crate::disk::MAX_TAG);
+        self.inner.tracker.lock().tag = tag.filter(|tag| tag.len() <= crate::disk::MAX_TAG);
     }
 
     fn generation(&self) -> u64 {
-        self.inner.board.look().generation
+        self.inner.tracker.lock().generation
     }
 
     async fn commit(&self, len: u64) -> Result<(), StorageError> {
@@ -326,21 +331,21 @@ impl Streaming for StreamingResource {
             && self.len().is_none()
             && self.available_at(0) >= len
         {
-            found = Some(disk.check_len(&self.inner.board, len)?);
+            found = Some(disk.check_len(&self.inner.tracker, len)?);
         }
-        self.inner.board.commit(len)?;
+        self.inner.tracker.commit(len)?;
         #[cfg(any(test, feature = "random-access"))]
-        if let Backend::Foreign(foreign) = &self.inner.backend {
+        if let Backend::RandomAccessBackend(foreign) = &self.inner.backend {
             return foreign.commit(len).await;
         }
         if let Backend::Memory(memory) = &self.inner.backend {
             memory.discard(len..MAX_OFFSET);
         }
-        self.on_disk(move |disk, board| disk.persist(board, len, found)).await
+        self.on_disk(move |disk, tracker| disk.persist(tracker, len, found)).await
     }
 
     fn fail(&self, error: StorageError) {
-        self.inner.board.update(|state| {
+        self.inner.tracker.update(|state| {
             if state.len().is_none() {
                 state.status = ResourceStatus::Failed(error);
             }
@@ -348,18 +353,18 @@ impl Streaming for StreamingResource {
     }
 
     async fn reset(&self) -> Result<(), StorageError> {
-        if !self.inner.board.is_claimed() {
+        if !self.inner.tracker.is_claimed() {
             return Err(StorageError::NotClaimed);
         }
         match &self.inner.backend {
-            Backend::Disk(_) => return self.on_disk(|disk, board| disk.reset(board)).await,
+            Backend::Disk(_) => return self.on_disk(|disk, tracker| disk.reset(tracker)).await,
             Backend::Memory(memory) => {
-                self.inner.board.reset();
+                self.inner.tracker.reset();
                 memory.discard(0..MAX_OFFSET);
             }
             #[cfg(any(test, feature = "random-access"))]
-            Backend::Foreign(foreign) => {
-                self.inner.board.reset();
+            Backend::RandomAccessBackend(foreign) => {
+                self.inner.tracker.reset();
                 return foreign.truncate(0).await;
             }
         }
@@ -374,24 +379,24 @@ impl Streaming for StreamingResource {
             memory.discard(range.clone());
             return Ok(());
         }
-        self.on_disk(move |disk, board| disk.discard(board, range)).await
+        self.on_disk(move |disk, tracker| disk.discard(tracker, range)).await
     }
 
     async fn flush(&self) -> Result<(), StorageError> {
         #[cfg(any(test, feature = "random-access"))]
-        if let Backend::Foreign(foreign) = &self.inner.backend {
+        if let Backend::RandomAccessBackend(foreign) = &self.inner.backend {
             return foreign.sync().await;
         }
-        self.on_disk(|disk, board| disk.sync(board)).await
+        self.on_disk(|disk, tracker| disk.sync(tracker)).await
     }
 
     async fn claim(&self) -> Result<WriteClaim, StorageError> {
-        self.inner.board.take_claim().await;
+        self.inner.tracker.take_claim().await;
         self.confirm_claim()
     }
 
     fn try_claim(&self) -> Result<Option<WriteClaim>, StorageError> {
-        if !self.inner.board.try_take_claim() {
+        if !self.inner.tracker.try_take_claim() {
             return Ok(None);
         }
         self.confirm_claim().map(Some)
@@ -402,8 +407,8 @@ impl Inner {
     /// Forgets `range`, unless the resource is committed. True: something was forgotten.
     fn forget(&self, range: Range<u64>) -> bool {
         match &self.backend {
-            Backend::Disk(disk) => disk.forget(&self.board, range),
-            _ => self.board.forget(range),
+            Backend::Disk(disk) => disk.forget(&self.tracker, range),
+            _ => self.tracker.forget(range),
         }
     }
 
@@ -417,29 +422,29 @@ impl Inner {
 impl ReleaseClaim for Inner {
     fn release_claim(&self) {
         if let Backend::Disk(disk) = &self.backend {
-            disk.release(&self.board);
+            disk.release(&self.tracker);
         }
-        self.board.release_claim();
+        self.tracker.release_claim();
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         if let Backend::Disk(disk) = &self.backend {
-            disk.close(&self.board);
+            disk.close(&self.tracker);
         }
     }
 }
 
 /// A synchronisation beside the download. It holds no handle while it waits for the disk, so that the last one can be
 /// dropped, and the resource opened anew, meanwhile.
-struct SyncBeside(Weak<Inner>);
+struct BackgroundSync(Weak<Inner>);
 
-impl SyncBeside {
-    fn with<T>(&self, work: impl FnOnce(&Disk, &Board) -> T) -> Option<T> {
+impl BackgroundSync {
+    fn with<T>(&self, work: impl FnOnce(&Disk, &RangeTracker) -> T) -> Option<T> {
         let inner = self.0.upgrade()?;
         match &inner.backend {
-            Backend::Disk(disk) => Some(work(disk, &inner.board)),
+            Backend::Disk(disk) => Some(work(disk, &inner.tracker)),
             _ => None,
         }
     }
@@ -447,11 +452,11 @@ impl SyncBeside {
     fn run(&self) -> std::io::Result<()> {
         let Some(data) = self.with(Disk::begin_sync).flatten() else { return Ok(()) };
         data.run()?;
-        self.with(|disk, board| disk.end_sync(board, data)).map_or(Ok(()), |map| map?.run())
+        self.with(|disk, tracker| disk.end_sync(tracker, data)).map_or(Ok(()), |map| map?.run())
     }
 }
 
-impl Drop for SyncBeside {
+impl Drop for BackgroundSync {
     /// Also of one that never ran, because the runtime was shut down.
     fn drop(&mut self) {
         self.with(|disk, _| disk.sync_is_over());
@@ -460,13 +465,13 @@ impl Drop for SyncBeside {
 
 impl fmt::Debug for StreamingResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = self.inner.board.look();
+        let state = self.inner.tracker.lock();
         let mut out = f.debug_struct("StreamingResource");
         match &self.inner.backend {
             Backend::Disk(disk) => out.field("path", &disk.path()),
             Backend::Memory(_) => out.field("backend", &"memory"),
             #[cfg(any(test, feature = "random-access"))]
-            Backend::Foreign(_) => out.field("backend", &"random-access"),
+            Backend::RandomAccessBackend(_) => out.field("backend", &"random-access"),
         };
         out.field("ranges", &state.ranges).field("status", &state.status).finish_non_exhaustive()
     }

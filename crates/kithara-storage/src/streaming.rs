@@ -24,7 +24,7 @@ pub enum ResourceStatus {
         /// Its length in bytes.
         len: u64,
     },
-    /// Its last download failed. What was stored can be read; the next claim makes it open again.
+    /// Its last download failed. Stored bytes can be read; the next claim makes it open again.
     Failed(StorageError),
 }
 
@@ -73,7 +73,7 @@ pub trait Streaming: Clone + Send + Sync + 'static {
     /// [`StorageError::Io`]. Nothing is announced on an error.
     fn write_at(&self, offset: u64, data: &[u8]) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// What can be read now.
+    /// The ranges that can be read now.
     fn available(&self) -> RangeSet;
 
     /// How many bytes can be read from `offset` on without a gap. Allocates nothing.
@@ -119,7 +119,7 @@ pub trait Streaming: Clone + Send + Sync + 'static {
     /// wait go on waiting.
     ///
     /// # Errors
-    /// [`StorageError::NotClaimed`] when nobody holds the claim; [`StorageError::Io`].
+    /// [`StorageError::NotClaimed`] when the claim is not held; [`StorageError::Io`].
     fn reset(&self) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// Gives back the space of `range` of an unfinished resource: those bytes are no longer available. For bodies without an
@@ -138,7 +138,7 @@ pub trait Streaming: Clone + Send + Sync + 'static {
 
     /// Waits for the exclusive right to fill the resource. Dropping the claim passes it on. Clears an earlier failure.
     ///
-    /// Whoever gets it should look at `status` first: the one before may have completed the job.
+    /// Check `status` first: the previous holder may have completed the resource.
     ///
     /// # Errors
     /// [`StorageError::LockedElsewhere`] at once when another process fills it; [`StorageError::Io`].

@@ -1,3 +1,3 @@
-//! The lock of the board. `tests/model.rs` compiles `board.rs` a second time, with shuttle's mutex under this name.
+//! The lock of the tracker. `tests/model.rs` compiles `range_tracker.rs` a second time, with shuttle's mutex under this name.
 
 pub(crate) use parking_lot::{Mutex, MutexGuard};

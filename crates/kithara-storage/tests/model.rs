@@ -22,14 +22,14 @@ mod sync {
     }
 }
 
-#[path = "../src/board.rs"]
-mod board;
+#[path = "../src/range_tracker.rs"]
+mod range_tracker;
 
 use std::future::Future;
 use std::sync::Arc;
 
-use board::{Board, Readable};
 use kithara_storage::{RangeSet, ResourceStatus, StorageError, WaitOutcome};
+use range_tracker::{RangeTracker, Readable};
 use shuttle::future::block_on;
 use shuttle::thread;
 
@@ -44,17 +44,17 @@ fn in_many_orders(model: impl Fn() + Send + Sync + Copy + 'static) {
 #[test]
 fn a_waiter_is_woken_whatever_the_order_of_the_announcements() {
     in_many_orders(|| {
-        let board = Arc::new(Board::new());
+        let tracker = Arc::new(RangeTracker::new());
         let writers = [0..10, 10..20].map(|range| {
-            let board = Arc::clone(&board);
-            thread::spawn(move || assert!(board.announce(range, 0)))
+            let tracker = Arc::clone(&tracker);
+            thread::spawn(move || assert!(tracker.announce(range, 0)))
         });
         let waiters = [0..20, 5..15, 10..20].map(|range| {
-            let board = Arc::clone(&board);
+            let tracker = Arc::clone(&tracker);
             thread::spawn(move || {
-                assert_eq!(block_on(board.wait_range(range.clone())).unwrap(), WaitOutcome::Ready);
-                assert!(board.look().ranges.contains(&range), "woken too early");
-                let found = board.readable(range.start, 1).unwrap();
+                assert_eq!(block_on(tracker.wait_range(range.clone())).unwrap(), WaitOutcome::Ready);
+                assert!(tracker.lock().ranges.contains(&range), "woken too early");
+                let found = tracker.readable(range.start, 1).unwrap();
                 assert!(matches!(found, Readable::Bytes { len: 1, .. }));
             })
         });
@@ -66,13 +66,13 @@ fn a_waiter_is_woken_whatever_the_order_of_the_announcements() {
 #[test]
 fn a_commit_ends_every_wait() {
     in_many_orders(|| {
-        let board = Arc::new(Board::new());
+        let tracker = Arc::new(RangeTracker::new());
         let waiters = [(5..20, WaitOutcome::Ready), (10..11, WaitOutcome::Eof)].map(|(range, outcome)| {
-            let board = Arc::clone(&board);
-            thread::spawn(move || assert_eq!(block_on(board.wait_range(range)).unwrap(), outcome))
+            let tracker = Arc::clone(&tracker);
+            thread::spawn(move || assert_eq!(block_on(tracker.wait_range(range)).unwrap(), outcome))
         });
-        assert!(board.announce(0..10, 0));
-        assert!(board.commit(10).unwrap());
+        assert!(tracker.announce(0..10, 0));
+        assert!(tracker.commit(10).unwrap());
         waiters.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
@@ -80,13 +80,13 @@ fn a_commit_ends_every_wait() {
 #[test]
 fn a_failure_ends_every_wait() {
     in_many_orders(|| {
-        let board = Arc::new(Board::new());
+        let tracker = Arc::new(RangeTracker::new());
         let waiter = {
-            let board = Arc::clone(&board);
-            thread::spawn(move || block_on(board.wait_range(0..20)).unwrap_err())
+            let tracker = Arc::clone(&tracker);
+            thread::spawn(move || block_on(tracker.wait_range(0..20)).unwrap_err())
         };
-        board.announce(0..10, 0);
-        board.update(|state| state.status = ResourceStatus::Failed(StorageError::NotClaimed));
+        tracker.announce(0..10, 0);
+        tracker.update(|state| state.status = ResourceStatus::Failed(StorageError::NotClaimed));
         assert!(matches!(waiter.join().unwrap(), StorageError::NotClaimed));
     });
 }
@@ -95,19 +95,21 @@ fn a_failure_ends_every_wait() {
 #[test]
 fn a_crowd_is_woken_although_some_give_up() {
     in_many_orders(|| {
-        let board = Arc::new(Board::new());
-        let mut leaving: Vec<_> = (0..9).map(|_| Box::pin(board.wait_range(0..10))).collect();
+        let tracker = Arc::new(RangeTracker::new());
+        let mut leaving: Vec<_> = (0..9).map(|_| Box::pin(tracker.wait_range(0..10))).collect();
         for wait in &mut leaving {
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
             assert!(wait.as_mut().poll(&mut context).is_pending());
         }
         let waiters = [0..10, 0..5].map(|range| {
-            let board = Arc::clone(&board);
-            thread::spawn(move || assert_eq!(block_on(board.wait_range(range)).unwrap(), WaitOutcome::Ready))
+            let tracker = Arc::clone(&tracker);
+            thread::spawn(move || {
+                assert_eq!(block_on(tracker.wait_range(range)).unwrap(), WaitOutcome::Ready)
+            })
         });
         let writer = {
-            let board = Arc::clone(&board);
-            thread::spawn(move || assert!(board.announce(0..10, 0)))
+            let tracker = Arc::clone(&tracker);
+            thread::spawn(move || assert!(tracker.announce(0..10, 0)))
         };
         drop(leaving);
         writer.join().unwrap();
@@ -118,12 +120,12 @@ fn a_crowd_is_woken_although_some_give_up() {
 #[test]
 fn the_claim_is_held_by_one_and_passed_to_all() {
     in_many_orders(|| {
-        let board = Arc::new(Board::new());
+        let tracker = Arc::new(RangeTracker::new());
         let inside = Arc::new(shuttle::sync::atomic::AtomicUsize::new(0));
         let downloaders = [(); 3].map(|()| {
-            let (board, inside) = (Arc::clone(&board), Arc::clone(&inside));
+            let (tracker, inside) = (Arc::clone(&tracker), Arc::clone(&inside));
             thread::spawn(move || {
-                block_on(board.take_claim());
+                block_on(tracker.take_claim());
                 assert_eq!(
                     inside.fetch_add(1, shuttle::sync::atomic::Ordering::SeqCst),
                     0,
@@ -131,7 +133,7 @@ fn the_claim_is_held_by_one_and_passed_to_all() {
                 );
                 thread::yield_now();
                 inside.fetch_sub(1, shuttle::sync::atomic::Ordering::SeqCst);
-                board.release_claim();
+                tracker.release_claim();
             })
         });
         downloaders.into_iter().for_each(|thread| thread.join().unwrap());
@@ -142,14 +144,14 @@ fn the_claim_is_held_by_one_and_passed_to_all() {
 #[test]
 fn a_late_announcement_is_not_of_the_new_generation() {
     in_many_orders(|| {
-        let board = Arc::new(Board::new());
-        let generation = board.look().generation;
+        let tracker = Arc::new(RangeTracker::new());
+        let generation = tracker.lock().generation;
         let late = {
-            let board = Arc::clone(&board);
-            thread::spawn(move || board.announce(0..10, generation))
+            let tracker = Arc::clone(&tracker);
+            thread::spawn(move || tracker.announce(0..10, generation))
         };
-        board.reset();
+        tracker.reset();
         let _ = late.join().unwrap();
-        assert!(board.look().ranges.is_empty());
+        assert!(tracker.lock().ranges.is_empty());
     });
 }

@@ -1,4 +1,4 @@
-//! What an application is told: listings, reports and events.
+//! Listings, reports and events for the application.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -68,7 +68,7 @@ impl ResourceInfo {
     }
 }
 
-/// What a removal did.
+/// The result of a removal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Removed {
@@ -80,7 +80,7 @@ pub struct Removed {
     pub kept: usize,
 }
 
-/// What `verify` found and mended.
+/// The result of `verify`: differences found and corrected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyReport {
@@ -108,7 +108,7 @@ pub struct IndexStats {
     pub bytes: u64,
 }
 
-/// What a store may do with its folder.
+/// The access that a store has to its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Rights {
@@ -141,7 +141,7 @@ fn time(touched: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(Duration::from_millis(touched)).unwrap_or(UNIX_EPOCH)
 }
 
-/// What happens in a store that an application may want to show. From `AssetsExt::events`.
+/// Events of a store for an application to show. From `AssetsExt::events`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum AssetEvent {

@@ -16,7 +16,7 @@ pub enum Place {
     Memory,
 }
 
-/// What the catalog knows of one resource.
+/// The catalog's entry of one resource.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) disk: u64,
@@ -84,7 +84,7 @@ impl Limits {
     }
 }
 
-/// Which limit is exceeded, and hence what kind of victim is looked for.
+/// The limit that is exceeded, which decides the kind of victim.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Overflow {
     Bytes(Place),
@@ -92,7 +92,7 @@ pub(crate) enum Overflow {
     Assets,
 }
 
-/// What the index on disk does not say yet.
+/// Changes that the index on disk does not have yet.
 #[derive(Debug, Default)]
 pub(crate) struct Unsaved {
     /// Resources whose record is written with the next flush; looked up only then, so that the last state counts.
@@ -115,7 +115,7 @@ pub(crate) struct State {
     pub(crate) limits: Limits,
     pub(crate) unsaved: Unsaved,
     /// Grows whenever something may have become a victim that was none.
-    pub(crate) releases: u64,
+    pub(crate) free_epoch: u64,
     pub(super) leases: HashMap<ResourceKey, usize>,
     pub(super) asset_leases: HashMap<Arc<str>, usize>,
     pub(super) removing: HashSet<ResourceKey>,
@@ -145,7 +145,7 @@ impl State {
         }
     }
 
-    /// Sets what a resource holds at one place. Returns whether the catalog had nothing there before.
+    /// Sets the bytes of a resource at one place. Returns whether it had none there before.
     pub(crate) fn put(
         &mut self,
         key: &ResourceKey,
@@ -246,7 +246,7 @@ impl State {
         if changed {
             self.unsaved.pins.insert(root);
             self.unsaved.changes += 1;
-            self.releases += 1;
+            self.free_epoch += 1;
         }
         changed
     }

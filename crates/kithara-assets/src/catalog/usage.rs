@@ -25,7 +25,7 @@ impl State {
             *count -= 1;
             if *count == 0 {
                 self.leases.remove(key);
-                self.releases += 1;
+                self.free_epoch += 1;
             }
         }
     }
@@ -39,7 +39,7 @@ impl State {
             *count -= 1;
             if *count == 0 {
                 self.asset_leases.remove(root);
-                self.releases += 1;
+                self.free_epoch += 1;
             }
         }
     }
@@ -66,7 +66,7 @@ impl State {
 
     pub(crate) fn end_removal(&mut self, key: &ResourceKey) {
         self.removing.remove(key);
-        self.releases += 1;
+        self.free_epoch += 1;
     }
 
     /// The limit that is exceeded, if any.

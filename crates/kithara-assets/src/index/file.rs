@@ -75,7 +75,7 @@ impl IndexFiles {
         Self { store: store.to_owned(), lru, stale_sessions }
     }
 
-    /// Writes what the indexes do not say yet. On an error everything is kept for the next attempt.
+    /// Writes the pending changes to the indexes. On an error all of them are kept for the next attempt.
     pub(crate) fn flush(&mut self, catalog: &Catalog) -> Result<(), AssetsError> {
         let Some(batch) = self.take(catalog) else { return Ok(()) };
         let appending = batch.append_at.is_some();
@@ -230,7 +230,7 @@ impl Session {
     }
 }
 
-/// Whether nobody has a file locked.
+/// Whether a file is not locked.
 fn is_unlocked(file: File) -> bool {
     !matches!(Locked::new(file), Err(TryLockError::WouldBlock))
 }
@@ -247,7 +247,7 @@ pub(crate) fn stale_sessions(store: &Path) -> io::Result<(BTreeSet<String>, Vec<
             continue;
         };
         let path = index_file(store, name);
-        // A process that runs keeps its file; what it noted until now is looked at all the same.
+        // A running process keeps its file; the assets in it are compared all the same.
         let stale = path.open().is_ok_and(|file| file.is_none_or(is_unlocked));
         let Some(bytes) = read(&path)? else { continue };
         let names = Frames::new(&bytes).map_while(Result::ok).filter(|(kind, _)| *kind == Kind::Session);

@@ -19,7 +19,7 @@ const MAGIC: [u8; 4] = *b"KTHX";
 const VERSION: u16 = 1;
 pub(crate) const HEADER: usize = 16;
 
-/// What a frame holds.
+/// The kind of a frame's payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub(crate) enum Kind {
@@ -33,7 +33,7 @@ pub(crate) enum Kind {
     Session = 4,
     /// The content of a small object: the only frame of its file.
     Object = 5,
-    /// What a presentation needs, as the content of a small object.
+    /// The manifest of a presentation, as the content of a small object.
     Manifest = 6,
 }
 

@@ -1,4 +1,4 @@
-//! Opening a folder: what the indexes say, or where they are damaged, what the folder says.
+//! Opening a folder: reads the indexes, or walks the folder where they are damaged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -15,7 +15,7 @@ use crate::ResourceKey;
 use crate::catalog::{Entry, State};
 use crate::key::{INDEX_FOLDER, check_asset_root};
 
-/// What a folder holds, as far as opening it could tell.
+/// The state of a folder after opening it.
 pub(crate) struct Loaded {
     pub(crate) state: State,
     /// Length of the LRU file and of its snapshot, if changes can be appended to it.
@@ -250,7 +250,7 @@ fn put_found(state: &mut State, found: &Found, touched: Option<u64>) {
     state.set(&found.key, entry);
 }
 
-/// Makes what the state says of one asset what the folder says. Returns the keys that are missing, new, and corrected.
+/// Updates the state of one asset from the folder.
 pub(crate) fn reconcile_asset(folder: &Path, root: &str, state: &mut State) -> io::Result<()> {
     let mut walked = walk_asset(folder, root)?;
     for found in &mut walked.resources {
@@ -323,7 +323,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
-        /// Payloads that the checksum covers but nobody of us wrote.
+        /// Payloads with a valid checksum that no store wrote.
         #[test]
         fn hostile_payloads_are_survived(
             lru in prop::collection::vec((0_u16..4, prop::collection::vec(any::<u8>(), 0..200)), 0..4),

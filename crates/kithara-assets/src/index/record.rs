@@ -1,4 +1,4 @@
-//! What the frames hold, in bincode. The one place that knows of bincode.
+//! The payloads of the frames, in bincode. The one place that knows of bincode.
 
 use bincode::config;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::key::check_asset_root;
 /// Largest index file that is read, and the most memory that decoding one may claim. A resource takes about 80 bytes.
 pub(crate) const MAX_INDEX: usize = 256 << 20;
 
-/// What the LRU index knows of one resource.
+/// The index entry of one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ResourceRecord<'a> {
     pub(crate) rel: &'a str,
@@ -25,7 +25,7 @@ pub(crate) struct ResourceRecord<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AssetRecord<'a> {
     pub(crate) root: &'a str,
-    /// A copy of what the pin index says: a damaged pin index loses nothing.
+    /// A copy of the pin index, in case that one is damaged.
     pub(crate) pinned: bool,
     #[serde(borrow)]
     pub(crate) resources: Vec<ResourceRecord<'a>>,
@@ -84,7 +84,7 @@ pub(crate) fn decode_only<'a, T: Deserialize<'a>>(bytes: &'a [u8], kind: Kind) -
     }
 }
 
-/// What a JSON index says about recency: each asset with the clock of its last use.
+/// The uses in a JSON index: each asset with the clock of its last use.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct LegacyLru {
     pub(crate) clock: u64,
@@ -208,7 +208,7 @@ pub(crate) fn snapshot(state: &State) -> Snapshot<'_> {
     Snapshot { clock: state.clock, assets: assets.collect() }
 }
 
-/// What the index does not say yet, as the changes that make it say so.
+/// The pending changes of the index.
 pub(crate) fn changes(state: &State) -> Vec<Change<'_>> {
     let resources = state.unsaved.keys.iter().map(|key| match state.entry(key) {
         Some(entry) if entry.on_disk => {

@@ -1,4 +1,4 @@
-//! What the folder itself says: the resources that it holds.
+//! The resources that the folder itself holds.
 
 use std::io;
 use std::path::Path;

@@ -14,7 +14,7 @@ const DIGEST_BYTES: usize = 20;
 
 type Identity = dyn Fn(&Url) -> String + Send + Sync;
 
-/// What makes two URLs the same resource.
+/// Decides which URLs are the same resource.
 ///
 /// The default takes the whole URL but its fragment. Signed URLs carry a token that changes with every visit: ignore
 /// it, or nothing is ever found again.
@@ -69,7 +69,7 @@ impl KeyPolicy {
         Self(Kind::Custom(Arc::new(identity)))
     }
 
-    /// What this policy says a URL is.
+    /// The identity of a URL under this policy.
     #[must_use]
     pub fn identity(&self, url: &Url) -> String {
         let mut plain = url.clone();

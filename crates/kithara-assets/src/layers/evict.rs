@@ -24,7 +24,7 @@ struct Evictor<A> {
     inner: A,
     /// One at a time: others need not wait for it.
     running: AtomicBool,
-    /// The catalog's count of releases at which no victim was found, plus one.
+    /// The catalog's count of free_epoch at which no victim was found, plus one.
     no_victim_epoch: AtomicU64,
 }
 
@@ -61,11 +61,11 @@ impl<A: Assets> GrowthObserver for Evictor<A> {
 }
 
 impl<A: Assets> Evictor<A> {
-    /// Evicts until the limits are kept, or nothing more may go.
+    /// Evicts until the limits are kept, or no victim is left.
     async fn evict(&self) {
         let catalog = self.inner.catalog();
         let Some(mut overflow) = catalog.overflow() else { return };
-        if catalog.releases() + 1 == self.no_victim_epoch.load(Ordering::Relaxed)
+        if catalog.free_epoch() + 1 == self.no_victim_epoch.load(Ordering::Relaxed)
             || self.running.swap(true, Ordering::Acquire)
         {
             return;
@@ -73,9 +73,9 @@ impl<A: Assets> Evictor<A> {
         let _running = Running(&self.running);
         let mut skip = HashSet::new();
         loop {
-            let releases = catalog.releases();
+            let free_epoch = catalog.free_epoch();
             let Some(removal) = catalog.begin_eviction(overflow, &skip) else {
-                self.no_victim_epoch.store(releases + 1, Ordering::Relaxed);
+                self.no_victim_epoch.store(free_epoch + 1, Ordering::Relaxed);
                 return;
             };
             let key = removal.key();

@@ -9,7 +9,7 @@ use aes::cipher::{
 use cbc::Decryptor;
 use sha2::{Digest, Sha256};
 
-/// What is done to a resource between its storage and its reader.
+/// Transforms a resource between its storage and its reader.
 ///
 /// `Debug` never shows a key.
 #[derive(Clone)]
@@ -34,7 +34,7 @@ pub enum Processor {
 }
 
 impl Processor {
-    /// What tells two processors apart, without being the key.
+    /// An identity of the processor that does not reveal the key.
     pub(crate) fn id(&self) -> ProcessorId {
         let mut hasher = Sha256::new();
         match self {

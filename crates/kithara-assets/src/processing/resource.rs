@@ -1,4 +1,4 @@
-//! The handle that processes what is read through it.
+//! The handle that decrypts or otherwise processes on read.
 
 use std::fmt;
 use std::future::Future;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kithara_storage::{RangeSet, ResourceStatus, StorageError, Streaming, WaitOutcome, WriteClaim};
 
 use super::processor::{ChunkProcessor, ProcessError};
-use super::{CHUNK, Chunk, Turn, Turns, Window};
+use super::{CHUNK, Chunk, SingleFlight, Turn, Window};
 
 /// A resource as it is, or as a processor makes it.
 ///
@@ -25,27 +25,34 @@ use super::{CHUNK, Chunk, Turn, Turns, Window};
 #[derive(Clone)]
 pub struct ProcessedResource<S> {
     inner: S,
-    view: Option<Arc<View>>,
+    view: Option<Arc<DecryptedView>>,
 }
 
-/// What the readers of one processed resource share.
-pub(super) struct View {
+/// The state that all readers of one processed resource share.
+pub(super) struct DecryptedView {
     processor: Arc<dyn ChunkProcessor>,
     unit: u64,
     lookback: u64,
     /// Bytes of a chunk: whole units.
     chunk: u64,
     window: Window,
-    end: Turns,
+    end: SingleFlight,
 }
 
-impl View {
+impl DecryptedView {
     pub(super) fn new(processor: Arc<dyn ChunkProcessor>, window_bytes: usize) -> Self {
         let unit = processor.unit().max(1);
         let chunk = CHUNK.next_multiple_of(unit);
         let lookback = processor.lookback() as u64;
         let window = Window::new(window_bytes / chunk);
-        Self { processor, unit: unit as u64, lookback, chunk: chunk as u64, window, end: Turns::default() }
+        Self {
+            processor,
+            unit: unit as u64,
+            lookback,
+            chunk: chunk as u64,
+            window,
+            end: SingleFlight::default(),
+        }
     }
 
     fn unit_start(&self, offset: u64) -> u64 {
@@ -77,7 +84,7 @@ impl<S> ProcessedResource<S> {
         Self { inner, view: None }
     }
 
-    pub(super) fn processed(inner: S, view: Arc<View>) -> Self {
+    pub(super) fn processed(inner: S, view: Arc<DecryptedView>) -> Self {
         Self { inner, view: Some(view) }
     }
 
@@ -107,7 +114,7 @@ fn wrong(error: ProcessError) -> StorageError {
 
 impl<S: Streaming> ProcessedResource<S> {
     /// The length of the result, if the input has ended: needs the last unit.
-    async fn result_len(&self, view: &View) -> Result<Option<u64>, StorageError> {
+    async fn result_len(&self, view: &DecryptedView) -> Result<Option<u64>, StorageError> {
         loop {
             let generation = self.inner.generation();
             let Some(input) = self.inner.len() else { return Ok(None) };
@@ -136,7 +143,11 @@ impl<S: Streaming> ProcessedResource<S> {
 
     /// Reads whole units of input, all of which are there, and processes them. What comes back begins with the input that
     /// stood before them: the second value says how long that is.
-    async fn process(&self, view: &View, range: Range<u64>) -> Result<(Vec<u8>, usize), StorageError> {
+    async fn process(
+        &self,
+        view: &DecryptedView,
+        range: Range<u64>,
+    ) -> Result<(Vec<u8>, usize), StorageError> {
         let from = range.start.saturating_sub(view.lookback);
         let to_usize = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
         let mut bytes = vec![0; to_usize(range.end - from)];
@@ -161,7 +172,12 @@ impl<S: Streaming> ProcessedResource<S> {
     }
 
     /// Lets a chunk grow by what there is input for. `false` if there is none.
-    async fn grow(&self, view: &View, chunk: &Chunk, _turn: &Turn<'_>) -> Result<bool, StorageError> {
+    async fn grow(
+        &self,
+        view: &DecryptedView,
+        chunk: &Chunk,
+        _turn: &Turn<'_>,
+    ) -> Result<bool, StorageError> {
         let have = chunk.len();
         let start = chunk.index * view.chunk + have as u64;
         let chunk_end = (chunk.index + 1) * view.chunk;
@@ -180,7 +196,12 @@ impl<S: Streaming> ProcessedResource<S> {
         Ok(true)
     }
 
-    async fn read_processed(&self, view: &View, offset: u64, buf: &mut [u8]) -> Result<usize, StorageError> {
+    async fn read_processed(
+        &self,
+        view: &DecryptedView,
+        offset: u64,
+        buf: &mut [u8],
+    ) -> Result<usize, StorageError> {
         if buf.is_empty() {
             return Ok(0);
         }
@@ -217,7 +238,11 @@ impl<S: Streaming> ProcessedResource<S> {
         }
     }
 
-    async fn wait_processed(&self, view: &View, range: Range<u64>) -> Result<WaitOutcome, StorageError> {
+    async fn wait_processed(
+        &self,
+        view: &DecryptedView,
+        range: Range<u64>,
+    ) -> Result<WaitOutcome, StorageError> {
         loop {
             if let Some(len) = self.result_len(view).await? {
                 return Ok(if range.start >= len { WaitOutcome::Eof } else { WaitOutcome::Ready });
@@ -230,7 +255,7 @@ impl<S: Streaming> ProcessedResource<S> {
     }
 
     /// The length of the result as far as it can be told without waiting.
-    fn result_len_now(&self, view: &View) -> Result<Option<u64>, StorageError> {
+    fn result_len_now(&self, view: &DecryptedView) -> Result<Option<u64>, StorageError> {
         let Some(input) = self.inner.len() else { return Ok(None) };
         if let Some(len) = view.window.len(self.inner.generation(), input) {
             return Ok(Some(len));

@@ -1,4 +1,4 @@
-//! What all handles on a store share: its catalog, its folder if it has one, its memory tier, and the open resources.
+//! The state that all handles on a store share: its catalog, its folder if any, its memory tier, and the open resources.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -30,8 +30,8 @@ struct OpenFolder {
 pub(crate) struct StoreInner {
     catalog: Arc<Catalog>,
     folder: Option<Folder>,
-    pub(super) shelf: Shelf,
-    slots: Mutex<HashMap<ResourceKey, Slot>>,
+    pub(super) memory_tier: MemoryTier,
+    slots: Mutex<HashMap<ResourceKey, EntrySlot>>,
     /// Told when the folder has been let go.
     closing: Arc<Closing>,
 }
@@ -45,7 +45,7 @@ struct Closing {
 
 impl Drop for StoreInner {
     fn drop(&mut self) {
-        // In this order: what may be waited for is done when the waiters are told.
+        // In this order: the folder is released when the waiters are woken.
         drop(self.folder.take());
         *self.closing.closed.lock() = true;
         self.closing.changed.notify_all();
@@ -53,12 +53,12 @@ impl Drop for StoreInner {
 }
 
 /// A resource that is open, or being opened by somebody: others wait for him.
-enum Slot {
+enum EntrySlot {
     Opening(Arc<OnceCell<Arc<OpenEntry>>>),
     Open(Weak<OpenEntry>),
 }
 
-/// How a file was found, compared with what the catalog knew.
+/// How a file compares with its catalog entry.
 enum Opened {
     Sound,
     /// A complete resource has another length than it had.
@@ -66,9 +66,9 @@ enum Opened {
         expected: u64,
         found: u64,
     },
-    /// A file has the name of a complete resource, and nothing shows that it is one.
+    /// A file has the name of a complete resource, without an index entry or checksums to prove it.
     Unproven,
-    /// There may be a file, but nothing in it counts.
+    /// There may be an unfinished file, but no byte of it is valid.
     Invalid,
 }
 
@@ -107,7 +107,13 @@ impl StoreInner {
     }
 
     fn new(catalog: Arc<Catalog>, folder: Option<Folder>) -> Self {
-        Self { catalog, folder, shelf: Shelf::default(), slots: Mutex::default(), closing: Arc::default() }
+        Self {
+            catalog,
+            folder,
+            memory_tier: MemoryTier::default(),
+            slots: Mutex::default(),
+            closing: Arc::default(),
+        }
     }
 
     pub(super) fn catalog(&self) -> &Arc<Catalog> {
@@ -132,7 +138,7 @@ impl StoreInner {
 
     // ---- opening ----
 
-    /// A handle on a resource; everybody who asks for one key gets the same resource.
+    /// A handle on a resource; all opens of one key share it.
     pub(super) async fn open(self: &Arc<Self>, key: &ResourceKey) -> Result<BaseResource, AssetsError> {
         self.catalog.touch(key);
         let hold = match self.slot(key) {
@@ -141,9 +147,9 @@ impl StoreInner {
                 let open = async { self.open_new(key).await.map(Arc::new) };
                 let hold = opening.get_or_try_init(|| open).await;
                 let mut slots = self.slots.lock();
-                if matches!(slots.get(key), Some(Slot::Opening(known)) if Arc::ptr_eq(known, &opening)) {
+                if matches!(slots.get(key), Some(EntrySlot::Opening(known)) if Arc::ptr_eq(known, &opening)) {
                     match hold {
-                        Ok(hold) => drop(slots.insert(key.clone(), Slot::Open(Arc::downgrade(hold)))),
+                        Ok(hold) => drop(slots.insert(key.clone(), EntrySlot::Open(Arc::downgrade(hold)))),
                         Err(_) => drop(slots.remove(key)),
                     }
                 }
@@ -158,8 +164,8 @@ impl StoreInner {
     fn slot(&self, key: &ResourceKey) -> Result<Arc<OpenEntry>, Arc<OnceCell<Arc<OpenEntry>>>> {
         let mut slots = self.slots.lock();
         match slots.get(key) {
-            Some(Slot::Opening(opening)) => return Err(opening.clone()),
-            Some(Slot::Open(hold)) => {
+            Some(EntrySlot::Opening(opening)) => return Err(opening.clone()),
+            Some(EntrySlot::Open(hold)) => {
                 if let Some(hold) = hold.upgrade() {
                     return Ok(hold);
                 }
@@ -167,12 +173,12 @@ impl StoreInner {
             None => {}
         }
         let opening = Arc::new(OnceCell::new());
-        slots.insert(key.clone(), Slot::Opening(opening.clone()));
+        slots.insert(key.clone(), EntrySlot::Opening(opening.clone()));
         Err(opening)
     }
 
     async fn open_new(self: &Arc<Self>, key: &ResourceKey) -> Result<OpenEntry, StorageError> {
-        if let Some(resource) = self.shelf.streaming(key) {
+        if let Some(resource) = self.memory_tier.streaming(key) {
             return Ok(OpenEntry::new(self.clone(), key.clone(), resource, Place::Memory));
         }
         let Some(folder) = &self.folder else {
@@ -208,7 +214,7 @@ impl StoreInner {
         Ok(hold)
     }
 
-    /// Compares what is there with what the catalog knows, which learns what it does not.
+    /// Compares the files with the catalog entry, and updates the entry.
     fn compare(&self, key: &ResourceKey, resource: &StreamingResource) -> Opened {
         let known = self.catalog.entry(key).filter(|entry| entry.on_disk);
         match (known, resource.status()) {
@@ -255,15 +261,15 @@ impl StoreInner {
     /// A hold is gone: so is its slot, unless somebody opened the resource anew.
     pub(super) fn closed(&self, key: &ResourceKey) {
         let mut slots = self.slots.lock();
-        if matches!(slots.get(key), Some(Slot::Open(hold)) if hold.strong_count() == 0) {
+        if matches!(slots.get(key), Some(EntrySlot::Open(hold)) if hold.strong_count() == 0) {
             slots.remove(key);
         }
     }
 
     pub(super) fn open_entry(&self, key: &ResourceKey) -> Option<Arc<OpenEntry>> {
         match self.slots.lock().get(key)? {
-            Slot::Open(hold) => hold.upgrade(),
-            Slot::Opening(opening) => opening.get().cloned(),
+            EntrySlot::Open(hold) => hold.upgrade(),
+            EntrySlot::Opening(opening) => opening.get().cloned(),
         }
     }
 
@@ -274,14 +280,14 @@ impl StoreInner {
         if let Some(folder) = &self.folder {
             self.may_remove(folder, key, &entry)?;
         }
-        // First whoever keeps a handle idle, so that its file is closed.
+        // First drops idle handles, so that the file is closed.
         self.catalog.announce_removal(key);
         if let Some(hold) = self.open_entry(key) {
             hold.empty().await?;
         } else if self.owns_files() && (entry.on_disk || !entry.in_memory) {
             self.remove_files(key, false).await?;
         }
-        self.shelf.take(key);
+        self.memory_tier.take(key);
         self.catalog.forget(key);
         if let Some(folder) = self.folder.as_ref().filter(|_| !self.catalog.knows_asset(key.asset_root())) {
             files::prune(&folder.path, key);
@@ -317,7 +323,7 @@ impl StoreInner {
         }
     }
 
-    /// Removes the checksums of a resource that is damaged: nothing shows any more that it is complete.
+    /// Removes the checksums of a damaged resource, so that it does not count as complete any more.
     pub(super) fn remove_sums(&self, key: &ResourceKey) {
         let Some(folder) = self.writable_folder() else { return };
         if let Err(error) = files::remove_if_present(&key.file_in(&folder.path).with_suffix(SUMS_SUFFIX)) {
@@ -347,7 +353,7 @@ impl StoreInner {
     }
 }
 
-/// Runs what may block on a blocking thread of the runtime; without a runtime, here.
+/// Runs `work` on a blocking thread of the runtime; without a runtime, on this thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, AssetsError> {
@@ -361,17 +367,17 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// Writes the indexes when the last handle on a store goes, although handles on its resources may live on.
-pub(crate) struct EndOfStore {
+pub(crate) struct FlushOnDrop {
     backing: Arc<StoreInner>,
 }
 
-impl EndOfStore {
+impl FlushOnDrop {
     pub(super) fn new(backing: Arc<StoreInner>) -> Self {
         Self { backing }
     }
 }
 
-impl Drop for EndOfStore {
+impl Drop for FlushOnDrop {
     fn drop(&mut self) {
         let Some(folder) = &self.backing.folder else { return };
         if let Err(error) = folder.flush() {
@@ -382,12 +388,12 @@ impl Drop for EndOfStore {
 
 /// Resources in memory, by key. The catalog says how much it is, and eviction takes it away.
 #[derive(Default)]
-pub(super) struct Shelf {
+pub(super) struct MemoryTier {
     streaming: Mutex<HashMap<ResourceKey, StreamingResource>>,
     atomic: Mutex<HashMap<ResourceKey, AtomicResource>>,
 }
 
-impl Shelf {
+impl MemoryTier {
     pub(super) fn streaming(&self, key: &ResourceKey) -> Option<StreamingResource> {
         self.streaming.lock().get(key).cloned()
     }

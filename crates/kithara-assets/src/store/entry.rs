@@ -23,7 +23,7 @@ pub(super) enum EntryState {
     Partial,
     /// Every byte; the resource is committed.
     Complete,
-    /// The resource was complete, and stored bytes are missing or changed: whoever opens it next gets it empty.
+    /// The resource was complete, and stored bytes are missing or changed: the next open empties it.
     Lost,
 }
 
@@ -38,7 +38,7 @@ enum Leftover {
     Invalid,
 }
 
-/// What all handles on a resource share.
+/// The state that all handles on a resource share.
 pub(super) struct OpenEntry {
     backing: Arc<StoreInner>,
     pub(super) key: ResourceKey,
@@ -125,7 +125,7 @@ impl OpenEntry {
         }
         match current.place {
             Place::Disk => self.backing.note_change(&self.key),
-            Place::Memory => self.backing.shelf.put_streaming(&self.key, &current.resource),
+            Place::Memory => self.backing.memory_tier.put_streaming(&self.key, &current.resource),
         }
     }
 
@@ -167,7 +167,7 @@ impl OpenEntry {
 
     pub(super) fn emptied(&self, place: Place) {
         if place == Place::Memory {
-            self.backing.shelf.take(&self.key);
+            self.backing.memory_tier.take(&self.key);
         }
         let mut inner = self.inner.lock();
         inner.clear();
@@ -212,13 +212,13 @@ impl OpenEntry {
         self.inner.lock().leftover = Leftover::Invalid;
     }
 
-    /// Whoever opens a resource whose bytes have vanished gets it empty.
+    /// Empties a lost resource before it is opened again.
     pub(super) async fn start_over_if_lost(&self) {
         if !self.is_lost() {
             return;
         }
         let current = self.current();
-        // Whoever has the claim is about to reset it: until then it stays lost.
+        // The holder of the claim is about to reset it: until then it stays lost.
         let Ok(Some(claim)) = current.resource.try_claim() else { return };
         if !self.is_lost() {
             return;
@@ -233,7 +233,7 @@ impl OpenEntry {
         }
     }
 
-    /// Takes away everything stored. Those who wait for bytes are told.
+    /// Removes all stored bytes and fails the waiting readers.
     pub(super) async fn empty(&self) -> Result<(), AssetsError> {
         let current = self.current();
         let in_use = || AssetsError::InUse { what: self.key.to_string() };
@@ -269,7 +269,7 @@ impl OpenEntry {
         }
     }
 
-    /// With the claim on a file comes what other processes have done with it.
+    /// Takes over the changes that other processes made before this one got the claim.
     fn take_over(&self, inner: &mut Inner) {
         if inner.current.place != Place::Disk {
             return;
@@ -309,7 +309,7 @@ impl OpenEntry {
 
     // ---- moving ----
 
-    /// Goes on in memory after the disk failed, with a copy of what it has. Whoever comes second waits for the first.
+    /// Continues in memory after the disk failed, with a copy of the stored bytes. A second caller waits for the first.
     pub(super) async fn move_to_memory(&self, cause: &StorageError, copy: bool) -> Result<(), StorageError> {
         let moved = self.moving.get_or_try_init(|| self.move_once(cause, copy)).await;
         moved.map(drop)
@@ -383,7 +383,7 @@ async fn copy_all(from: &StreamingResource, to: &StreamingResource) -> Result<()
         let mut offset = range.start;
         while offset < range.end {
             let want = usize::try_from(range.end - offset).unwrap_or(PIECE).min(PIECE);
-            // What cannot be read any more is fetched again.
+            // Unreadable bytes are fetched again.
             let Ok(read @ 1..) = from.read_at(offset, &mut piece[..want]).await else { break };
             to.write_at(offset, &piece[..read]).await?;
             offset += read as u64;

@@ -23,7 +23,7 @@ pub(super) fn remove(file: &FilePath, is_locked: bool) -> io::Result<bool> {
     let part = file.with_suffix(PART_SUFFIX);
     let held = if is_locked { None } else { open_if_present(&part)? };
     let _held = match held.map(Locked::new) {
-        // A file system without locks: nobody can tell.
+        // A file system without locks: whether it is being written is unknown.
         None | Some(Err(TryLockError::Error(_))) => None,
         Some(Err(TryLockError::WouldBlock)) => return Ok(false),
         Some(Ok(held)) => Some(held),
@@ -207,7 +207,7 @@ mod tests {
         drop(held);
         open().try_lock().unwrap();
         drop(copy);
-        // What is not empty stays, and can be written.
+        // A file that is not empty stays, and can be written.
         assert!(remove_empty(&FilePath::new(folder.path().join("song")), false).is_err());
         open().try_lock().unwrap();
     }

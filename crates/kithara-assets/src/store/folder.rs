@@ -1,4 +1,4 @@
-//! A store's folder: who owns it, and its indexes.
+//! A store's folder: its lock and its indexes.
 
 use std::fs::{self, TryLockError};
 use std::io;
@@ -31,7 +31,7 @@ impl Folder {
     /// Makes a folder and finds its real name.
     pub(super) fn prepare(path: &Path) -> Result<PathBuf, AssetsError> {
         let created = make_folder(path);
-        // Where nothing can be made, something may still be read. Where nothing is, the first error says more.
+        // A folder that cannot be created may still be read. If it does not exist, the first error says more.
         fs::canonicalize(path)
             .map_err(|error| AssetsError::folder(path, "create", created.err().unwrap_or(error)))
     }
@@ -66,7 +66,7 @@ impl Folder {
         self.flusher.as_ref().map_or(Ok(()), Flusher::flush)
     }
 
-    /// Writes the indexes, after which there is nothing to look at if the process crashes.
+    /// Writes the indexes and removes the dirty marker: after a crash no asset has to be compared with the folder.
     pub(super) fn settle(&self) {
         if self.flusher.is_none() {
             return;
@@ -85,7 +85,7 @@ impl Drop for Folder {
     }
 }
 
-/// The limits that a store with these rights keeps: what another process owns is not ours to evict.
+/// The limits that a store with these rights keeps: it does not evict files that another process owns.
 pub(super) fn limits(rights: Rights, settings: &AssetSettings) -> crate::catalog::Limits {
     let limits = settings.disk_limits();
     if rights.owns_files() {
@@ -109,7 +109,7 @@ fn take_lock(path: &Path) -> (Rights, Option<Locked>, Option<AssetsError>) {
             tracing::warn!(path = %path.display(), "another process owns this asset store");
             (Rights::Guest, None, None)
         }
-        // A file system without locks: nobody else can have one either.
+        // A file system without locks: no other process can have one either.
         Ok(Err(TryLockError::Error(error))) => {
             tracing::debug!(%error, "the file system has no locks");
             (Rights::Owner, None, None)

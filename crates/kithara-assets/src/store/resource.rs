@@ -120,7 +120,7 @@ impl Streaming for BaseResource {
     fn status(&self) -> ResourceStatus {
         let status = self.entry.look(|current| current.resource.status());
         match status {
-            // Part of it is gone: whoever opens it anew gets it empty.
+            // Stored bytes are gone: the next open empties it.
             ResourceStatus::Committed { len } if self.entry.is_lost() => {
                 ResourceStatus::Failed(StorageError::Truncated { expected: len, actual: 0, committed: true })
             }
@@ -194,7 +194,7 @@ impl Streaming for BaseResource {
     async fn discard(&self, range: Range<u64>) -> Result<(), StorageError> {
         let current = self.entry.current();
         current.resource.discard(range).await?;
-        // Of a committed resource nothing is given back.
+        // A committed resource keeps its bytes.
         if current.resource.len().is_none() {
             self.entry.shrank(&current);
         }
@@ -313,11 +313,11 @@ impl BaseAtomic {
 #[deny(clippy::missing_trait_methods)]
 impl Atomic for BaseAtomic {
     async fn read(&self) -> Result<Option<Bytes>, StorageError> {
-        // What is in memory is what the disk could not take: it is newer.
-        match (self.backing.shelf.atomic(&self.key), self.on_disk()) {
+        // Content in memory could not be written to disk: it is newer.
+        match (self.backing.memory_tier.atomic(&self.key), self.on_disk()) {
             (Some(memory), _) => memory.read().await,
             (None, Some(disk)) => match disk.read().await {
-                // As good as not there: whoever asks fetches it again.
+                // An unreadable object counts as absent and is fetched again.
                 Err(error @ StorageError::Io { .. }) => {
                     self.backing.catalog().note_trouble(&AssetsError::storage(&self.key, error));
                     Ok(None)
@@ -333,11 +333,11 @@ impl Atomic for BaseAtomic {
         let len = content.len() as u64;
         if self.write_to_disk(content).await? {
             self.backing.catalog().completed(&self.key, Place::Disk, len);
-            if self.backing.shelf.take_atomic(&self.key) {
+            if self.backing.memory_tier.take_atomic(&self.key) {
                 self.backing.catalog().forget_memory(&self.key);
             }
         } else {
-            self.backing.shelf.atomic_or_new(&self.key).write(content).await?;
+            self.backing.memory_tier.atomic_or_new(&self.key).write(content).await?;
             self.backing.catalog().completed(&self.key, Place::Memory, len);
         }
         self.backing.catalog().keep_limits().await;
@@ -347,12 +347,12 @@ impl Atomic for BaseAtomic {
     async fn remove(&self) -> Result<(), StorageError> {
         if let Some(disk) = self.on_disk().filter(|_| self.backing.writable_folder().is_some()) {
             match disk.remove().await {
-                // What cannot be read is not there, see above.
+                // An unreadable object counts as absent, see above.
                 Err(StorageError::Io { .. }) if matches!(disk.read().await, Err(_) | Ok(None)) => {}
                 removed => removed?,
             }
         }
-        self.backing.shelf.take_atomic(&self.key);
+        self.backing.memory_tier.take_atomic(&self.key);
         self.backing.catalog().forget(&self.key);
         Ok(())
     }

@@ -11,24 +11,24 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 
 use crate::RangeSet;
-use crate::board::Board;
+use crate::range_tracker::RangeTracker;
 
-/// An open file and what is known about reading it without waiting.
+/// An open file, and whether its file system can be read without waiting.
 #[derive(Debug)]
 pub(crate) struct DataFile {
     pub(crate) file: File,
     reads: AtomicU8,
-    ahead: Arc<Mutex<Ahead>>,
+    ahead: Arc<Mutex<Preallocation>>,
 }
 
 /// Space is reserved in steps of this, once a file is that long: writing to it then costs a quarter less, and what is left of
 /// a download that is given up wastes no more than this for each time that it was opened.
 pub(crate) const RESERVE: u64 = 1 << 20;
 
-/// Space that is reserved ahead of what is written.
+/// Space that is reserved ahead of the last write.
 #[derive(Debug, Default)]
-struct Ahead {
-    /// What was reserved last.
+struct Preallocation {
+    /// The last reserved range.
     reserved: Range<u64>,
     /// What was reserved before, or is to be given back. Where nothing was written to it, it is.
     left: RangeSet,
@@ -44,11 +44,11 @@ pub(crate) struct Writing(Arc<DataFile>);
 impl Writing {
     /// The bytes are announced: gives back space that was reserved where the download has passed by. Not before, because a
     /// file system may take nothing back behind the end of a file.
-    pub(crate) fn end(self, board: &Board) {
+    pub(crate) fn end(self, tracker: &RangeTracker) {
         let mut ahead = self.0.ahead.lock();
         // Otherwise somebody may have written to it, and not said so yet: next time.
         if ahead.writes == 1 && !ahead.left.is_empty() {
-            self.0.punch_left(&mut ahead, board);
+            self.0.punch_left(&mut ahead, tracker);
         }
     }
 }
@@ -70,7 +70,7 @@ impl DataFile {
         Self { file, reads: AtomicU8::new(READS_UNKNOWN), ahead: Arc::default() }
     }
 
-    /// Reads what is in the page cache. `WouldBlock` when that is nothing; `Ok(0)` at the end of the file.
+    /// Reads from the page cache. `WouldBlock` if the bytes are not in it; `Ok(0)` at the end of the file.
     pub(crate) fn read_cached(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         match self.reads.load(Ordering::Relaxed) {
             READS_INLINE => return self.read(buf, offset),
@@ -97,7 +97,7 @@ impl DataFile {
         }
     }
 
-    /// This is `earlier`, opened anew: it goes on with what was reserved.
+    /// This is `earlier`, opened anew: keeps track of the space that `earlier` reserved.
     pub(crate) fn continues(&mut self, earlier: &Self) {
         self.ahead = Arc::clone(&earlier.ahead);
     }
@@ -120,7 +120,7 @@ impl DataFile {
     }
 
     /// Makes the file end at `len`, without space that was reserved beyond, by whomever. `found`: its length, where known.
-    /// A file that is shorter stays so: a longer one would end in zeros that nobody sent.
+    /// A shorter file is not extended: it would end in zeros that the server did not send.
     pub(crate) fn end_at(&self, len: u64, found: Option<u64>) -> io::Result<()> {
         if (len > RESERVE || found != Some(len)) && self.len()? >= len {
             self.file.set_len(len)?;
@@ -158,20 +158,20 @@ impl DataFile {
         self.file.unlock().is_ok()
     }
 
-    /// Gives back the blocks of `range`, but for what the board says is there; what is being written at this moment sees to
+    /// Gives back the blocks of `range`, but for what the tracker says is there; what is being written at this moment sees to
     /// it when it is announced.
-    pub(crate) fn give_back(&self, range: Range<u64>, board: &Board) {
+    pub(crate) fn punch_hole(&self, range: Range<u64>, tracker: &RangeTracker) {
         let mut ahead = self.ahead.lock();
         ahead.left.insert(range);
         if ahead.writes == 0 {
-            self.punch_left(&mut ahead, board);
+            self.punch_left(&mut ahead, tracker);
         }
     }
 
-    fn punch_left(&self, ahead: &mut Ahead, board: &Board) {
+    fn punch_left(&self, ahead: &mut Preallocation, tracker: &RangeTracker) {
         let left = std::mem::take(&mut ahead.left);
         for range in left.iter() {
-            let gaps: Vec<_> = board.look().ranges.gaps(range).collect();
+            let gaps: Vec<_> = tracker.lock().ranges.gaps(range).collect();
             gaps.into_iter().for_each(|gap| self.punch(gap));
         }
     }

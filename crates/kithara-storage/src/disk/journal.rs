@@ -9,37 +9,37 @@ use parking_lot::Mutex;
 use super::file::session;
 use super::paths::Paths;
 use super::record::{Record, RecordRef, decode_last, encode};
-use crate::board::{Board, Found};
 use crate::fs::{Access, FilePath};
+use crate::range_tracker::{Found, RangeTracker};
 use crate::{RangeSet, StorageOptions};
 
 /// A map above this size is written anew as a single record.
 const REWRITE_ABOVE: u64 = 256 * 1024;
-/// What comes faster than this (67 MB/s) is synchronised no more often than if it came so fast: it is soon fetched again.
+/// Bytes that arrive faster than this (67 MB/s) are synchronised as often as at this rate: they are soon fetched again.
 const NANOS_PER_BYTE: u64 = 15;
 /// A map above this size is no map of ours.
 const MAX_MAP: u64 = 64 * 1024 * 1024;
 
-/// Keeps `NAME.part.map`. In use by the one who has the file locked.
+/// Writes `NAME.part.map`. Used by the process that has the file locked.
 #[derive(Debug, Default)]
 pub(crate) struct Journal {
-    /// We hold the lock on `NAME.part`. Without it nothing here writes.
+    /// This process holds the lock on `NAME.part`, without which no method writes.
     pub(crate) locked: bool,
     /// The file stands under its final name.
     pub(crate) persisted: bool,
     /// Bytes written since the last note.
-    pub(crate) unnoted: u64,
+    pub(crate) bytes_since_record: u64,
     /// Bytes written since the last synchronisation began.
-    pub(crate) unsynced: u64,
+    pub(crate) bytes_since_sync: u64,
     /// A background synchronisation is under way.
     pub(crate) syncing: bool,
     /// When the last record was made, or writing began.
     noted: Option<Instant>,
     /// When the last synchronisation began, or writing did.
     synced: Option<Instant>,
-    /// What is known to have reached the disk.
+    /// Ranges that were synchronised with the disk.
     pub(crate) durable: RangeSet,
-    /// What the synchronisations under way will have brought there.
+    /// Ranges of the synchronisations under way.
     under_way: Vec<Weak<Mutex<RangeSet>>>,
     /// Known once it is needed.
     session: Option<[u8; 16]>,
@@ -52,7 +52,7 @@ pub(crate) struct Journal {
 impl Journal {
     /// Begins with what the map says about the `part_len` bytes of the (locked) `part`, and mends a torn map.
     pub(crate) fn load(&mut self, paths: &Paths, part: &File, part_len: u64) -> io::Result<Found> {
-        // Others may have had the file since: what was begun before tells nothing of it.
+        // Another process may have had the file since: earlier synchronisations do not cover it.
         self.forget(0..u64::MAX);
         *self = Self { synced: Some(Instant::now()), ..Self::default() };
         if part_len == 0 {
@@ -73,10 +73,10 @@ impl Journal {
         Ok(known(record, self.session, part_len))
     }
 
-    /// Appends a note of everything that the board knows of the file `part`.
-    pub(crate) fn note(&mut self, paths: &Paths, part: &File, board: &Board) -> io::Result<()> {
+    /// Appends a note of everything that the tracker knows of the file `part`.
+    pub(crate) fn note(&mut self, paths: &Paths, part: &File, tracker: &RangeTracker) -> io::Result<()> {
         self.session.get_or_insert_with(|| session(part));
-        self.encode(board);
+        self.encode(tracker);
         if self.map_len > REWRITE_ABOVE.max(4 * self.buffer.len() as u64) {
             self.rewrite(paths)?;
         } else {
@@ -85,29 +85,29 @@ impl Journal {
                 None => paths.map().open_or_create(Access::Append)?,
             };
             if let Err(error) = map.write_all(&self.buffer) {
-                self.untear(&map);
+                self.truncate_torn_tail(&map);
                 return Err(error);
             }
             self.map_len += self.buffer.len() as u64;
             self.map = Some(map);
         }
-        self.unnoted = 0;
+        self.bytes_since_record = 0;
         self.noted = Some(Instant::now());
         Ok(())
     }
 
     /// A part of a note may have been written, behind which no note would be found.
-    fn untear(&mut self, map: &File) {
+    fn truncate_torn_tail(&mut self, map: &File) {
         if map.set_len(self.map_len).is_err() {
             // The next note replaces the map.
             self.map_len = u64::MAX;
         }
     }
 
-    fn encode(&mut self, board: &Board) {
+    fn encode(&mut self, tracker: &RangeTracker) {
         self.buffer.clear();
-        let state = board.look();
-        // What was lost or given back is not durable any more.
+        let state = tracker.lock();
+        // Lost or punched ranges are not durable any more.
         state.ranges.gaps(0..self.durable.end()).for_each(|gap| self.durable.remove(gap));
         let record = RecordRef {
             durable: &self.durable,
@@ -135,10 +135,10 @@ impl Journal {
 
     /// Whether enough was written since the last record, or anything long after it.
     pub(crate) fn is_record_due(&mut self, options: &StorageOptions) -> bool {
-        if !self.locked || self.unnoted == 0 {
+        if !self.locked || self.bytes_since_record == 0 {
             return false;
         }
-        self.unnoted >= options.journal_every
+        self.bytes_since_record >= options.journal_every
             || (options.journal_every < u64::MAX
                 && self.noted.get_or_insert_with(Instant::now).elapsed() >= options.journal_after)
     }
@@ -148,23 +148,23 @@ impl Journal {
         let pause = Duration::from_nanos(sync_every.saturating_mul(NANOS_PER_BYTE));
         self.locked
             && !self.syncing
-            && self.unsynced >= sync_every
+            && self.bytes_since_sync >= sync_every
             && self.synced.is_none_or(|synced| synced.elapsed() >= pause)
     }
 
     /// A synchronisation begins.
     pub(crate) fn sync_begins(&mut self) {
-        self.unsynced = 0;
+        self.bytes_since_sync = 0;
         self.synced = Some(Instant::now());
     }
 
-    /// A synchronisation of `ranges` begins, from which is taken what is forgotten before it ends.
-    pub(crate) fn follow(&mut self, ranges: &Arc<Mutex<RangeSet>>) {
+    /// A synchronisation of `ranges` begins; ranges that are forgotten before it ends are removed from it.
+    pub(crate) fn track_sync(&mut self, ranges: &Arc<Mutex<RangeSet>>) {
         self.under_way.retain(|ranges| ranges.strong_count() > 0);
         self.under_way.push(Arc::downgrade(ranges));
     }
 
-    /// What `range` held is no more: neither durable, nor about to be.
+    /// The bytes of `range` are dropped: neither durable nor about to be.
     pub(crate) fn forget(&mut self, range: Range<u64>) {
         self.durable.remove(range.clone());
         for ranges in self.under_way.iter().filter_map(Weak::upgrade) {
@@ -192,7 +192,7 @@ impl Journal {
         }
         self.map_len = 0;
         self.forget(0..u64::MAX);
-        self.unnoted = 0;
+        self.bytes_since_record = 0;
         Ok(())
     }
 }
@@ -203,13 +203,13 @@ pub(crate) fn open_map(paths: &Paths) -> io::Result<File> {
     paths.map().open_or_create(Access::Write)
 }
 
-/// Makes durable what a map says, and that it is the one with the name: it may have been made or replaced since.
+/// Makes a journal file and its name durable: it may have been created or replaced since the last time.
 pub(crate) fn sync_map(map: &File, paths: &Paths) -> io::Result<()> {
     map.sync_data()?;
     paths.map().sync_folder()
 }
 
-/// What an unfinished file has, for one who only reads it.
+/// The stored ranges of an unfinished file, for a process that only reads it.
 pub(crate) fn inspect(paths: &Paths, part: &File, part_len: u64) -> io::Result<Found> {
     let (record, ..) = read_map(&paths.map())?;
     Ok(record.map_or_else(Found::default, |record| known(record, Some(session(part)), part_len)))
@@ -248,20 +248,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths = Paths::new(FilePath::new(folder.path().join("song")));
         let part = File::create(paths.part().path()).unwrap();
-        let (mut journal, board) = (Journal::default(), Board::new());
+        let (mut journal, tracker) = (Journal::default(), RangeTracker::new());
         journal.load(&paths, &part, 0).unwrap();
         let open = |path: &Path| OpenOptions::new().append(true).create(true).open(path).unwrap();
-        assert!(board.announce(0..10, 0));
-        journal.note(&paths, &part, &board).unwrap();
+        assert!(tracker.announce(0..10, 0));
+        journal.note(&paths, &part, &tracker).unwrap();
         // The disk is full in the middle of a note, which cannot be taken back either.
         open(paths.map().path()).write_all(b"KMAP, and no more").unwrap();
         journal.map = Some(open(Path::new("/dev/full")));
-        assert!(board.announce(10..20, 0));
-        assert_eq!(journal.note(&paths, &part, &board).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(tracker.announce(10..20, 0));
+        assert_eq!(journal.note(&paths, &part, &tracker).unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert_eq!(read_map(&paths.map()).unwrap().0.unwrap().written, RangeSet::from(0..10));
         for end in [30, 40] {
-            assert!(board.announce(20..end, 0));
-            journal.note(&paths, &part, &board).unwrap();
+            assert!(tracker.announce(20..end, 0));
+            journal.note(&paths, &part, &tracker).unwrap();
             let (record, found, valid) = read_map(&paths.map()).unwrap();
             assert_eq!((record.unwrap().written, found), (RangeSet::from(0..end), valid));
         }

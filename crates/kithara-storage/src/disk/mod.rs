@@ -1,4 +1,4 @@
-//! A resource in the file system: see [`Paths`] for its files and `record.rs` for what is remembered of an unfinished one.
+//! A resource in the file system: see [`Paths`] for its files and `record.rs` for the journal of an unfinished one.
 
 mod file;
 mod journal;
@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::board::{Board, Found};
 use crate::fs::{Access, FilePath};
+use crate::range_tracker::{Found, RangeTracker};
 use crate::{StorageError, StorageOptions};
 pub(crate) use file::DataFile;
 #[cfg(windows)]
@@ -31,12 +31,12 @@ use sums::{Sums, Verdict};
 /// How often we follow a file that others rename beneath us, before we call it busy.
 const MAX_ATTEMPTS: usize = 16;
 
-/// What is known of verifying a committed resource.
+/// The checksums of a committed resource.
 #[derive(Debug)]
 struct Checked {
     /// The generation of the resource that was committed.
     generation: u64,
-    /// `None`: every block is known to be sound, or there is nothing to verify it by.
+    /// `None`: every block is known to be sound, or there are no checksums.
     sums: Option<Arc<Sums>>,
 }
 
@@ -47,16 +47,16 @@ pub(crate) struct Disk {
     /// The open file; `None` until there is one. Readers clone it.
     file: Mutex<Option<Arc<DataFile>>>,
     /// Held for small appends and renames, by whoever fills the resource and by nobody who reads it. Taken before the
-    /// board's lock, never after.
+    /// tracker's lock, never after.
     journal: Mutex<Journal>,
     /// The checksums of the committed file that is open, once they were looked for.
     sums: Mutex<Option<Checked>>,
-    /// Serialises what blocks for long. Taken on blocking threads only.
+    /// Serialises operations that block for long. Taken on blocking threads only.
     exclusive: Mutex<()>,
 }
 
 impl Disk {
-    /// Looks for what there is, and writes nothing.
+    /// Looks for the files of the resource. Writes nothing.
     pub(crate) fn open(path: FilePath, options: StorageOptions) -> Result<(Self, Found), StorageError> {
         let paths = Paths::new(path);
         let (file, found) = look_for(&paths)?;
@@ -144,18 +144,18 @@ impl Disk {
         StorageError::io(action, self.paths.part().path(), source)
     }
 
-    /// Locks the unfinished file against other processes and takes over what it holds. Nothing to do for a committed one.
-    pub(crate) fn acquire(&self, board: &Board) -> Result<(), StorageError> {
+    /// Locks the unfinished file against other processes and takes over its ranges. No effect on a committed resource.
+    pub(crate) fn acquire(&self, tracker: &RangeTracker) -> Result<(), StorageError> {
         let mut journal = self.journal.lock();
-        if journal.locked || board.is_committed() {
+        if journal.locked || tracker.is_committed() {
             return Ok(());
         }
         let (part, len) = self.lock_part()?;
         let mut part = DataFile::new(part);
-        match self.take_over(&mut journal, &mut part, len, board) {
+        match self.take_over(&mut journal, &mut part, len, tracker) {
             Ok(Some(found)) => {
                 *self.file.lock() = Some(Arc::new(part));
-                board.adopt(found);
+                tracker.adopt(found);
                 journal.locked = true;
                 Ok(())
             }
@@ -166,16 +166,16 @@ impl Disk {
         }
     }
 
-    /// What is in the unfinished file, which we have locked. `None`: it was finished meanwhile.
+    /// The state of the unfinished file, which this process has locked. `None`: it was finished meanwhile.
     fn take_over(
         &self,
         journal: &mut Journal,
         part: &mut DataFile,
         len: u64,
-        board: &Board,
+        tracker: &RangeTracker,
     ) -> Result<Option<Found>, StorageError> {
         if let Some(committed) = self.paths.committed.open().map_err(|e| self.error("open", e))? {
-            return self.adopt_committed(journal, committed, board).map(|()| None);
+            return self.adopt_committed(journal, committed, tracker).map(|()| None);
         }
         let found = self.load(journal, part, len).map_err(|e| self.error("open", e))?;
         if let Some(earlier) = self.file().filter(|_| !found.is_another_file) {
@@ -216,8 +216,13 @@ impl Disk {
         Err(StorageError::LockedElsewhere { path: part.path().to_owned() })
     }
 
-    /// Another process has completed the resource: what is left of the unfinished one is litter, and locked by us.
-    fn adopt_committed(&self, journal: &mut Journal, file: File, board: &Board) -> Result<(), StorageError> {
+    /// Another process has completed the resource: removes the leftovers of the unfinished one, which this process has locked.
+    fn adopt_committed(
+        &self,
+        journal: &mut Journal,
+        file: File,
+        tracker: &RangeTracker,
+    ) -> Result<(), StorageError> {
         let committed = file.metadata().map_err(|e| self.error("open", e))?.len();
         let _ = self.paths.map().remove();
         let _ = self.paths.part().remove();
@@ -225,12 +230,12 @@ impl Disk {
         let is_another_file = self.is_another_file(&file).map_err(|e| self.error("open", e))?;
         *self.file.lock() = Some(Arc::new(file));
         journal.persisted = true;
-        board.adopt(Found { committed: Some(committed), is_another_file, ..Found::default() });
+        tracker.adopt(Found { committed: Some(committed), is_another_file, ..Found::default() });
         Ok(())
     }
 }
 
-/// The committed file, else the unfinished one and what its map says.
+/// The committed file, else the unfinished one and the ranges in its journal.
 fn look_for(paths: &Paths) -> Result<(Option<File>, Found), StorageError> {
     let error = |path: &FilePath, source| StorageError::io("open", path.path(), source);
     let committed = || -> Result<_, StorageError> {

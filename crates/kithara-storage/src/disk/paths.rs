@@ -12,7 +12,7 @@ pub(crate) struct Paths {
 
 /// The suffix of the file of an unfinished resource.
 pub const PART_SUFFIX: &str = ".part";
-/// The suffix of the file that says what an unfinished resource has.
+/// The suffix of the journal of an unfinished resource.
 pub const MAP_SUFFIX: &str = ".part.map";
 /// Suffixes of files that replace another one in a moment, or were left by a crash just before.
 pub const NEW_SUFFIXES: [&str; 3] = [".part.new", ".part.map.new", ".new"];

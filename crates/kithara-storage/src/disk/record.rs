@@ -1,5 +1,5 @@
-//! The notes in `NAME.part.map`: each is a complete statement of what is stored, appended and checksummed; the last whole one
-//! counts. Nothing is ever overwritten, so a crash can only cost the newest note.
+//! The records in `NAME.part.map`: each states all stored ranges, is appended and checksummed; the last whole one
+//! counts. Records are never overwritten, so a crash can only cost the newest one.
 //!
 //! ```text
 //! record    magic "KMAP" | body length u32 | CRC-32 of the body u32 | body          (little-endian)
@@ -58,7 +58,7 @@ pub(crate) fn encode(out: &mut Vec<u8>, record: RecordRef<'_>) {
     out[begin + 8..body].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// What [`encode`] writes.
+/// A record to [`encode`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecordRef<'a> {
     pub(crate) durable: &'a RangeSet,

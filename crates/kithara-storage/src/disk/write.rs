@@ -1,4 +1,4 @@
-//! What changes the files. All of it belongs to the one who has `NAME.part` locked.
+//! Operations that change the files. Only the process that has `NAME.part` locked runs them.
 
 use std::fs::File;
 use std::io;
@@ -13,14 +13,14 @@ use super::journal::{Journal, open_map, sync_map};
 use super::paths::Paths;
 use super::sums::{self, SUMS_SUFFIX};
 use super::{Checked, Disk};
-use crate::board::Board;
+use crate::range_tracker::RangeTracker;
 use crate::{RangeSet, StorageError};
 
-/// The bytes of a synchronisation. Keeps nothing locked.
+/// The bytes of a synchronisation. Holds no lock.
 #[derive(Debug)]
 pub(crate) struct SyncData {
     file: Arc<DataFile>,
-    /// What was there when it began, less what was forgotten since: that may have been written again, unsynchronised.
+    /// Ranges stored when it began, less those forgotten since, which may have been written again without a synchronisation.
     ranges: Arc<Mutex<RangeSet>>,
 }
 
@@ -31,7 +31,7 @@ impl SyncData {
     }
 }
 
-/// The note that ends a synchronisation.
+/// The record that ends a synchronisation.
 #[derive(Debug)]
 #[must_use = "the note is not durable yet"]
 pub(crate) struct SyncMap(Option<(File, Paths)>);
@@ -60,62 +60,62 @@ impl Disk {
 
     /// Counts `n` announced bytes, and notes from time to time what is stored. True: it is time to synchronise, and the
     /// caller has been entrusted with it.
-    pub(crate) fn wrote(&self, board: &Board, writing: Writing, n: u64) -> bool {
-        writing.end(board);
+    pub(crate) fn wrote(&self, tracker: &RangeTracker, writing: Writing, n: u64) -> bool {
+        writing.end(tracker);
         let mut journal = self.journal.lock();
-        journal.unnoted += n;
-        journal.unsynced += n;
+        journal.bytes_since_record += n;
+        journal.bytes_since_sync += n;
         if journal.is_record_due(&self.options) {
-            self.note_if_possible(&mut journal, board);
+            self.record_if_possible(&mut journal, tracker);
         }
         let due = journal.is_sync_due(self.options.sync_every);
         journal.syncing |= due;
         due
     }
 
-    fn note(&self, journal: &mut Journal, board: &Board) -> io::Result<()> {
+    fn note(&self, journal: &mut Journal, tracker: &RangeTracker) -> io::Result<()> {
         match self.file() {
-            Some(file) => journal.note(&self.paths, &file.file, board),
+            Some(file) => journal.note(&self.paths, &file.file, tracker),
             None => Ok(()),
         }
     }
 
     /// A note that cannot be written costs a download after a crash, and is no reason to stop this one.
-    fn note_if_possible(&self, journal: &mut Journal, board: &Board) {
-        if let Err(error) = self.note(journal, board) {
-            journal.unnoted = 0;
+    fn record_if_possible(&self, journal: &mut Journal, tracker: &RangeTracker) {
+        if let Err(error) = self.note(journal, tracker) {
+            journal.bytes_since_record = 0;
             warn!(path = %self.paths.map().path().display(), %error, "cannot note what of an unfinished resource is stored");
         }
     }
 
-    /// Makes durable what is announced, then notes that it is. Blocks for as long as the disk takes.
-    pub(crate) fn sync(&self, board: &Board) -> Result<(), StorageError> {
+    /// Makes the announced ranges durable, then records that. Blocks for as long as the disk takes.
+    pub(crate) fn sync(&self, tracker: &RangeTracker) -> Result<(), StorageError> {
         let _exclusive = self.exclusive.lock();
-        let sync = || match self.begin_sync(board) {
-            Some(synced) => synced.run().and_then(|()| self.end_sync(board, synced)?.run()),
+        let sync = || match self.begin_sync(tracker) {
+            Some(synced) => synced.run().and_then(|()| self.end_sync(tracker, synced)?.run()),
             None => Ok(()),
         };
         sync().map_err(|e| self.error("sync", e))
     }
 
-    /// What a synchronisation is to make durable.
-    pub(crate) fn begin_sync(&self, board: &Board) -> Option<SyncData> {
+    /// Begins a synchronisation of the stored ranges.
+    pub(crate) fn begin_sync(&self, tracker: &RangeTracker) -> Option<SyncData> {
         let mut journal = self.journal.lock();
         let (true, Some(file)) = (journal.locked, self.file()) else { return None };
         journal.sync_begins();
-        let ranges = Arc::new(Mutex::new(board.look().ranges.clone()));
-        journal.follow(&ranges);
+        let ranges = Arc::new(Mutex::new(tracker.lock().ranges.clone()));
+        journal.track_sync(&ranges);
         Some(SyncData { file, ranges })
     }
 
     /// Notes that it is durable, as far as that still matters.
-    pub(crate) fn end_sync(&self, board: &Board, synced: SyncData) -> io::Result<SyncMap> {
+    pub(crate) fn end_sync(&self, tracker: &RangeTracker, synced: SyncData) -> io::Result<SyncMap> {
         let mut journal = self.journal.lock();
         if !journal.locked {
             return Ok(SyncMap(None));
         }
         journal.durable.extend(&synced.ranges.lock());
-        self.note(&mut journal, board)?;
+        self.note(&mut journal, tracker)?;
         Ok(SyncMap(Some((open_map(&self.paths)?, self.paths.clone()))))
     }
 
@@ -125,23 +125,28 @@ impl Disk {
     }
 
     /// Whether `len` bytes are in the file, before anybody is told that they are all: the length of the file.
-    pub(crate) fn check_len(&self, board: &Board, len: u64) -> Result<u64, StorageError> {
+    pub(crate) fn check_len(&self, tracker: &RangeTracker, len: u64) -> Result<u64, StorageError> {
         let actual = match self.file() {
             Some(file) => file.len().map_err(|e| self.error("open", e))?,
             None => 0,
         };
         if actual < len {
-            self.forget(board, actual..u64::MAX);
+            self.forget(tracker, actual..u64::MAX);
             return Err(StorageError::Truncated { expected: len, actual, committed: false });
         }
         Ok(actual)
     }
 
     /// Brings the file of a committed resource to the disk and to its final name. `found`: its length, where known.
-    pub(crate) fn persist(&self, board: &Board, len: u64, found: Option<u64>) -> Result<(), StorageError> {
+    pub(crate) fn persist(
+        &self,
+        tracker: &RangeTracker,
+        len: u64,
+        found: Option<u64>,
+    ) -> Result<(), StorageError> {
         let _exclusive = self.exclusive.lock();
-        // A commit that nobody waits for may come after the reset of what it was to keep.
-        let is_reset = board.look().len() != Some(len);
+        // A commit whose future was dropped may run after a reset.
+        let is_reset = tracker.lock().len() != Some(len);
         if is_reset || self.journal.lock().persisted {
             return Ok(());
         }
@@ -159,15 +164,15 @@ impl Disk {
         match self.rename(&mut journal, &file, len).map_err(|e| self.error("rename", e))? {
             Some(actual) => Err(StorageError::Truncated { expected: len, actual, committed: true }),
             None => {
-                self.written_here(board);
+                self.written_here(tracker);
                 Ok(())
             }
         }
     }
 
-    /// What was just committed here need not be verified here.
-    fn written_here(&self, board: &Board) {
-        let generation = board.look().generation;
+    /// This process wrote the bytes, so it need not verify them.
+    fn written_here(&self, tracker: &RangeTracker) {
+        let generation = tracker.lock().generation;
         *self.sums.lock() = Some(Checked { generation, sums: None });
     }
 
@@ -201,13 +206,13 @@ impl Disk {
         Ok(None)
     }
 
-    /// Begins anew with an empty file. Those who read the old one keep it.
-    pub(crate) fn reset(&self, board: &Board) -> Result<(), StorageError> {
+    /// Replaces the file by an empty one. Readers of the old one keep it open.
+    pub(crate) fn reset(&self, tracker: &RangeTracker) -> Result<(), StorageError> {
         let _exclusive = self.exclusive.lock();
         let mut journal = self.journal.lock();
         // The lock on the file at `NAME.part` is the right to put another one in its place.
         let part = if journal.locked { None } else { Some(DataFile::new(self.lock_part()?.0)) };
-        board.reset();
+        tracker.reset();
         let replaced = self.replace(&mut journal).map_err(|e| self.error("replace", e));
         if let Some(part) = part {
             part.unlock();
@@ -231,46 +236,46 @@ impl Disk {
         Ok(())
     }
 
-    /// Forgets `range`, as [`Board::forget`] does: nor is it durable any more, whatever is written there next.
-    pub(crate) fn forget(&self, board: &Board, range: Range<u64>) -> bool {
+    /// Forgets `range`, as [`RangeTracker::forget`] does: nor is it durable any more, whatever is written there next.
+    pub(crate) fn forget(&self, tracker: &RangeTracker, range: Range<u64>) -> bool {
         let mut journal = self.journal.lock();
         journal.forget(range.clone());
-        board.forget(range)
+        tracker.forget(range)
     }
 
     /// Gives the space of `range`, which is forgotten, back to the file system, but for what was written there since.
-    pub(crate) fn discard(&self, board: &Board, range: Range<u64>) -> Result<(), StorageError> {
+    pub(crate) fn discard(&self, tracker: &RangeTracker, range: Range<u64>) -> Result<(), StorageError> {
         let _exclusive = self.exclusive.lock();
-        self.discard_inner(board, range).map_err(|e| self.error("discard", e))
+        self.discard_inner(tracker, range).map_err(|e| self.error("discard", e))
     }
 
-    fn discard_inner(&self, board: &Board, range: Range<u64>) -> io::Result<()> {
+    fn discard_inner(&self, tracker: &RangeTracker, range: Range<u64>) -> io::Result<()> {
         let mut journal = self.journal.lock();
         let (true, Some(file)) = (journal.locked, self.file()) else { return Ok(()) };
         if journal.has_map() {
             // Before the bytes go, the disk must have ceased to claim them.
-            self.note(&mut journal, board)?;
+            self.note(&mut journal, tracker)?;
             let map = open_map(&self.paths)?;
             drop(journal);
             sync_map(&map, &self.paths)?;
         }
         let end = range.end.min(file.len()?);
         if range.start < end {
-            file.give_back(range.start..end, board);
+            file.punch_hole(range.start..end, tracker);
         }
         Ok(())
     }
 
-    /// Notes what is stored and lets others write. While a commit is on its way to the disk the lock stays.
-    pub(crate) fn release(&self, board: &Board) {
+    /// Records the stored ranges and unlocks the file. While a commit is on its way to the disk the lock stays.
+    pub(crate) fn release(&self, tracker: &RangeTracker) {
         let mut journal = self.journal.lock();
-        if !journal.locked || (board.is_committed() && !journal.persisted) {
+        if !journal.locked || (tracker.is_committed() && !journal.persisted) {
             return;
         }
-        if journal.unnoted > 0
-            && let Err(error) = self.note(&mut journal, board)
+        if journal.bytes_since_record > 0
+            && let Err(error) = self.note(&mut journal, tracker)
         {
-            // Whoever locked the file next would learn less from the map than we know: keep it until we are closed.
+            // The journal knows fewer ranges than this process: the lock stays until the resource is closed.
             warn!(path = %self.paths.map().path().display(), %error, "cannot note what of an unfinished resource is stored");
             return;
         }
@@ -282,10 +287,10 @@ impl Disk {
     }
 
     /// The last handle goes.
-    pub(crate) fn close(&self, board: &Board) {
+    pub(crate) fn close(&self, tracker: &RangeTracker) {
         let mut journal = self.journal.lock();
-        if journal.locked && journal.unnoted > 0 {
-            self.note_if_possible(&mut journal, board);
+        if journal.locked && journal.bytes_since_record > 0 {
+            self.record_if_possible(&mut journal, tracker);
         }
         if let Some(file) = self.file().filter(|_| journal.locked) {
             file.unlock();

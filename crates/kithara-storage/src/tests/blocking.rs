@@ -18,7 +18,7 @@ fn a_blocking_call_that_would_block_a_runtime_is_an_error() {
     for runtime in runtimes() {
         let resource = StreamingResource::memory();
         let waits = |resource: &StreamingResource| {
-            assert!(matches!(resource.wait_range_blocking(0..10), Err(StorageError::InAsync)));
+            assert!(matches!(resource.wait_range_blocking(0..10), Err(StorageError::WouldBlockRuntime)));
         };
         runtime.block_on(async { waits(&resource) });
         let task = resource.clone();
@@ -56,9 +56,9 @@ fn a_file_is_not_read_or_replaced_on_a_thread_that_drives_a_runtime() {
     let file = AtomicResource::disk(folder.path().join("a"));
     for runtime in runtimes() {
         runtime.block_on(async {
-            assert!(matches!(file.write_blocking(b"no"), Err(StorageError::InAsync)));
-            assert!(matches!(file.read_blocking(), Err(StorageError::InAsync)));
-            assert!(matches!(file.remove_blocking(), Err(StorageError::InAsync)));
+            assert!(matches!(file.write_blocking(b"no"), Err(StorageError::WouldBlockRuntime)));
+            assert!(matches!(file.read_blocking(), Err(StorageError::WouldBlockRuntime)));
+            assert!(matches!(file.remove_blocking(), Err(StorageError::WouldBlockRuntime)));
             file.write(b"yes").await.unwrap();
             assert_eq!(file.read().await.unwrap().as_deref(), Some(&b"yes"[..]));
         });

@@ -121,7 +121,7 @@ fn a_commit_leaves_readers_of_the_unfinished_file_alone() {
     block_on(resource.commit(1000)).unwrap();
     assert_eq!(read(&resource, 900, 200).unwrap(), [5; 100]);
     assert_eq!(read(&elsewhere, 900, 200).unwrap(), [5; 100]);
-    // It learns of the end when it wants to write.
+    // It learns of the end when it kind to write.
     drop(elsewhere.try_claim().unwrap().unwrap());
     assert_eq!(elsewhere.len(), Some(1000));
     assert_eq!(place.files(), ["song", "song.crc"]);

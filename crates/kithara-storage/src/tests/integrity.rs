@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::time::Duration;
 
 use super::disk::{Place, read, write};
-use crate::board::Board;
 use crate::disk::{Disk, SUMS_SUFFIX};
 use crate::fs::FilePath;
+use crate::range_tracker::RangeTracker;
 use crate::{StorageError, StorageOptions, Streaming, StreamingExt, block_on};
 
 const LEN: usize = 200_000;
@@ -90,14 +90,15 @@ fn a_file_cut_before_its_rename_is_not_filled_up_with_zeros() {
     for checksums in [true, false] {
         let place = Place::new();
         let options = OPTIONS.with_checksums(checksums);
-        let (disk, board) = (Disk::open(FilePath::new(place.path()), options).unwrap().0, Board::new());
-        disk.acquire(&board).unwrap();
-        disk.write(0, &body(), None).unwrap().end(&board);
-        assert!(board.announce(0..LEN as u64, 0));
-        let found = disk.check_len(&board, LEN as u64).unwrap();
-        board.commit(LEN as u64).unwrap();
+        let (disk, tracker) =
+            (Disk::open(FilePath::new(place.path()), options).unwrap().0, RangeTracker::new());
+        disk.acquire(&tracker).unwrap();
+        disk.write(0, &body(), None).unwrap().end(&tracker);
+        assert!(tracker.announce(0..LEN as u64, 0));
+        let found = disk.check_len(&tracker, LEN as u64).unwrap();
+        tracker.commit(LEN as u64).unwrap();
         File::options().write(true).open(place.part()).unwrap().set_len(50_000).unwrap();
-        let error = disk.persist(&board, LEN as u64, Some(found)).unwrap_err();
+        let error = disk.persist(&tracker, LEN as u64, Some(found)).unwrap_err();
         assert!(matches!(error, StorageError::Truncated { actual: 50_000, .. }), "{error:?}");
         assert!(!place.path().exists());
         assert_eq!(fs::metadata(place.part()).unwrap().len(), 50_000);

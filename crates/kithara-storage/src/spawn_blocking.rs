@@ -1,4 +1,4 @@
-//! What may wait for the disk, on a blocking thread.
+//! Disk I/O on a blocking thread.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) async fn read_cold(
     if Handle::try_current().is_err() {
         return Ok(file.read(&mut buf[..want], offset));
     }
-    let read = off_runtime(move || {
+    let read = spawn_blocking_or_inline(move || {
         let mut bytes = vec![0; want];
         file.read(&mut bytes, offset).map(|read| (bytes, read))
     })
@@ -32,8 +32,8 @@ pub(crate) async fn read_cold(
     }))
 }
 
-/// Runs what may block on a blocking thread of the runtime; without a runtime, here.
-pub(crate) async fn off_runtime<T: Send + 'static>(
+/// Runs `work` on a blocking thread of the runtime; without a runtime, on this thread.
+pub(crate) async fn spawn_blocking_or_inline<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, StorageError> {
     let Ok(runtime) = Handle::try_current() else { return Ok(work()) };

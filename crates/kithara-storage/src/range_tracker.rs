@@ -1,4 +1,4 @@
-//! What a resource has, and who waits for it: the wait/announce protocol, without any I/O.
+//! The available ranges of a resource and the readers that wait for them: the wait/announce protocol, without any I/O.
 //!
 //! One lock guards the knowledge and the list of waiters, and a waiter looks at the one and enters the other under that same
 //! lock: so an announcement either comes before the look, or finds the waiter in the list. `tests/model.rs` runs this file
@@ -18,7 +18,7 @@ use crate::{RangeSet, ResourceStatus, StorageError, WaitOutcome};
 const WAKE_BATCH: usize = 8;
 
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct RangeTracker {
     state: Mutex<State>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct State {
     pub(crate) expected_len: Option<u64>,
     pub(crate) tag: Option<Bytes>,
     pub(crate) generation: u64,
-    /// Grows whenever stored bytes stop being what they were: a read that began before must look again.
+    /// Incremented when stored bytes are dropped or replaced: a read that began before must be repeated.
     revision: u64,
     claimed: bool,
     waiters: Vec<Waiter>,
@@ -39,18 +39,18 @@ pub(crate) struct State {
 #[derive(Debug)]
 struct Waiter {
     id: u64,
-    wants: Wants,
+    kind: WaitKind,
     /// `None` once woken.
     waker: Option<Waker>,
 }
 
 #[derive(Debug, Clone)]
-enum Wants {
+enum WaitKind {
     Range(Range<u64>),
     Claim,
 }
 
-/// What a reader at an offset finds.
+/// The result of a read attempt at an offset.
 #[derive(Debug)]
 pub(crate) enum Readable {
     /// So many bytes, as of this revision.
@@ -85,10 +85,10 @@ impl State {
         }
     }
 
-    fn is_satisfied(&self, wants: &Wants) -> bool {
-        match wants {
-            Wants::Range(range) => self.outcome(range).is_some(),
-            Wants::Claim => !self.claimed,
+    fn is_satisfied(&self, kind: &WaitKind) -> bool {
+        match kind {
+            WaitKind::Range(range) => self.outcome(range).is_some(),
+            WaitKind::Claim => !self.claimed,
         }
     }
 
@@ -97,7 +97,7 @@ impl State {
         let mut free = batch.iter_mut();
         for at in 0..self.waiters.len() {
             let waiter = &self.waiters[at];
-            if waiter.waker.is_none() || !self.is_satisfied(&waiter.wants) {
+            if waiter.waker.is_none() || !self.is_satisfied(&waiter.kind) {
                 continue;
             }
             match free.next() {
@@ -108,7 +108,7 @@ impl State {
         false
     }
 
-    fn enlist(&mut self, id: &mut Option<u64>, wants: &Wants, waker: &Waker) {
+    fn register(&mut self, id: &mut Option<u64>, kind: &WaitKind, waker: &Waker) {
         let known = id.and_then(|id| self.waiters.iter_mut().find(|waiter| waiter.id == id));
         if let Some(waiter) = known {
             match &mut waiter.waker {
@@ -119,10 +119,10 @@ impl State {
         }
         self.next_id += 1;
         *id = Some(self.next_id);
-        self.waiters.push(Waiter { id: self.next_id, wants: wants.clone(), waker: Some(waker.clone()) });
+        self.waiters.push(Waiter { id: self.next_id, kind: kind.clone(), waker: Some(waker.clone()) });
     }
 
-    fn delist(&mut self, id: &mut Option<u64>) {
+    fn deregister(&mut self, id: &mut Option<u64>) {
         let Some(id) = id.take() else { return };
         if let Some(at) = self.waiters.iter().position(|waiter| waiter.id == id) {
             self.waiters.swap_remove(at);
@@ -130,7 +130,7 @@ impl State {
     }
 }
 
-impl Board {
+impl RangeTracker {
     pub(crate) fn new() -> Self {
         Self {
             state: Mutex::new(State {
@@ -147,11 +147,11 @@ impl Board {
         }
     }
 
-    pub(crate) fn look(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 
-    /// Changes the state and wakes everybody who thereby has what they wait for, and nobody else.
+    /// Changes the state and wakes exactly the waiters that the change satisfies.
     pub(crate) fn update<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut batch = [const { None }; WAKE_BATCH];
         let mut state = self.state.lock();
@@ -169,14 +169,14 @@ impl Board {
 
     /// Waits for `range`. Leaves the list of waiters when dropped.
     pub(crate) fn wait_range(&self, range: Range<u64>) -> Wait<'_> {
-        Wait { board: self, wants: Wants::Range(range), id: None }
+        Wait { tracker: self, kind: WaitKind::Range(range), id: None }
     }
 
     /// Waits for the claim and takes it.
     pub(crate) async fn take_claim(&self) {
         while !self.try_take_claim() {
-            // The outcome of a wait for the claim says nothing: somebody else may be faster.
-            let _ = Wait { board: self, wants: Wants::Claim, id: None }.await;
+            // Being woken is no guarantee: another waiter may take the claim first.
+            let _ = Wait { tracker: self, kind: WaitKind::Claim, id: None }.await;
         }
     }
 
@@ -221,7 +221,7 @@ impl Board {
         })
     }
 
-    /// What a read of up to `want` bytes at `offset` may expect.
+    /// The number of bytes that a read of up to `want` bytes at `offset` may return.
     pub(crate) fn readable(&self, offset: u64, want: u64) -> Result<Readable, StorageError> {
         let state = self.state.lock();
         if state.len().is_some_and(|len| offset >= len) {
@@ -237,12 +237,12 @@ impl Board {
         }
     }
 
-    /// Whether what was promised under `revision` still held when the caller had read it.
+    /// Whether `revision` is still current, so that bytes read under it are valid.
     pub(crate) fn is_current(&self, revision: u64) -> bool {
         self.state.lock().revision == revision
     }
 
-    /// The final length, and everybody who waits for the end learns of it. True: committed by this call.
+    /// Sets the final length and wakes the waiters that it satisfies. True: committed by this call.
     pub(crate) fn commit(&self, len: u64) -> Result<bool, StorageError> {
         self.update(|state| {
             if let Some(committed) = state.len() {
@@ -260,7 +260,7 @@ impl Board {
         })
     }
 
-    /// Takes what was found on disk in the place of what was known.
+    /// Replaces the state by the one that was found on disk.
     pub(crate) fn adopt(&self, found: Found) {
         self.update(|state| {
             let replaced = found.is_another_file && !state.ranges.is_empty();
@@ -312,7 +312,7 @@ impl State {
     }
 }
 
-/// What was found on disk.
+/// The state of a resource as found on disk.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) ranges: RangeSet,
@@ -327,8 +327,8 @@ pub(crate) struct Found {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub(crate) struct Wait<'a> {
-    board: &'a Board,
-    wants: Wants,
+    tracker: &'a RangeTracker,
+    kind: WaitKind,
     id: Option<u64>,
 }
 
@@ -337,18 +337,18 @@ impl Future for Wait<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let mut state = this.board.state.lock();
-        let outcome = match &this.wants {
-            Wants::Range(range) => state.outcome(range),
-            Wants::Claim => (!state.claimed).then_some(Ok(WaitOutcome::Ready)),
+        let mut state = this.tracker.state.lock();
+        let outcome = match &this.kind {
+            WaitKind::Range(range) => state.outcome(range),
+            WaitKind::Claim => (!state.claimed).then_some(Ok(WaitOutcome::Ready)),
         };
         match outcome {
             Some(outcome) => {
-                state.delist(&mut this.id);
+                state.deregister(&mut this.id);
                 Poll::Ready(outcome)
             }
             None => {
-                state.enlist(&mut this.id, &this.wants, context.waker());
+                state.register(&mut this.id, &this.kind, context.waker());
                 Poll::Pending
             }
         }
@@ -358,7 +358,7 @@ impl Future for Wait<'_> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if self.id.is_some() {
-            self.board.state.lock().delist(&mut self.id);
+            self.tracker.state.lock().deregister(&mut self.id);
         }
     }
 }

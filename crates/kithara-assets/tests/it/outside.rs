@@ -2,12 +2,16 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use kithara_assets::{
-    Assets, AssetsError, AssetsExt, Catalog, ProcessingAssets, Processor, ResourceKey, VerifyReport,
+    Assets, AssetsError, AssetsExt, CachedAssets, Catalog, EvictAssets, LeaseAssets, ProcessingAssets,
+    Processor, ResourceKey, VerifyReport,
 };
 use kithara_storage::{Atomic, AtomicResource, Streaming, StreamingExt, StreamingResource, conformance};
+
+use random_access_disk::RandomAccessDisk;
 
 use super::{body, key};
 
@@ -19,6 +23,17 @@ struct MapAssets {
     catalog: Arc<Catalog>,
     bodies: Map<StreamingResource>,
     objects: Map<AtomicResource>,
+    /// Bodies go to files of random-access-disk there, and are forgotten with the store.
+    folder: Option<Arc<tempfile::TempDir>>,
+}
+
+impl MapAssets {
+    async fn make(&self) -> StreamingResource {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let Some(folder) = &self.folder else { return StreamingResource::memory() };
+        let path = folder.path().join(COUNT.fetch_add(1, Ordering::Relaxed).to_string());
+        StreamingResource::random_access(RandomAccessDisk::open(path).await.unwrap(), None)
+    }
 }
 
 impl fmt::Display for MapAssets {
@@ -32,8 +47,12 @@ impl Assets for MapAssets {
     type Atomic = AtomicResource;
 
     async fn open_streaming_resource(&self, key: &ResourceKey) -> Result<Self::Streaming, AssetsError> {
-        let mut bodies = self.bodies.lock().unwrap();
-        Ok(bodies.entry(key.clone()).or_insert_with(StreamingResource::memory).clone())
+        let known = self.bodies.lock().unwrap().get(key).cloned();
+        let body = match known {
+            Some(known) => known,
+            None => self.make().await,
+        };
+        Ok(self.bodies.lock().unwrap().entry(key.clone()).or_insert(body).clone())
     }
 
     async fn open_processed_resource(
@@ -84,11 +103,20 @@ async fn a_map_in_memory_is_a_store() {
     assert_eq!(store.list(), []);
 }
 
+/// Alone, and beneath every layer that stands in an `AssetStore`.
 #[tokio::test]
-async fn it_passes_the_conformance_suite() {
-    let store = MapAssets::default();
-    let count = std::sync::atomic::AtomicUsize::new(0);
-    let fresh = || key("suite", &count.fetch_add(1, std::sync::atomic::Ordering::Relaxed).to_string());
+async fn each_backend_passes_the_conformance_suite_beneath_the_layers() {
+    for folder in [None, Some(Arc::new(tempfile::tempdir().unwrap()))] {
+        let map = MapAssets { folder, ..MapAssets::default() };
+        passes(map.clone()).await;
+        let processing = ProcessingAssets::new(EvictAssets::new(map), 64 << 10);
+        passes(LeaseAssets::new(CachedAssets::new(processing, 5))).await;
+    }
+}
+
+async fn passes(store: impl Assets) {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let fresh = || key("suite", &COUNT.fetch_add(1, Ordering::Relaxed).to_string());
     conformance::streaming(async || store.open_streaming_resource(&fresh()).await.unwrap()).await;
     conformance::atomic(async || store.open_atomic_resource(&fresh()).await.unwrap()).await;
 }

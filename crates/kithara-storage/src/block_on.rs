@@ -14,6 +14,8 @@ pub(crate) fn block_on_plain<T>(
     });
     match polled {
         std::task::Poll::Ready(output) => output,
-        std::task::Poll::Pending => Bridge::default().block_on(future).unwrap_or(Err(StorageError::WouldBlockRuntime)),
+        std::task::Poll::Pending => {
+            Bridge::default().block_on(future).unwrap_or(Err(StorageError::WouldBlockRuntime))
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! A progressive file decoded ahead by a thread of its own: [`DecodeAhead`].
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,12 +11,15 @@ use parking_lot::Mutex;
 use tracing::Span;
 
 use crate::{
-    AudioSpec, ByteSource, DecodeError, DecodeOptions, Interrupter, MediaDecoder, MediaDetails, PcmChunk,
-    PcmSource,
+    AudioSpec, ByteSource, DecodeError, DecodeOptions, Interrupter, MediaDecoder, MediaDetails, MediaEvent,
+    PcmChunk, PcmSource,
 };
 
 /// Chunks decoded ahead of the reader.
 pub const PCM_CHANNEL_CAPACITY: usize = 20;
+
+/// Events that are kept until they are taken.
+const MAX_EVENTS: usize = 64;
 
 /// How far ahead to decode, and how to call off a blocked source.
 #[non_exhaustive]
@@ -57,6 +61,7 @@ pub struct DecodeAhead {
     is_estimated: Arc<AtomicBool>,
     length: Arc<Mutex<Option<Duration>>>,
     has_failed: bool,
+    events: VecDeque<MediaEvent>,
 }
 
 impl std::fmt::Debug for DecodeAhead {
@@ -107,6 +112,7 @@ impl DecodeAhead {
             is_estimated,
             length,
             has_failed: false,
+            events: VecDeque::new(),
         };
         match this.worker.recv().await.map_err(convert)? {
             Some(fetch) => match fetch.data {
@@ -114,7 +120,7 @@ impl DecodeAhead {
                     (this.details, this.spec) = *opened;
                     Ok(this)
                 }
-                Item::Chunk(_) => Err(DecodeError::Worker("PCM before the format".into())),
+                Item::Chunk(_) | Item::Event(_) => Err(DecodeError::Worker("PCM before the format".into())),
             },
             None => Err(DecodeError::Worker("ended before it began".into())),
         }
@@ -124,6 +130,20 @@ impl DecodeAhead {
     #[must_use]
     pub fn details(&self) -> &MediaDetails {
         &self.details
+    }
+
+    /// The next of the events that were passed by reading, in order: those before the last chunk given.
+    pub fn take_event(&mut self) -> Option<MediaEvent> {
+        self.events.pop_front()
+    }
+
+    fn note(&mut self, event: MediaEvent) {
+        if let MediaEvent::TagsChanged(tags) = &event {
+            self.details.tags = (**tags).clone();
+        }
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
     }
 
     /// See [`MediaDecoder::position_is_estimated`]. Known once the first chunk after a seek is there.
@@ -165,11 +185,11 @@ impl PcmSource for DecodeAhead {
         }
         loop {
             match self.worker.recv().await {
-                Ok(Some(fetch)) => {
-                    if let Item::Chunk(chunk) = fetch.data {
-                        return Ok(Some(chunk));
-                    }
-                }
+                Ok(Some(fetch)) => match fetch.data {
+                    Item::Chunk(chunk) => return Ok(Some(chunk)),
+                    Item::Event(event) => self.note(event),
+                    Item::Opened(_) => {}
+                },
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     self.has_failed = error.is_retryable();
@@ -205,6 +225,7 @@ enum Command {
 enum Item {
     Opened(Box<(MediaDetails, AudioSpec)>),
     Chunk(PcmChunk),
+    Event(MediaEvent),
 }
 
 struct Opening {
@@ -258,6 +279,9 @@ impl Source {
                 }
                 continue;
             };
+            if let Some(event) = decoder.take_event() {
+                return Ok(Some(Item::Event(event)));
+            }
             let next = decoder.next_chunk();
             *self.length.lock() = decoder.duration();
             match next {
@@ -265,7 +289,7 @@ impl Source {
                     self.position = chunk.position() + chunk.frames() as u64;
                     return Ok(Some(Item::Chunk(chunk)));
                 }
-                Ok(None) => return Ok(None),
+                Ok(None) => return Ok(decoder.take_event().map(Item::Event)),
                 Err(error) => {
                     self.expect_move();
                     self.excuse(error)?;

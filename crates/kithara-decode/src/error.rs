@@ -86,6 +86,8 @@ impl DecodeError {
                         | DemuxError::Unsupported { .. }
                         | DemuxError::Encrypted { .. }
                         | DemuxError::NoAudio { .. }
+                        | DemuxError::NoPlayableTrack { .. }
+                        | DemuxError::Refused { .. }
                 )
         )
     }

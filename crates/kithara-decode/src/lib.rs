@@ -32,7 +32,10 @@ pub use codecs::{
     interleave_f32, interleave_f32_scalar,
 };
 pub use error::DecodeError;
-pub use media::{ByteSource, DecodeOptions, Interrupter, MediaDecoder, MediaDetails, Tags};
+pub use media::{
+    ByteSource, Chapter, DecodeOptions, Gains, Interrupter, MediaDecoder, MediaDetails, MediaEvent, Picture,
+    Tags,
+};
 pub use output::OutputOptions;
 pub use pcm::{AudioSpec, PcmChunk};
 pub use reader::{BlockingError, PcmReader};

@@ -371,3 +371,20 @@ fn audio_that_never_comes_is_not_waited_for() {
         assert!((0x10_0000..0x11_0000).contains(&read), "{read}");
     }
 }
+
+/// Two recordings joined: both begin at the same time, and the second has a third of the bytes for each second, so that
+/// the length is estimated too short by the first.
+#[test]
+fn seek_behind_an_estimate_that_was_too_short_gives_audio() {
+    let bytes = include_bytes!("media/odd/joined.ts");
+    let whole = decode(bytes);
+    assert!(whole.frames() > 400_000, "{}", whole.frames());
+    for target in [whole.end() * 4 / 5, whole.end() - 3000, whole.end() / 2, whole.end() / 4] {
+        for mut decoder in [open(bytes).unwrap(), far(bytes.to_vec()).0] {
+            assert_eq!(decoder.seek(target).unwrap(), target);
+            let part = read_all(&mut decoder).unwrap();
+            assert_eq!((part.start, part.end()), (target, whole.end()));
+            part.assert_part_of(&whole);
+        }
+    }
+}

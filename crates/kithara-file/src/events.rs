@@ -1,8 +1,23 @@
 //! What happens to a stream, as it happens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use kithara_decode::{MediaEvent, Tags};
+
 use crate::FileError;
+
+impl FileEvent {
+    /// The event for one of the decoder's; `None` for those that are not passed on.
+    pub(crate) fn of_media(event: MediaEvent) -> Option<Self> {
+        Some(match event {
+            MediaEvent::Truncated => Self::Truncated,
+            MediaEvent::LengthCorrected(length) => Self::LengthCorrected { length },
+            MediaEvent::TagsChanged(tags) => Self::TagsChanged { tags: Arc::new(*tags) },
+            _ => return None,
+        })
+    }
+}
 
 /// An event of a [`FileStream`](crate::FileStream).
 #[derive(Clone, Debug)]
@@ -57,6 +72,18 @@ pub enum FileEvent {
         error: FileError,
         /// How long until the next try.
         pause: Duration,
+    },
+    /// The file ends before audio that its index names: playback ends with the last of it that is there.
+    Truncated,
+    /// The end was reached, and the length is another than was stated or estimated.
+    LengthCorrected {
+        /// The length.
+        length: Duration,
+    },
+    /// Other metadata holds from here on: another stream begins in the file.
+    TagsChanged {
+        /// The metadata.
+        tags: Arc<Tags>,
     },
     /// Whoever pulls PCM waits because bytes are missing.
     Stalled {

@@ -48,18 +48,24 @@ impl PcmSource for FilePcm {
 
     async fn next_chunk(&mut self) -> Result<Option<PcmChunk>, FileError> {
         let cell = &self.cell;
-        let mut next = pin!(self.ahead.next_chunk());
-        let mut pull = None;
-        // PCM that is at hand is not waited for.
-        let chunk = poll_fn(|context| match next.as_mut().poll(context) {
-            Poll::Ready(chunk) => Poll::Ready(chunk),
-            Poll::Pending => {
-                pull.get_or_insert_with(|| Pull::begin(cell));
-                Poll::Pending
-            }
-        })
-        .await?;
+        let (chunk, pull) = {
+            let mut next = pin!(self.ahead.next_chunk());
+            let mut pull = None;
+            // PCM that is at hand is not waited for.
+            let chunk = poll_fn(|context| match next.as_mut().poll(context) {
+                Poll::Ready(chunk) => Poll::Ready(chunk),
+                Poll::Pending => {
+                    pull.get_or_insert_with(|| Pull::begin(cell));
+                    Poll::Pending
+                }
+            })
+            .await?;
+            (chunk, pull)
+        };
         drop(pull);
+        while let Some(event) = self.ahead.take_event().and_then(FileEvent::of_media) {
+            self.cell.emit(event);
+        }
         cell.emit_stall(cell.meter.arm(chunk.is_some()));
         if chunk.is_none()
             && let Some(download) = &self.download
@@ -103,7 +109,6 @@ pub struct FileStream {
     cell: Arc<ReaderCell>,
     events: Option<broadcast::Receiver<FileEvent>>,
     download: Option<Arc<dyn Observed>>,
-    details: MediaDetails,
     info: MediaInfo,
     cached: Cached,
     len: Option<u64>,
@@ -128,7 +133,6 @@ pub(crate) struct Parts<R: Streaming> {
 
 impl FileStream {
     pub(crate) fn new<R: Streaming>(ahead: DecodeAhead, parts: Parts<R>) -> Self {
-        let details = ahead.details().clone();
         let download = parts.download.map(|download| download as Arc<dyn Observed>);
         let is_local = download.is_none();
         let pcm = FilePcm { ahead, cell: Arc::clone(&parts.cell), download: download.clone() };
@@ -139,7 +143,6 @@ impl FileStream {
             cell: parts.cell,
             events: Some(parts.receiver),
             download,
-            details,
             info: parts.info,
             cached: parts.cached,
             len: parts.len,
@@ -158,10 +161,10 @@ impl FileStream {
         self.pcm.duration()
     }
 
-    /// Container, codec, length and tags.
+    /// Container, codec, length as stated at the start, and the tags of the audio read last.
     #[must_use]
     pub fn details(&self) -> &MediaDetails {
-        &self.details
+        self.pcm.source().ahead.details()
     }
 
     /// What the server and the URL say of the format.
@@ -229,7 +232,7 @@ impl FileStream {
 impl std::fmt::Debug for FileStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FileStream")
-            .field("details", &self.details)
+            .field("details", self.details())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

@@ -39,12 +39,14 @@ def probe(path):
     return int(stream["sample_rate"]), int(stream["channels"])
 
 
-def reference(name, entry, info, pcm=None):
+def reference(name, entry, info, pcm=None, end=None):
     rate, channels = probe(entry)
     raw = decode(entry) if pcm is None else pcm
+    ffmpeg_frames = len(raw) // (4 * channels)
+    raw = raw[:4 * channels * end] if end else raw
     frames = len(raw) // (4 * channels)
     out = {"name": name, "entry": entry, **info, "sample_rate": rate, "channels": channels, "frames": frames,
-           "ffmpeg_frames": frames}
+           "ffmpeg_frames": ffmpeg_frames}
     out["f32le_sha256"] = hashlib.sha256(raw).hexdigest()
     same = known.get(out["f32le_sha256"])
     if same:  # the same sound in another packaging
@@ -94,10 +96,10 @@ def hls(name, container, codec, tolerance, folder=None, note="", pcm=None, maste
     reference(name, f"{folder}/index.m3u8", info, pcm)
 
 
-def single(name, container, codec, tolerance, content_type, note=""):
+def single(name, container, codec, tolerance, content_type, note="", end=None):
     info = {"kind": "file", "container": container, "codec": codec, "tolerance": tolerance,
             "content_type": content_type, "master": None, "note": note}
-    reference(name, f"file/{name}", info)
+    reference(name, f"file/{name}", info, end=end)
 
 
 NO_EDIT = "no edit list: the encoder's 1024 frames of delay are part of the presentation, as ffmpeg gives them"
@@ -161,8 +163,9 @@ for name, container, codec, tolerance, note in (
     hls(f"wild-{name}", container, codec, tolerance, note=note, pcm=pcm)
 single("cbr.mp3", "mp3", "mp3", 1e-4, "audio/mpeg")
 single("vbr.mp3", "mp3", "mp3", 1e-4, "audio/mpeg")
-single("faststart.m4a", "mp4", "aac", 1e-3, "audio/mp4")
-single("tail.m4a", "mp4", "aac", 1e-3, "audio/mp4", note="moov after mdat")
+PADDED = "ends where the edit list and the sample table end it, without the encoder's padding, which ffmpeg plays"
+single("faststart.m4a", "mp4", "aac", 1e-3, "audio/mp4", note=PADDED, end=441_309)
+single("tail.m4a", "mp4", "aac", 1e-3, "audio/mp4", note="moov after mdat; " + PADDED, end=441_301)
 single("adts.aac", "adts", "aac", 1e-3, "audio/aac")
 single("vorbis.ogg", "ogg", "vorbis", 1e-4, "audio/ogg")
 single("lossless.flac", "flac", "flac", 0, "audio/flac")

@@ -3,7 +3,7 @@
 use ::symphonia::core::codecs::audio::well_known as id;
 use ::symphonia::core::codecs::audio::{AudioCodecId, AudioCodecParameters};
 
-use crate::demux::{Codec, TrackInfo};
+use crate::demux::{Codec, SampleFormat, TrackInfo};
 use crate::{ChannelLayout, DecodeError};
 
 /// Codec, shape and configuration of a track.
@@ -55,12 +55,17 @@ impl CodecParameters {
             Codec::Ac3 => id::CODEC_ID_AC3,
             Codec::Eac3 => id::CODEC_ID_EAC3,
             Codec::Dts => id::CODEC_ID_DCA,
+            Codec::Raw(format) => raw_id(format),
             other => return Err(DecodeError::Unsupported(other.to_string())),
         };
         let mut parameters = Self::new(codec, track.sample_rate, track.channels);
         parameters.has_sbr = matches!(track.codec, Codec::HeAac { .. } | Codec::HeAacV2 { .. });
         parameters.extra_data.clone_from(&track.extra_data);
-        parameters.bits_per_sample = track.bits_per_sample;
+        if !matches!(track.codec, Codec::Raw(_)) {
+            parameters.bits_per_sample = track.bits_per_sample;
+        } else if let Some(frames) = track.frames_per_packet {
+            parameters.with_blocks(frames.into(), MAX_JOINED_FRAMES.max(frames.into()));
+        }
         Ok(parameters)
     }
 
@@ -144,6 +149,31 @@ impl CodecParameters {
             name => name,
         }
         .into()
+    }
+}
+
+/// Frames of ADPCM that a packet of MP4 may hold.
+const MAX_JOINED_FRAMES: u64 = 1 << 16;
+
+fn raw_id(format: SampleFormat) -> AudioCodecId {
+    match format {
+        SampleFormat::U8 => id::CODEC_ID_PCM_U8,
+        SampleFormat::S8 => id::CODEC_ID_PCM_S8,
+        SampleFormat::S16Be => id::CODEC_ID_PCM_S16BE,
+        SampleFormat::S16Le => id::CODEC_ID_PCM_S16LE,
+        SampleFormat::S24Be => id::CODEC_ID_PCM_S24BE,
+        SampleFormat::S24Le => id::CODEC_ID_PCM_S24LE,
+        SampleFormat::S32Be => id::CODEC_ID_PCM_S32BE,
+        SampleFormat::S32Le => id::CODEC_ID_PCM_S32LE,
+        SampleFormat::F32Be => id::CODEC_ID_PCM_F32BE,
+        SampleFormat::F32Le => id::CODEC_ID_PCM_F32LE,
+        SampleFormat::F64Be => id::CODEC_ID_PCM_F64BE,
+        SampleFormat::F64Le => id::CODEC_ID_PCM_F64LE,
+        SampleFormat::Alaw => id::CODEC_ID_PCM_ALAW,
+        SampleFormat::Mulaw => id::CODEC_ID_PCM_MULAW,
+        SampleFormat::ImaQt => id::CODEC_ID_ADPCM_IMA_QT,
+        SampleFormat::ImaWav => id::CODEC_ID_ADPCM_IMA_WAV,
+        SampleFormat::MsAdpcm => id::CODEC_ID_ADPCM_MS,
     }
 }
 

@@ -70,10 +70,20 @@ pub enum Codec {
     TrueHd,
     /// DTS in any of its forms.
     Dts,
+    /// AMR, narrowband or wideband.
+    Amr,
+    /// GSM 6.10.
+    Gsm,
+    /// Speex.
+    Speex,
+    /// Windows Media Audio.
+    Wma,
     /// AAC in LATM/LOAS multiplex (MPEG-TS stream type 0x11).
     Latm,
-    /// Uncompressed PCM in a container of ours.
+    /// Uncompressed PCM in a form that cannot be decoded (HDMV in MPEG-TS, unusual sample sizes).
     Pcm,
+    /// PCM, G.711 or ADPCM of MP4 and QuickTime.
+    Raw(SampleFormat),
     /// SMPTE 302M PCM in MPEG-TS.
     Smpte302m,
     /// A codec under SAMPLE-AES encryption (MPEG-TS stream types 0xCF, 0xC1, 0xC2).
@@ -84,6 +94,75 @@ pub enum Codec {
     UnknownObjectType(u8),
     /// An MPEG-TS stream type that we do not know.
     UnknownStreamType(u8),
+}
+
+/// How the samples of [`Codec::Raw`] are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "signedness, bits and byte order are the name")]
+pub enum SampleFormat {
+    U8,
+    S8,
+    S16Be,
+    S16Le,
+    S24Be,
+    S24Le,
+    S32Be,
+    S32Le,
+    F32Be,
+    F32Le,
+    F64Be,
+    F64Le,
+    Alaw,
+    Mulaw,
+    /// IMA ADPCM as QuickTime has it: 64 frames in 34 bytes for each channel.
+    ImaQt,
+    /// IMA ADPCM as WAV has it.
+    ImaWav,
+    /// Microsoft's ADPCM.
+    MsAdpcm,
+}
+
+impl SampleFormat {
+    /// Integers or floats of `bytes` bytes. `None` for a size that cannot be decoded.
+    pub(super) fn linear(bytes: u32, is_float: bool, is_little: bool) -> Option<Self> {
+        Some(match (bytes, is_float, is_little) {
+            (1, false, _) => Self::S8,
+            (2, false, false) => Self::S16Be,
+            (2, false, true) => Self::S16Le,
+            (3, false, false) => Self::S24Be,
+            (3, false, true) => Self::S24Le,
+            (4, false, false) => Self::S32Be,
+            (4, false, true) => Self::S32Le,
+            (4, true, false) => Self::F32Be,
+            (4, true, true) => Self::F32Le,
+            (8, true, false) => Self::F64Be,
+            (8, true, true) => Self::F64Le,
+            _ => return None,
+        })
+    }
+
+    /// Bytes of a sample; `None` for blocks of ADPCM.
+    pub fn bytes(self) -> Option<u32> {
+        Some(match self {
+            Self::U8 | Self::S8 | Self::Alaw | Self::Mulaw => 1,
+            Self::S16Be | Self::S16Le => 2,
+            Self::S24Be | Self::S24Le => 3,
+            Self::S32Be | Self::S32Le | Self::F32Be | Self::F32Le => 4,
+            Self::F64Be | Self::F64Le => 8,
+            Self::ImaQt | Self::ImaWav | Self::MsAdpcm => return None,
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Alaw => "A-law",
+            Self::Mulaw => "\u{b5}-law",
+            Self::ImaQt | Self::ImaWav => "IMA ADPCM",
+            Self::MsAdpcm => "Microsoft ADPCM",
+            _ => "PCM",
+        }
+    }
 }
 
 /// What a SAMPLE-AES stream type says is under the encryption.
@@ -117,8 +196,13 @@ impl fmt::Display for Codec {
             Self::Ac4 => "AC-4",
             Self::TrueHd => "TrueHD",
             Self::Dts => "DTS",
+            Self::Amr => "AMR",
+            Self::Gsm => "GSM 6.10",
+            Self::Speex => "Speex",
+            Self::Wma => "WMA",
             Self::Latm => "AAC in LATM",
             Self::Pcm => "PCM",
+            Self::Raw(format) => format.name(),
             Self::Smpte302m => "SMPTE 302M PCM",
             Self::SampleAes(SampleAesCodec::Aac) => "AAC under SAMPLE-AES",
             Self::SampleAes(SampleAesCodec::Ac3) => "AC-3 under SAMPLE-AES",

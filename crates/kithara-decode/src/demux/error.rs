@@ -47,6 +47,22 @@ pub enum DemuxError {
         /// The container.
         container: Container,
     },
+    /// Audio that this build cannot decode.
+    #[error("{container} carries {what}, which is not supported")]
+    Refused {
+        /// The container.
+        container: Container,
+        /// The codec, and what about it cannot be decoded.
+        what: String,
+    },
+    /// Several audio tracks, none of which can be played.
+    #[error("none of the audio tracks of {container} can be played: {found}")]
+    NoPlayableTrack {
+        /// The container.
+        container: Container,
+        /// The tracks, and why each cannot be played.
+        found: String,
+    },
     /// A size or count beyond the bounds in [`limits`](super::limits).
     #[error("{what} of {size} exceeds the limit of {limit}")]
     TooLarge {
@@ -69,6 +85,18 @@ pub enum DemuxError {
 }
 
 impl DemuxError {
+    /// The track that the error is about, without the container.
+    pub(crate) fn subject(&self) -> String {
+        match self {
+            Self::UnsupportedCodec { codec, .. } => codec.to_string(),
+            Self::Encrypted { scheme, .. } => format!("audio encrypted with scheme '{scheme}'"),
+            Self::Unsupported { what, .. } => (*what).to_owned(),
+            Self::Refused { what, .. } => what.clone(),
+            Self::NoPlayableTrack { found, .. } => found.clone(),
+            other => other.to_string(),
+        }
+    }
+
     /// True when fetching the same bytes again may help: only [`DemuxError::Truncated`].
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Truncated { .. })

@@ -58,7 +58,7 @@ mod ts;
 
 pub use crate::headers::adts::AdtsHeader;
 pub use adts::AdtsDemuxer;
-pub use codec::{Codec, FourCc, SampleAesCodec};
+pub use codec::{Codec, FourCc, SampleAesCodec, SampleFormat};
 pub use error::DemuxError;
 pub use fmp4::Fmp4Demuxer;
 pub use mpeg_audio::MpegAudioDemuxer;

@@ -13,7 +13,7 @@ use crate::demux::FourCc;
 /// Chunks that are believed.
 const MAX_CHUNKS: usize = 4096;
 /// Bytes of an ID3 tag that are looked at for text.
-const ID3_TEXT: u64 = 16 * 1024;
+const ID3_TEXT: u64 = 64 * 1024;
 /// Bytes in front of the samples, in their chunk.
 const SOUND_HEADER: u64 = 8;
 
@@ -70,6 +70,15 @@ impl Chunks {
                     let skip = SOUND_HEADER + u64::from(offset);
                     let told = len.checked_sub(skip).filter(|_| len < u64::from(u32::MAX));
                     chunks.sound = Some((start + skip, told));
+                }
+                b"NAME" | b"AUTH" | b"ANNO" if len <= ID3_TEXT => {
+                    let name = [("NAME", "TITLE"), ("AUTH", "ARTIST"), ("ANNO", "COMMENT")];
+                    let name = name
+                        .iter()
+                        .find(|(kind, _)| kind.as_bytes() == [i0, i1, i2, i3])
+                        .map_or("", |name| name.1);
+                    let text = window.peek(len as usize)?;
+                    chunks.tags.take(name, &String::from_utf8_lossy(&text[..text.len().min(len as usize)]));
                 }
                 b"ID3 " => chunks.tags.take_id3(window.peek(len.min(ID3_TEXT) as usize)?),
                 _ => {}

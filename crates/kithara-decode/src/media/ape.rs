@@ -3,11 +3,14 @@
 use std::io;
 
 use super::source::Window;
+use super::tags::Tags;
 
 /// Bytes of an APE tag's header, and of its footer.
 pub(super) const HEADER_LEN: usize = 32;
 /// Tags at the end that are looked for.
 const MAX_TAGS: usize = 8;
+/// Longest tag at the end that is read, in bytes.
+const MAX_TAG: u64 = 16 << 20;
 const ID3V1_LEN: u64 = 128;
 const ID3_FOOTER_LEN: u64 = 10;
 /// Bytes of "LYRICS200", and of the length in front of it.
@@ -37,7 +40,7 @@ fn fields(data: &[u8]) -> Option<Fields> {
 
 /// Ends the window before the tags at the end of the file (ID3v1, Lyrics3, APE, ID3v2 with a footer), if that
 /// end is at hand. The window stays where it is.
-pub(super) fn end_before_tags(window: &mut Window) -> io::Result<()> {
+pub(super) fn end_before_tags(window: &mut Window, tags: &mut Tags) -> io::Result<()> {
     let source = window.source();
     if !source.is_end_at_hand() || !source.is_seekable() {
         return Ok(());
@@ -47,7 +50,10 @@ pub(super) fn end_before_tags(window: &mut Window) -> io::Result<()> {
     let mut end = len;
     for _ in 0..MAX_TAGS {
         match trailing_tag(window, start, end)? {
-            Some(tag) if tag > 0 && end - start > tag => end -= tag,
+            Some(tag) if tag > 0 && end - start > tag => {
+                take(window, end - tag, tag, tags)?;
+                end -= tag;
+            }
             _ => break,
         }
     }
@@ -56,6 +62,28 @@ pub(super) fn end_before_tags(window: &mut Window) -> io::Result<()> {
         window.end_at(end);
     }
     window.peek(1)?;
+    Ok(())
+}
+
+/// Reads the tag of `len` bytes at `offset` into `tags`, for fields that are still empty.
+fn take(window: &mut Window, offset: u64, len: u64, tags: &mut Tags) -> io::Result<()> {
+    if len > MAX_TAG {
+        return Ok(());
+    }
+    window.move_to(offset)?;
+    let tag = window.peek(len as usize)?;
+    let tag = &tag[..tag.len().min(len as usize)];
+    let mut found = Tags::default();
+    let is_ape = tag.len().checked_sub(HEADER_LEN).is_some_and(|at| tag[at..].starts_with(b"APETAGEX"));
+    if tag.starts_with(b"ID3") {
+        found.take_id3(tag);
+    } else if tag.starts_with(b"TAG") {
+        found.take_id3v1(tag);
+    } else if is_ape {
+        let items = if tag.starts_with(b"APETAGEX") { HEADER_LEN } else { 0 };
+        found.take_ape_items(tag.get(items..tag.len() - HEADER_LEN).unwrap_or_default());
+    }
+    tags.fill_from(found);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 
 use symphonia::core::codecs::audio::well_known as id;
 
+use super::details::Tags;
 use super::format_reader::Opened;
 use super::formats::FormatDescriptor;
 use super::pcm::{self, Layout};
@@ -13,6 +14,8 @@ use crate::demux::FourCc;
 
 /// Longest chunk that is kept, in bytes: a table of packets has two bytes for each, or three.
 const MAX_CHUNK: i64 = 64 << 20;
+/// Longest chunk of texts that is read, in bytes.
+const MAX_TEXT: i64 = 64 * 1024;
 /// Chunks that are believed.
 const MAX_CHUNKS: usize = 4096;
 /// Bytes of a chunk's header, and of the audio chunk's count of edits.
@@ -33,7 +36,9 @@ fn open(mut window: Window) -> Result<Opened, DecodeError> {
         if let Some(len) = claimed {
             window.end_at(tail.saturating_add(len));
         }
-        return pcm::open("caf", window, &layout);
+        let mut opened = pcm::open("caf", window, &layout)?;
+        opened.stream.tags = chunks.tags;
+        return Ok(opened);
     }
     chunks.check_codec()?;
     let packet = chunks.packet_len().ok_or_else(|| malformed("CAF without a description of its audio"))?;
@@ -47,17 +52,20 @@ fn open(mut window: Window) -> Result<Opened, DecodeError> {
         packet => len - len % packet,
     };
     head.extend(chunks.kept);
+    let tags = chunks.tags;
     head.extend_from_slice(b"data");
     head.extend_from_slice(&len.saturating_add(EDITS).to_be_bytes());
     head.extend_from_slice(&[0; EDITS as usize]);
     window.move_to(tail)?;
     window.end_at(tail.saturating_add(len));
-    let (file, mut track) = SymphoniaFile::open(SymphoniaFormat::Caf, window, head, tail, true)?;
+    let (file, mut track) = SymphoniaFile::open(SymphoniaFormat::Caf, window, head, tail, true, None)?;
     if track.params.name() != "pcm" {
         // The packet table counts the padding of the last packet.
         track.frames = None;
     }
-    opened_by_symphonia("caf", file, track)
+    let mut opened = opened_by_symphonia("caf", file, track)?;
+    opened.stream.tags.fill_from(tags);
+    Ok(opened)
 }
 
 fn malformed(what: &str) -> DecodeError {
@@ -70,6 +78,7 @@ struct Chunks {
     /// Those that the reader needs, but for the audio; the description first.
     kept: Vec<u8>,
     has_table: bool,
+    tags: Tags,
     /// Where the audio begins, and how long it claims to be (`None`: up to the end of the file).
     data: Option<(u64, Option<u64>)>,
 }
@@ -91,6 +100,9 @@ impl Chunks {
                 }
             } else if len < 0 || chunks.data.is_some() && !kind.iter().all(u8::is_ascii_graphic) {
                 break;
+            } else if &kind == b"info" && len <= MAX_TEXT {
+                let len = len.unsigned_abs() as usize;
+                chunks.take_info(window.peek(len)?.get(..len).unwrap_or_default());
             } else if matches!(&kind, b"desc" | b"chan" | b"kuki" | b"pakt") && len <= MAX_CHUNK {
                 let len = len.unsigned_abs() as usize;
                 let Some(body) = window.peek(len)?.get(..len) else { break };
@@ -99,6 +111,14 @@ impl Chunks {
             window.skip(len.unsigned_abs())?;
         }
         Ok(chunks)
+    }
+
+    /// Takes names and values: strings behind their count.
+    fn take_info(&mut self, body: &[u8]) {
+        let mut parts = body.get(4..).unwrap_or_default().split(|&byte| byte == 0);
+        while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            self.tags.take(&String::from_utf8_lossy(name), &String::from_utf8_lossy(value));
+        }
     }
 
     fn keep(&mut self, kind: &[u8; 4], body: &[u8]) {

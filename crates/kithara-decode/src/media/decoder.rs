@@ -1,11 +1,13 @@
 //! [`MediaDecoder`]: one progressive file to PCM.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use kithara_bufpool::SamplePool;
 use kithara_stream::MediaInfo;
 
 use super::details::{MediaDetails, Tags};
+use super::event::{MAX_EVENTS, MediaEvent};
 use super::format_reader::{Event, FormatReader, Opened, Stream};
 use super::formats::{FormatTable, OpenContext};
 use super::source::{ByteSource, Interrupter, Window};
@@ -68,6 +70,7 @@ pub struct MediaDecoder {
     /// Where the file ended when it was played to its end.
     ended_at: Option<Duration>,
     is_ended: bool,
+    events: VecDeque<MediaEvent>,
     /// The end may have been reached without the beginning.
     has_sought: bool,
     interrupter: Option<Interrupter>,
@@ -121,6 +124,7 @@ impl MediaDecoder {
             stream,
             ended_at: None,
             is_ended: false,
+            events: VecDeque::new(),
             has_sought: false,
             interrupter,
         })
@@ -169,8 +173,18 @@ impl MediaDecoder {
             if self.is_ended {
                 return Ok(None);
             }
-            if !self.decode_packet()? {
+            let is_there = self.decode_packet()?;
+            if let Some(tags) = self.reader.take_tags()
+                && tags != self.details.tags
+            {
+                self.details.tags = tags.clone();
+                self.note(MediaEvent::TagsChanged(Box::new(tags)));
+            }
+            if !is_there {
                 self.is_ended = true;
+                if self.reader.is_truncated() {
+                    self.note(MediaEvent::Truncated);
+                }
                 self.note_end();
                 self.pipeline.drain(self.end())?;
                 self.pipeline.output.end_run()?;
@@ -187,8 +201,22 @@ impl MediaDecoder {
         let end = self.pipeline.presented_end(self.end()).filter(|_| !self.reader.is_estimated());
         let Some((end, rate)) = end else { return };
         if self.stream.total != Some(rescale(end, self.stream.sample_rate, rate)) {
-            self.ended_at = Some(AudioSpec::new(rate, 1).position_of(end));
+            let length = AudioSpec::new(rate, 1).position_of(end);
+            if self.ended_at.replace(length) != Some(length) && Some(length) != self.details.duration {
+                self.note(MediaEvent::LengthCorrected(length));
+            }
         }
+    }
+
+    fn note(&mut self, event: MediaEvent) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        }
+    }
+
+    /// The next of the events that have happened, in order.
+    pub fn take_event(&mut self) -> Option<MediaEvent> {
+        self.events.pop_front()
     }
 
     /// Where playback ends, and the rate that it is counted at. By an estimate, or behind an end that was none, the file
@@ -204,6 +232,15 @@ impl MediaDecoder {
         let pipeline = &mut self.pipeline;
         match self.reader.next()? {
             Event::End => Ok(false),
+            Event::Silence { until } => {
+                pipeline.drain(end)?;
+                pipeline.reset_codec();
+                pipeline.forget_position();
+                let until = rescale(until, self.spec.sample_rate, self.stream.sample_rate);
+                let made = pipeline.output.made().unwrap_or(0);
+                pipeline.output.skip(until.saturating_sub(made))?;
+                Ok(true)
+            }
             Event::NewStream(parameters) => {
                 pipeline.begin_codec(parameters, end)?;
                 pipeline.forget_position();

@@ -33,6 +33,11 @@ pub struct Packet<'a> {
 pub enum Event<'a> {
     /// A packet.
     Packet(Packet<'a>),
+    /// Silence up to a frame, at the rate of the media. The packet behind it does not follow the one before it.
+    Silence {
+        /// The frame behind the silence.
+        until: u64,
+    },
     /// Another stream follows (chained Ogg): its parameters.
     NewStream(CodecParameters),
     /// The stream is over.
@@ -119,6 +124,16 @@ pub trait FormatReader: Send + Sync {
     /// What the length turned out to be about, where that is not what was declared when the file was opened. Default: `None`.
     fn length(&self) -> Option<Duration> {
         None
+    }
+
+    /// Metadata of a stream that has begun since the last call. Default: none.
+    fn take_tags(&mut self) -> Option<Tags> {
+        None
+    }
+
+    /// Whether the file ended before audio that its index names. Default: never.
+    fn is_truncated(&self) -> bool {
+        false
     }
 
     /// Ends an interruption of the source.

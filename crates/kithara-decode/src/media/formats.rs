@@ -7,7 +7,7 @@ use kithara_stream::MediaInfo;
 use super::details::Tags;
 use super::format_reader::Opened;
 use super::source::Window;
-use super::{aiff, ape, au, caf, flac, framed, matroska, mp4, ogg, ts, wav};
+use super::{aiff, ape, au, caf, flac, framed, matroska, mp4, named, ogg, ts, wav};
 use crate::demux::id3;
 use crate::{CodecTable, DecodeError};
 
@@ -101,6 +101,8 @@ const MAGIC_LEN: usize = 16;
 const ID3_TEXT: usize = 16 * 1024;
 /// Bytes of a tag that are read through rather than skipped by a seek.
 const ID3_READ_THROUGH: u64 = 128 * 1024;
+/// Longest tag that is read whole where it is at hand, in bytes.
+const MAX_TAG: u64 = 16 << 20;
 /// Tags in a row that are believed.
 const MAX_TAGS: usize = 16;
 /// First bytes of the tags that may follow garbage.
@@ -137,6 +139,9 @@ impl FormatTable {
         let description = describe(window.peek(64)?);
         if let Some(format) = self.probe(window, None, &Search { hint, is_start: true })? {
             return Ok(format);
+        }
+        if let Some(name) = named::name(window.peek(named::HEAD)?) {
+            return Err(DecodeError::Unsupported(name.into()));
         }
         let mut leads = [false; 256];
         let bytes = self.rows().flat_map(|format| format.leads).chain(TAG_LEADS);
@@ -186,9 +191,15 @@ impl FormatTable {
 fn skip_tags(window: &mut Window, tags: &mut Tags) -> io::Result<()> {
     for _ in 0..MAX_TAGS {
         let Some(len) = tag_len(window)? else { return Ok(()) };
-        let text = window.peek(usize::try_from(len).unwrap_or(usize::MAX).min(ID3_TEXT))?;
+        let is_at_hand = window.source().at_hand(window.offset()) >= len && len <= MAX_TAG;
+        let most = if len <= ID3_READ_THROUGH || is_at_hand { len as usize } else { ID3_TEXT };
+        let tag = window.peek(most)?;
+        let tag = &tag[..tag.len().min(most)];
         let mut found = Tags::default();
-        found.take_id3(text);
+        found.take_id3(tag);
+        if ape::tag_len(tag).is_some() {
+            found.take_ape_items(tag.get(ape::HEADER_LEN..).unwrap_or_default());
+        }
         tags.fill_from(found);
         let end = window.offset() + len;
         if len < ID3_READ_THROUGH {
@@ -209,7 +220,9 @@ fn describe(head: &[u8]) -> String {
     if head.is_empty() {
         return "no bytes at all".into();
     }
+    let head = &head[..head.len().min(32)];
     let text: String =
-        String::from_utf8_lossy(&head[..head.len().min(32)]).chars().filter(|c| !c.is_control()).collect();
-    format!("begins with {text:?}")
+        head.iter().map(|&byte| if matches!(byte, b' '..=b'~') { char::from(byte) } else { '.' }).collect();
+    let bytes: Vec<_> = head.iter().take(8).map(|byte| format!("{byte:02X}")).collect();
+    format!("begins with '{text}', in hexadecimal {}", bytes.join(" "))
 }

@@ -23,9 +23,9 @@ use super::details::Tags;
 use super::format_reader::{Event, FormatReader, Opened, Packet, Stream};
 use super::source::Window;
 use super::view::{SharedWindow, View, ViewState};
-use crate::DecodeError;
 use crate::codecs::CodecParameters;
 use crate::headers::opus::{self, OpusHead};
+use crate::{CodecTable, DecodeError};
 
 /// The containers that are left to Symphonia's readers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,9 @@ pub(super) struct SymphoniaFile {
     grid: Option<i64>,
     /// Frames that the codec gives before frame 0.
     lead: i64,
+    /// The track's entry, where its packets are compressed; and the packet given last, as it was before.
+    coded: Option<super::matroska::Track>,
+    plain: Vec<u8>,
 }
 
 /// What it takes to begin anew.
@@ -66,13 +69,11 @@ struct Origin {
 }
 
 impl Origin {
-    fn open(&self, state: &ViewState) -> Result<(Box<dyn SymphoniaReader>, Track), DecodeError> {
+    fn open(&self, state: &ViewState) -> Result<Box<dyn SymphoniaReader>, DecodeError> {
         let view = View::new(Arc::clone(&self.window), Arc::clone(&self.head), self.tail, state.clone());
         let stream = MediaSourceStream::new(Box::new(view), Default::default());
         let opened = catch_unwind(AssertUnwindSafe(|| reader_for(self.format, stream)));
-        let reader = settle(opened, state)?;
-        let track = reader.default_track(TrackType::Audio).cloned().ok_or_else(no_audio)?;
-        Ok((reader, track))
+        settle(opened, state)
     }
 }
 
@@ -84,18 +85,25 @@ pub(super) struct SymphoniaTrack {
 }
 
 impl SymphoniaFile {
-    /// Opens `head` followed by the source from `tail` on. `knows_length` lets the reader look at the end.
+    /// Opens `head` followed by the source from `tail` on. `knows_length` lets the reader look at the end. Of several
+    /// tracks, one is chosen that `codecs` can decode.
     pub(super) fn open(
         format: SymphoniaFormat,
         window: Window,
         head: Vec<u8>,
         tail: u64,
         knows_length: bool,
+        codecs: Option<&CodecTable>,
     ) -> Result<(Self, SymphoniaTrack), DecodeError> {
         let state = ViewState::default();
         state.hide_length(!knows_length);
+        let mut window = window;
+        let entries = match format {
+            SymphoniaFormat::Matroska => super::matroska::read(&mut window)?,
+            _ => Vec::new(),
+        };
         let origin = Origin { format, window: Arc::new(Mutex::new(window)), head: head.into(), tail };
-        let (mut reader, track) = match origin.open(&state) {
+        let mut reader = match origin.open(&state) {
             Err(error @ DecodeError::Malformed(_)) => {
                 // The file may end before what its headers point to: take it as it comes.
                 state.hide_seeking(true);
@@ -104,7 +112,7 @@ impl SymphoniaFile {
             opened => opened?,
         };
         state.hide_length(false);
-        let params = audio_params(&track).ok_or_else(no_audio)?;
+        let (track, params, entry) = choose(&*reader, codecs, &entries)?;
         let tags = read_tags(&mut *reader);
         let mut file = Self {
             origin,
@@ -120,6 +128,8 @@ impl SymphoniaFile {
             is_ended: false,
             grid: grid_of(&params),
             lead: 0,
+            coded: entry.filter(super::matroska::Track::is_coded),
+            plain: Vec::new(),
         };
         if file.is_counted_in_frames() {
             file.zero = track.start_ts.get().saturating_add(i64::from(track.delay.unwrap_or(0)));
@@ -260,8 +270,7 @@ impl SymphoniaFile {
     }
 
     fn reopen(&mut self) -> Result<(), DecodeError> {
-        let (reader, _) = self.origin.open(&self.state)?;
-        self.reader = reader;
+        self.reader = self.origin.open(&self.state)?;
         (self.is_ended, self.is_pending, self.ahead) = (false, false, None);
         Ok(())
     }
@@ -288,11 +297,22 @@ impl FormatReader for SymphoniaFile {
         }
         let Some(packet) = &self.packet else { return Ok(Event::End) };
         let duration = self.zero.saturating_add_unsigned(packet.block_dur().get());
+        let trim_end = packet.trim_end.get().max(self.padding(packet));
+        let data = match &self.coded {
+            Some(entry) => {
+                // A damaged packet is none, and does not decode.
+                if !entry.restore(&packet.data, &mut self.plain) {
+                    self.plain.clear();
+                }
+                &self.plain[..]
+            }
+            None => &packet.data[..],
+        };
         Ok(Event::Packet(Packet {
-            data: &packet.data,
+            data,
             position: self.position().map(|position| position - self.lead),
             frames: u64::try_from(self.frame_of(duration)).unwrap_or(0),
-            trim_end: packet.trim_end.get().max(self.padding(packet)),
+            trim_end,
             change: None,
             is_discontinuity: false,
         }))
@@ -418,6 +438,52 @@ fn grid_of(params: &AudioCodecParameters) -> Option<i64> {
     }
 }
 
+/// The track to play: the first one that can be decoded, the default one before all else. With its entry in the file.
+fn choose(
+    reader: &dyn SymphoniaReader,
+    codecs: Option<&CodecTable>,
+    entries: &[super::matroska::Track],
+) -> Result<(Track, AudioCodecParameters, Option<super::matroska::Track>), DecodeError> {
+    let default = reader.default_track(TrackType::Audio).map(|track| track.id);
+    let others = reader.tracks().iter().filter(|track| Some(track.id) != default);
+    let first = reader.tracks().iter().filter(|track| Some(track.id) == default);
+    let mut refused = Vec::new();
+    for track in first.chain(others) {
+        let entry = entries.iter().find(|entry| entry.number == u64::from(track.id));
+        let Some(mut params) = audio_params(track) else {
+            refused.extend(entry.map(super::matroska::Track::codec_name));
+            continue;
+        };
+        if let Some(reason) = entry.and_then(super::matroska::Track::refusal) {
+            refused.push(reason);
+            continue;
+        }
+        let plain =
+            entry.zip(params.extra_data.as_deref()).and_then(|(entry, data)| entry.restore_private(data));
+        if let Some(plain) = plain {
+            params.with_extra_data(plain.into_boxed_slice());
+        }
+        let Some(codecs) = codecs else { return Ok((track.clone(), params, None)) };
+        let parameters = CodecParameters::of_symphonia(&params);
+        match codecs.make(&parameters) {
+            Ok(_) => return Ok((track.clone(), params, entry.cloned())),
+            Err(DecodeError::Unsupported(reason)) => {
+                let is_unknown = codecs.find(parameters.name()).is_none();
+                refused.push(entry.filter(|_| is_unknown).map_or(reason, super::matroska::Track::codec_name));
+            }
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    Err(match &refused[..] {
+        [] => no_audio(),
+        [one] => DecodeError::Unsupported(one.clone()),
+        several => DecodeError::Unsupported(format!(
+            "none of the audio tracks can be played: {}",
+            several.join(", ")
+        )),
+    })
+}
+
 fn audio_params(track: &Track) -> Option<AudioCodecParameters> {
     match &track.codec_params {
         Some(TrackParameters::Audio(params)) => Some(params.clone()),
@@ -431,14 +497,18 @@ fn no_audio() -> DecodeError {
 
 fn read_tags(reader: &mut dyn SymphoniaReader) -> Tags {
     let mut tags = Tags::default();
-    let mut metadata = reader.metadata();
-    let Some(revision) = metadata.skip_to_latest() else { return tags };
-    for tag in &revision.media.tags {
-        match &tag.std {
-            Some(StandardTag::TrackTitle(title)) => tags.take_comment(&format!("TITLE={title}")),
-            Some(StandardTag::Artist(artist)) => tags.take_comment(&format!("ARTIST={artist}")),
-            Some(StandardTag::Album(album)) => tags.take_comment(&format!("ALBUM={album}")),
-            _ => {}
+    if let Some(revision) = reader.metadata().skip_to_latest() {
+        for tag in &revision.media.tags {
+            let name = match &tag.std {
+                Some(StandardTag::TrackTitle(_)) => "TITLE",
+                Some(StandardTag::Artist(_)) => "ARTIST",
+                Some(StandardTag::Album(_)) => "ALBUM",
+                _ => &tag.raw.key,
+            };
+            tags.take(name, &tag.raw.value.to_string());
+        }
+        for visual in &revision.media.visuals {
+            tags.take_picture(visual.media_type.as_deref().unwrap_or_default(), 3, "", &visual.data);
         }
     }
     tags

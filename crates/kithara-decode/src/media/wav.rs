@@ -15,6 +15,8 @@ use crate::{ChannelLayout, DecodeError};
 
 /// Longest `fmt ` chunk that is read, in bytes.
 const MAX_FMT: usize = 4096;
+/// Longest chunk of texts that is read, in bytes: such chunks are read through anyway.
+const MAX_TEXT: u64 = 64 * 1024;
 /// Chunks before the audio that are believed.
 const MAX_CHUNKS: usize = 4096;
 
@@ -38,7 +40,20 @@ pub(super) const FORMAT: FormatDescriptor = FormatDescriptor::new(
 /// Opens the WAV file that begins at the window's position.
 fn open(mut window: Window, may_estimate: bool) -> Result<Opened, DecodeError> {
     let container = if window.peek(16)?.starts_with(&RIFF_GUID) { "w64" } else { "wav" };
-    let chunks = read_chunks(&mut window)?;
+    let mut chunks = read_chunks(&mut window)?;
+    let tags = std::mem::take(&mut chunks.tags);
+    let mut opened = open_audio(container, window, &chunks, may_estimate)?;
+    opened.stream.tags.fill_from(tags);
+    Ok(opened)
+}
+
+/// Opens the audio that begins at the window's position.
+fn open_audio(
+    container: &'static str,
+    mut window: Window,
+    chunks: &Chunks,
+    may_estimate: bool,
+) -> Result<Opened, DecodeError> {
     let tail = window.offset();
     if let Some(kind) = framed_kind(&chunks.format) {
         if let Some(len) = chunks.data_len {
@@ -54,8 +69,9 @@ fn open(mut window: Window, may_estimate: bool) -> Result<Opened, DecodeError> {
         opened.codec.with_layout(ChannelLayout::from_mask(layout.channels, channel_mask(&chunks.format)));
         return Ok(opened);
     }
-    let head = rebuild(&chunks);
-    let (file, track) = SymphoniaFile::open(SymphoniaFormat::Wav, window, head, tail, false)?;
+    check_tag(&chunks.format)?;
+    let head = rebuild(chunks);
+    let (file, track) = SymphoniaFile::open(SymphoniaFormat::Wav, window, head, tail, false, None)?;
     opened_by_symphonia(container, file, track)
 }
 
@@ -124,9 +140,84 @@ fn open_framed(
     Err(DecodeError::Malformed("WAV without a frame of the kind that it names".into()))
 }
 
+/// Codec tags that Symphonia's reader knows: PCM, Microsoft's and IMA ADPCM, floats, G.711, and extensible.
+const KNOWN_TAGS: [u16; 7] = [0x0001, 0x0002, 0x0003, 0x0006, 0x0007, 0x0011, 0xFFFE];
+/// The end of the GUIDs of subformats that are a codec tag.
+const SUBFORMAT_TAIL: [u8; 14] = *b"\0\0\0\0\x10\0\x80\0\0\xAA\0\x38\x9B\x71";
+
+/// Refuses by name the codecs that cannot be decoded.
+fn check_tag(format: &[u8]) -> Result<(), DecodeError> {
+    let tag_at = |at: usize| {
+        let bytes = format.get(at..)?.first_chunk::<2>()?;
+        Some(u16::from_le_bytes(*bytes))
+    };
+    let unsupported = |what: String| Err(DecodeError::Unsupported(what));
+    let tag = match tag_at(0) {
+        None => return Err(DecodeError::Malformed("WAV with a short fmt chunk".into())),
+        Some(0xFFFE) if format.get(26..40) != Some(&SUBFORMAT_TAIL[..]) => {
+            return unsupported("WAV with a codec that its subformat does not name".into());
+        }
+        Some(0xFFFE) => tag_at(24).unwrap_or(0),
+        Some(tag) => tag,
+    };
+    if KNOWN_TAGS.contains(&tag) {
+        return Ok(());
+    }
+    unsupported(match tag_name(tag) {
+        Some(name) => format!("WAV with {name} (codec tag 0x{tag:04X})"),
+        None => format!("WAV with codec tag 0x{tag:04X}"),
+    })
+}
+
+/// Names of codec tags (RFC 2361 and later registrations).
+fn tag_name(tag: u16) -> Option<&'static str> {
+    Some(match tag {
+        0x0004 => "VSELP",
+        0x0005 => "CVSD",
+        0x0008 | 0x2001 => "DTS",
+        0x0009 => "DRM",
+        0x000A | 0x000B => "WMA Voice",
+        0x0010 => "OKI ADPCM",
+        0x0012 => "Media Vision ADPCM",
+        0x0014 | 0x0040 | 0x0045 | 0x0064 => "G.726 ADPCM",
+        0x0016 => "G.723 ADPCM",
+        0x0020 | 0x0170 => "Yamaha ADPCM",
+        0x0022 => "TrueSpeech",
+        0x0028 => "LRC",
+        0x0031 | 0x0032 => "GSM 6.10",
+        0x0041 | 0x0065 | 0x028F => "G.722 ADPCM",
+        0x0042 => "G.723.1",
+        0x0059 | 0x0083 => "G.729",
+        0x0061 | 0x0062 => "Duck DK ADPCM",
+        0x0069 => "Xbox ADPCM",
+        0x0075 => "Voxware",
+        0x0092 | 0x2000 => "AC-3",
+        0x00FF | 0x1601 | 0x1602 | 0x1610 | 0xA106 => "AAC",
+        0x0112 => "Micronas ADPCM",
+        0x0130 => "ACELP.net",
+        0x0160 => "WMA 1",
+        0x0161 => "WMA 2",
+        0x0162 => "WMA Pro",
+        0x0163 => "WMA Lossless",
+        0x0164 => "WMA over S/PDIF",
+        0x0200 => "Creative ADPCM",
+        0x0270 => "ATRAC3",
+        0x0401 => "Indeo Audio",
+        0x1100 => "MPEG-TS with LC-3",
+        0x566F | 0x674F..=0x6771 => "Vorbis",
+        0x5756 => "WavPack",
+        0x7A21 | 0x7A22 => "AMR",
+        0xA109 => "Speex",
+        0xF1AC => "FLAC",
+        0x704F => "Opus",
+        _ => return None,
+    })
+}
+
 struct Chunks {
     format: Vec<u8>,
     fact: Option<[u8; 4]>,
+    tags: Tags,
     /// `None`: up to the end of the file.
     data_len: Option<u64>,
 }
@@ -138,6 +229,7 @@ fn read_chunks(window: &mut Window) -> Result<Chunks, DecodeError> {
     let (is_w64, is_large) = (head.starts_with(b"riff"), !head.starts_with(b"RIFF"));
     window.consume(if is_w64 { 40 } else { 12 });
     let (mut format, mut fact, mut large_len) = (None, None, None);
+    let mut tags = Tags::default();
     for _ in 0..MAX_CHUNKS {
         let header = if is_w64 { w64_header(window)? } else { header(window)? };
         let Some((id, len)) = header else {
@@ -156,12 +248,14 @@ fn read_chunks(window: &mut Window) -> Result<Chunks, DecodeError> {
                     (UNTOLD, _) if !is_w64 => None,
                     (len, _) => Some(len),
                 };
-                return Ok(Chunks { format, fact, data_len });
+                return Ok(Chunks { format, fact, tags, data_len });
             }
             b"fmt " => {
                 let len = usize::try_from(len).unwrap_or(usize::MAX).min(MAX_FMT);
                 format = Some(window.peek(len)?.get(..len).unwrap_or_default().to_vec());
             }
+            b"LIST" if len <= MAX_TEXT => take_info(window.peek(len as usize)?, len as usize, &mut tags),
+            b"id3 " | b"ID3 " if len <= MAX_TEXT => tags.take_id3(window.peek(len as usize)?),
             b"fact" => fact = window.peek(4)?.first_chunk::<4>().copied(),
             b"ds64" => {
                 large_len = window
@@ -185,6 +279,28 @@ fn read_chunks(window: &mut Window) -> Result<Chunks, DecodeError> {
         }
     }
     Err(DecodeError::Malformed("WAV with too many chunks before its data".into()))
+}
+
+/// Takes the texts of an INFO list.
+fn take_info(data: &[u8], len: usize, tags: &mut Tags) {
+    let Some(mut rest) = data[..data.len().min(len)].strip_prefix(b"INFO") else { return };
+    while let Some((&[i0, i1, i2, i3, l0, l1, l2, l3], body)) = rest.split_first_chunk::<8>() {
+        let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        let text = String::from_utf8_lossy(&body[..body.len().min(len)]);
+        let name = match &[i0, i1, i2, i3] {
+            b"INAM" => "TITLE",
+            b"IART" => "ARTIST",
+            b"IPRD" => "ALBUM",
+            b"ICRD" => "DATE",
+            b"IGNR" => "GENRE",
+            b"ITRK" | b"IPRT" => "TRACK",
+            b"ICMT" => "COMMENT",
+            b"IMUS" => "COMPOSER",
+            other => &String::from_utf8_lossy(other).into_owned(),
+        };
+        tags.take(name, &text);
+        rest = body.get(len.saturating_add(len % 2)..).unwrap_or_default();
+    }
 }
 
 /// A length that stands elsewhere, or nowhere.

@@ -17,7 +17,12 @@ pub(in super::super) struct Moov {
     pub(in super::super) track_count: usize,
     /// True when fragments may follow (`mvex`).
     pub(in super::super) is_fragmented: bool,
+    /// Payloads of the movie's `udta` and `meta` boxes, and whether each is a `meta`.
+    pub(in super::super) user_data: Vec<(Box<[u8]>, bool)>,
 }
+
+/// Boxes of user data that are kept.
+const MAX_USER_DATA: usize = 16;
 
 /// A parsed audio `trak` box, with the fragment defaults of its `trex`.
 #[derive(Debug)]
@@ -29,11 +34,26 @@ pub(in super::super) struct Track {
     language: Option<[u8; 3]>,
     entries: Vec<SampleEntry>,
     edit: Option<EditList>,
+    /// All entries of the edit list.
+    edits: Vec<Edit>,
     gapless: Option<Gapless>,
     pub(in super::super) trex: FragmentDefaults,
     /// Samples of the movie itself; `None` when there are none.
     pub(in super::super) table: Option<SampleTable>,
 }
+
+/// One entry of an edit list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// In units of the movie; 0 means to the end of the media.
+    pub duration: u64,
+    /// Media time that is presented first, in units of the track; `None` for an empty edit and for a dwell,
+    /// which are silent.
+    pub media_time: Option<u64>,
+}
+
+/// Entries of an edit list that are kept.
+const MAX_EDITS: u32 = 4096;
 
 /// Defaults that `trex` gives and `tfhd` overrides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +77,7 @@ impl Moov {
         let mut fragment_duration = None;
         let mut is_fragmented = false;
         let mut track_count = 0;
+        let mut user_data: Vec<(Box<[u8]>, bool)> = Vec::new();
         let mut boxes = Boxes::new(payload);
         while let Some((kind, payload)) = boxes.next_box()? {
             match &kind.0 {
@@ -69,7 +90,12 @@ impl Moov {
                     is_fragmented = true;
                     (trexes, fragment_duration) = parse_mvex(payload)?;
                 }
-                b"udta" => gapless = super::udta::gapless(payload),
+                b"udta" | b"meta" if user_data.len() < MAX_USER_DATA => {
+                    if &kind.0 == b"udta" {
+                        gapless = super::udta::gapless(payload);
+                    }
+                    user_data.push((payload.into(), &kind.0 == b"meta"));
+                }
                 b"cmov" => return Err("compressed movie box"),
                 _ => {}
             }
@@ -90,22 +116,44 @@ impl Moov {
                 track.trex = *trex;
             }
         }
-        Ok(Self { tracks, track_count, is_fragmented })
+        Ok(Self { tracks, track_count, is_fragmented, user_data })
     }
 
     /// The audio track to play: of a codec that we can cut, preferably enabled, the first of those.
     pub(in super::super) fn audio(self) -> Result<Track, DemuxError> {
+        self.audio_where(&mut |_| Ok(()))
+    }
+
+    /// The audio track to play: one that `is_playable` accepts, preferably enabled, the first of those.
+    pub(in super::super) fn audio_where(
+        self,
+        is_playable: &mut dyn FnMut(&TrackInfo) -> Result<(), DemuxError>,
+    ) -> Result<Track, DemuxError> {
         let container = Container::Fmp4;
         let mut best: Option<Track> = None;
-        let mut refused = None;
+        let mut refused = Vec::new();
         for track in self.tracks {
-            if let Some(error) = track.refusal(track.trex.description) {
-                refused = refused.or(Some(error));
+            let refusal = track.refusal(track.trex.description).or_else(|| {
+                let info = track.info(track.trex.description, 0)?;
+                is_playable(&info).err()
+            });
+            if let Some(error) = refusal {
+                refused.push(error);
             } else if best.as_ref().is_none_or(|best| !best.is_enabled && track.is_enabled) {
                 best = Some(track);
             }
         }
-        best.ok_or(refused.unwrap_or(DemuxError::NoAudio { container }))
+        if let Some(best) = best {
+            return Ok(best);
+        }
+        Err(match refused.len() {
+            0 => DemuxError::NoAudio { container },
+            1 => refused.remove(0),
+            _ => {
+                let found: Vec<_> = refused.iter().map(DemuxError::subject).collect();
+                DemuxError::NoPlayableTrack { container, found: found.join(", ") }
+            }
+        })
     }
 }
 
@@ -128,6 +176,7 @@ impl Track {
             language: None,
             entries: Vec::new(),
             edit: None,
+            edits: Vec::new(),
             gapless: None,
             trex: FragmentDefaults { description: 1, ..Default::default() },
             table: None,
@@ -139,6 +188,7 @@ impl Track {
                 b"edts" => {
                     if let Some(elst) = Boxes::new(payload).find(b"elst")? {
                         track.edit = parse_elst(elst)?;
+                        track.edits = parse_edits(elst)?;
                     }
                 }
                 b"udta" => track.gapless = super::udta::gapless(payload),
@@ -195,6 +245,11 @@ impl Track {
             self.entries = parse_stsd(stsd)?;
         }
         self.table = SampleTable::parse(stbl)?;
+        if let (Some(table), Some(entry)) = (&mut self.table, self.entries.first())
+            && let Some(packing) = entry.packing
+        {
+            table.repack(packing);
+        }
         Ok(())
     }
 
@@ -209,9 +264,19 @@ impl Track {
         let can_cut = codec.is_aac()
             || matches!(
                 codec,
-                Codec::Mp3 | Codec::Mp2 | Codec::Mp1 | Codec::Flac | Codec::Alac | Codec::Opus
+                Codec::Mp3
+                    | Codec::Mp2
+                    | Codec::Mp1
+                    | Codec::Flac
+                    | Codec::Alac
+                    | Codec::Opus
+                    | Codec::Raw(_)
             );
         (!can_cut).then_some(DemuxError::UnsupportedCodec { container, codec })
+    }
+
+    pub(in super::super) fn edits(&self) -> &[Edit] {
+        &self.edits
     }
 
     fn entry(&self, description: u32) -> Option<&SampleEntry> {
@@ -317,6 +382,25 @@ fn parse_elst(payload: &[u8]) -> Parsed<Option<EditList>> {
         }
     }
     Ok(found)
+}
+
+/// The entries of an edit list, as far as they are there.
+fn parse_edits(payload: &[u8]) -> Parsed<Vec<Edit>> {
+    let (version, _, mut fields) = full_box(payload)?;
+    let count = fields.u32().ok_or("elst")?.min(MAX_EDITS);
+    let is_wide = version == 1;
+    let mut edits = Vec::new();
+    for _ in 0..count {
+        let mut entry = || {
+            let duration = fields.u32_or_u64(is_wide)?;
+            let time = if is_wide { fields.u64()? as i64 } else { i64::from(fields.u32()? as i32) };
+            let is_dwell = fields.u32()? >> 16 == 0;
+            Some(Edit { duration, media_time: u64::try_from(time).ok().filter(|_| !is_dwell) })
+        };
+        let Some(edit) = entry() else { break };
+        edits.push(edit);
+    }
+    Ok(edits)
 }
 
 /// Duration and media time of an edit; the time of an empty one is negative.

@@ -2,7 +2,7 @@
 
 use super::super::aac::{AacConfig, SAMPLE_RATES, audio_specific_config};
 use super::super::bits::Fields;
-use super::super::{Codec, FourCc};
+use super::super::{Codec, FourCc, SampleFormat};
 use super::boxes::{Boxes, Parsed, full_box};
 use super::esds::Esds;
 
@@ -20,6 +20,24 @@ pub(in super::super) struct SampleEntry {
     pub(in super::super) frames_per_packet: Option<u32>,
     /// Opus pre-skip.
     pub(in super::super) delay: Option<u32>,
+    /// How PCM and ADPCM lie in the chunks.
+    pub(in super::super) packing: Option<Packing>,
+}
+
+/// Blocks of PCM or ADPCM: a frame of PCM, some frames of ADPCM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) struct Packing {
+    pub(in super::super) frames: u32,
+    pub(in super::super) bytes: u32,
+}
+
+/// Fields of QuickTime's sample descriptions of version 1 and 2.
+#[derive(Clone, Copy, Debug, Default)]
+struct QuickTime {
+    frames_per_packet: u32,
+    bytes_per_packet: u32,
+    /// Of version 2: bit 0 float, bit 1 big-endian, bit 2 signed.
+    flags: u32,
 }
 
 /// Entries that one track may have.
@@ -50,8 +68,9 @@ fn parse_entry(kind: FourCc, payload: &[u8], stsd_version: u8) -> Parsed<SampleE
         bits_per_sample: None,
         frames_per_packet: None,
         delay: None,
+        packing: None,
     };
-    let children = entry.parse_fixed(payload, stsd_version).ok_or("sample entry cut short")?;
+    let (children, quick_time) = entry.parse_fixed(payload, stsd_version).ok_or("sample entry cut short")?;
     let mut format = kind;
     let mut config = Config::default();
     config.collect(children, 0)?;
@@ -62,6 +81,7 @@ fn parse_entry(kind: FourCc, payload: &[u8], stsd_version: u8) -> Parsed<SampleE
     if let Some(rate) = config.srat {
         entry.sample_rate = rate;
     }
+    config.quick_time = quick_time;
     entry.apply(format, &config)?;
     Ok(entry)
 }
@@ -76,6 +96,11 @@ struct Config<'a> {
     srat: Option<u32>,
     original_format: Option<[u8; 4]>,
     scheme: Option<[u8; 4]>,
+    /// QuickTime's `enda`: samples are little-endian.
+    is_little: bool,
+    /// `pcmC`: whether samples are little-endian, and their bits.
+    pcm: Option<(bool, u8)>,
+    quick_time: QuickTime,
 }
 
 impl<'a> Config<'a> {
@@ -89,6 +114,8 @@ impl<'a> Config<'a> {
                 b"alac" if payload.len() >= 28 => self.alac = Some(payload),
                 b"dOps" => self.opus = Some(payload),
                 b"srat" => self.srat = full_box(payload)?.2.u32(),
+                b"enda" => self.is_little = payload.get(..2).is_some_and(|word| word != [0, 0]),
+                b"pcmC" => self.pcm = payload.get(4).zip(payload.get(5)).map(|(f, &bits)| (f & 1 != 0, bits)),
                 b"frma" => self.original_format = payload.first_chunk().copied(),
                 b"schm" => self.scheme = full_box(payload)?.2.array(),
                 _ => {}
@@ -100,7 +127,8 @@ impl<'a> Config<'a> {
 
 impl SampleEntry {
     /// The fixed fields: ISO, and QuickTime's versions 1 and 2. Gives the boxes behind them.
-    fn parse_fixed<'a>(&mut self, payload: &'a [u8], stsd_version: u8) -> Option<Boxes<'a>> {
+    fn parse_fixed<'a>(&mut self, payload: &'a [u8], stsd_version: u8) -> Option<(Boxes<'a>, QuickTime)> {
+        let mut quick_time = QuickTime::default();
         let mut fields = Fields::new(payload);
         fields.skip(8)?;
         let version = fields.u16()?;
@@ -111,7 +139,12 @@ impl SampleEntry {
         self.sample_rate = fields.u32()? >> 16;
         match version {
             // With stsd version 1, an ISO entry of version 1 has no further fields.
-            1 if stsd_version == 0 && !begins_with_box(fields.rest()) => fields.skip(16)?,
+            1 if stsd_version == 0 && !begins_with_box(fields.rest()) => {
+                quick_time.frames_per_packet = fields.u32()?;
+                fields.skip(4)?;
+                quick_time.bytes_per_packet = fields.u32()?;
+                fields.skip(4)?;
+            }
             2 => {
                 let size = fields.u32()? as usize;
                 let rate = f64::from_bits(fields.u64()?);
@@ -121,14 +154,16 @@ impl SampleEntry {
                 self.channels = u16::try_from(fields.u32()?).unwrap_or(0);
                 fields.skip(4)?;
                 self.bits_per_sample = Some(fields.u32()?);
-                fields.skip(12)?;
+                quick_time.flags = fields.u32()?;
+                quick_time.bytes_per_packet = fields.u32()?;
+                quick_time.frames_per_packet = fields.u32()?;
                 // `size` counts from the start of the entry, whose header of 8 bytes is not in the payload.
                 let further = size.checked_sub(72).filter(|&further| further <= fields.rest().len());
                 fields.skip(further.unwrap_or(0))?;
             }
             _ => {}
         }
-        Some(Boxes::new(fields.rest()))
+        Some((Boxes::new(fields.rest()), quick_time))
     }
 
     fn apply(&mut self, format: FourCc, config: &Config<'_>) -> Parsed<()> {
@@ -144,7 +179,26 @@ impl SampleEntry {
             b"mlpa" => self.set_plain(Codec::TrueHd),
             b"dtsc" | b"dtsh" | b"dtsl" | b"dtse" | b"dtsx" | b"dtsy" => self.set_plain(Codec::Dts),
             b"lpcm" | b"ipcm" | b"fpcm" | b"sowt" | b"twos" | b"raw " | b"NONE" | b"in24" | b"in32"
-            | b"fl32" | b"fl64" => self.codec = Codec::Pcm,
+            | b"fl32" | b"fl64" | b"ulaw" | b"alaw" => self.apply_pcm(format, config),
+            b"ima4" => self.apply_blocks(
+                SampleFormat::ImaQt,
+                Packing { frames: 64, bytes: 34 * u32::from(self.channels) },
+            ),
+            b"ms\0\x02" | b"ms\0\x11" => {
+                let kind = if format.0[3] == 2 { SampleFormat::MsAdpcm } else { SampleFormat::ImaWav };
+                let QuickTime { frames_per_packet: frames, bytes_per_packet, .. } = config.quick_time;
+                // QuickTime counts the bytes of one channel.
+                let bytes = bytes_per_packet.saturating_mul(self.channels.into());
+                if frames > 0 && bytes > 0 {
+                    self.apply_blocks(kind, Packing { frames, bytes });
+                } else {
+                    self.codec = Codec::Unknown(format);
+                }
+            }
+            b"samr" | b"sawb" | b"sawp" => self.set_plain(Codec::Amr),
+            b"agsm" => self.set_plain(Codec::Gsm),
+            b"spex" => self.set_plain(Codec::Speex),
+            b"wma " | b"WMA " => self.set_plain(Codec::Wma),
             _ => self.codec = Codec::Unknown(format),
         }
         Ok(())
@@ -153,6 +207,40 @@ impl SampleEntry {
     fn set_plain(&mut self, codec: Codec) {
         self.codec = codec;
         self.bits_per_sample = None;
+    }
+
+    fn apply_pcm(&mut self, format: FourCc, config: &Config<'_>) {
+        let bits = config.pcm.map_or(self.bits_per_sample.unwrap_or(0), |(_, bits)| bits.into());
+        let bytes = bits.div_ceil(8);
+        let flags = config.quick_time.flags;
+        let found = match &format.0 {
+            b"ulaw" => Some(SampleFormat::Mulaw),
+            b"alaw" => Some(SampleFormat::Alaw),
+            b"raw " | b"NONE" if bytes <= 1 => Some(SampleFormat::U8),
+            b"raw " | b"NONE" | b"twos" => SampleFormat::linear(bytes, false, config.is_little),
+            b"sowt" => SampleFormat::linear(bytes, false, true),
+            b"in24" => SampleFormat::linear(3, false, config.is_little),
+            b"in32" => SampleFormat::linear(4, false, config.is_little),
+            b"fl32" => SampleFormat::linear(4, true, config.is_little),
+            b"fl64" => SampleFormat::linear(8, true, config.is_little),
+            b"ipcm" => SampleFormat::linear(bytes, false, config.pcm.is_some_and(|(is_little, _)| is_little)),
+            b"fpcm" => SampleFormat::linear(bytes, true, config.pcm.is_some_and(|(is_little, _)| is_little)),
+            // Version 2: unsigned integers of 8 bits are the only ones in use.
+            _ if bytes == 1 && flags & 4 == 0 => Some(SampleFormat::U8),
+            _ => SampleFormat::linear(bytes, flags & 1 != 0, flags & 2 == 0),
+        };
+        let Some((found, bytes)) = found.and_then(|found| Some((found, found.bytes()?))) else {
+            return self.codec = Codec::Pcm;
+        };
+        self.codec = Codec::Raw(found);
+        self.bits_per_sample = Some(8 * bytes);
+        self.packing = Some(Packing { frames: 1, bytes: bytes * u32::from(self.channels) });
+    }
+
+    fn apply_blocks(&mut self, format: SampleFormat, packing: Packing) {
+        self.set_plain(Codec::Raw(format));
+        self.frames_per_packet = Some(packing.frames);
+        self.packing = Some(packing);
     }
 
     fn apply_mp4a(&mut self, config: &Config<'_>) -> Parsed<()> {

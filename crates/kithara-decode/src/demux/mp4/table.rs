@@ -6,6 +6,7 @@ use super::super::bits::Fields;
 use super::super::limits;
 use super::boxes::{Boxes, Parsed, full_box};
 use super::fragment::Sample;
+use super::sample_entry::Packing;
 
 /// The sample table of one track. Memory is what the boxes take, with sample sizes narrowed to 16 bits when they fit.
 #[derive(Debug)]
@@ -94,6 +95,57 @@ impl SampleTable {
 
     pub(in super::super) fn sample_count(&self) -> u32 {
         self.sample_count
+    }
+
+    /// Makes a sample a block of PCM or ADPCM, where QuickTime's older tables count frames and give every one a size of
+    /// 1 byte, or that of one channel.
+    pub(in super::super) fn repack(&mut self, Packing { frames, bytes }: Packing) {
+        let Sizes::Constant(size) = self.sizes else { return };
+        if frames == 0 || size >= bytes {
+            return;
+        }
+        self.sizes = Sizes::Constant(bytes);
+        self.sample_count /= frames;
+        for group in &mut self.groups {
+            group.samples_per_chunk /= frames;
+        }
+        for run in &mut self.times {
+            (run.count, run.delta) = (run.count / frames, run.delta.saturating_mul(frames));
+        }
+        self.sample_count = self.sample_count.min(self.capacity());
+    }
+
+    /// Samples and their durations, in units of the media, in runs.
+    pub(in super::super) fn durations(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.times.iter().map(|run| (run.count, run.delta))
+    }
+
+    /// Joins samples of constant size at the cursor, of one chunk and one duration, up to `most` bytes, and steps over
+    /// them. Gives the first, with the size and duration of all, and their count.
+    pub(in super::super) fn take_joined(&self, cursor: &mut Cursor, most: u32) -> Option<(Sample, u32)> {
+        let first = self.sample(cursor)?;
+        let size = first.size.max(1);
+        let in_chunk = self.groups.get(cursor.group)?.samples_per_chunk.saturating_sub(cursor.in_chunk);
+        let of_duration = match self.times.get(cursor.time_run) {
+            Some(run) if cursor.time_run + 1 < self.times.len() => {
+                run.count.saturating_sub(cursor.in_time_run)
+            }
+            _ => u32::MAX,
+        };
+        let left = self.sample_count - cursor.sample;
+        let most = if matches!(self.sizes, Sizes::Constant(_)) { most } else { 0 };
+        let count = (most / size).clamp(1, in_chunk.min(of_duration).min(left).max(1));
+        // All but the last are in the same chunk and run: only their counts change.
+        let skipped = count - 1;
+        cursor.sample += skipped;
+        cursor.in_time_run = cursor.in_time_run.saturating_add(skipped);
+        cursor.pts = cursor.pts.saturating_add(u64::from(skipped) * u64::from(first.duration));
+        cursor.in_chunk += skipped;
+        cursor.bytes_in_chunk += u64::from(skipped) * u64::from(first.size);
+        self.advance(cursor);
+        let size = first.size.saturating_mul(count);
+        let duration = first.duration.saturating_mul(count);
+        Some((Sample { size, duration, ..first }, count))
     }
 
     /// Samples that the chunks hold.

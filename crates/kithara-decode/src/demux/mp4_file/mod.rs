@@ -8,9 +8,10 @@ use std::io::{Read, Seek};
 use super::mp4::boxes::BoxHeader;
 use super::mp4::described::Described;
 use super::mp4::fragment::Sample;
+pub use super::mp4::moov::Edit;
 use super::mp4::moov::Moov;
 use super::mp4::table::Cursor;
-use super::{Container, DemuxError, DemuxedPacket, TrackInfo, limits};
+use super::{Codec, Container, DemuxError, DemuxedPacket, TrackInfo, limits};
 use fragments::Fragments;
 use window::Window;
 
@@ -61,7 +62,24 @@ pub struct Mp4File<R> {
     table: Option<Cursor>,
     /// Position in the fragments, which follow the samples of the table.
     fragments: Option<Box<Fragments>>,
+    /// Payloads of the movie's user data, until they are taken.
+    user_data: Vec<(Box<[u8]>, bool)>,
+    /// The sample that was stepped over last.
+    current: Option<Located>,
 }
+
+/// A sample, or several of PCM joined.
+#[derive(Clone, Copy, Debug)]
+struct Located {
+    sample: Sample,
+    /// Samples joined.
+    count: u32,
+    /// Number of the first in the sample table.
+    number: Option<u32>,
+}
+
+/// Bytes of PCM that are joined.
+const MAX_JOINED: u32 = 8192;
 
 /// Boxes that may stand before the index.
 const MAX_BOXES: u32 = 65_536;
@@ -72,27 +90,46 @@ impl<R: Read + Seek> Mp4File<R> {
     /// # Errors
     /// [`Mp4FileError`] when the reader fails, or the file is damaged, unsupported, or has no audio.
     pub fn open(reader: R) -> Result<Self, Mp4FileError> {
+        Self::open_where(reader, |_| Ok(()))
+    }
+
+    /// As [`open`](Self::open), with the first audio track that `is_playable` accepts, preferably an enabled one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); where no track is accepted, [`DemuxError::NoPlayableTrack`], or its error if there is
+    /// but one.
+    pub fn open_where(
+        reader: R,
+        mut is_playable: impl FnMut(&TrackInfo) -> Result<(), DemuxError>,
+    ) -> Result<Self, Mp4FileError> {
         let mut window = Window::new(reader);
         let mut at = 0;
         for _ in 0..MAX_BOXES {
             let Some((header, end)) = read_header(&mut window, at)? else {
-                return Err(malformed("no moov box", at).into());
+                return Err(malformed("the file ends before its index (moov)", at).into());
             };
             if &header.kind.0 == b"moov" {
                 let len = end.map(|end| end - at - header.header_len);
                 let payload = read_box(&mut window, at + header.header_len, len, limits::MAX_MOOV)?;
-                return Self::with_moov(window, &payload, at, end);
+                return Self::with_moov(window, &payload, at, end, &mut is_playable);
             }
             at = end.ok_or_else(|| malformed("no moov box", at))?;
         }
         Err(malformed("no moov box", at).into())
     }
 
-    fn with_moov(window: Window<R>, payload: &[u8], at: u64, end: Option<u64>) -> Result<Self, Mp4FileError> {
-        let moov = Moov::parse(payload).map_err(|what| malformed(what, at))?;
+    fn with_moov(
+        window: Window<R>,
+        payload: &[u8],
+        at: u64,
+        end: Option<u64>,
+        is_playable: &mut dyn FnMut(&TrackInfo) -> Result<(), DemuxError>,
+    ) -> Result<Self, Mp4FileError> {
+        let mut moov = Moov::parse(payload).map_err(|what| malformed(what, at))?;
+        let user_data = std::mem::take(&mut moov.user_data);
         let (is_fragmented, is_only_track) = (moov.is_fragmented, moov.track_count == 1);
         let mut described = Described::default();
-        described.set_track(moov.audio()?, at)?;
+        described.set_track(moov.audio_where(is_playable)?, at)?;
         let table = described.table().map(|table| table.cursor(0));
         let fragments = match end {
             Some(end) if is_fragmented => Some(Box::new(Fragments::new(end, is_only_track))),
@@ -100,7 +137,7 @@ impl<R: Read + Seek> Mp4File<R> {
             _ => None,
         };
         let info = described.info().cloned().ok_or(DemuxError::NoAudio { container: Container::Fmp4 })?;
-        let mut file = Self { window, described, info, table, fragments };
+        let mut file = Self { window, described, info, table, fragments, current: None, user_data };
         if let Some(fragments) = &mut file.fragments {
             fragments.read_front_index(&mut file.window, &mut file.info)?;
         }
@@ -155,12 +192,50 @@ impl<R: Read + Seek> Mp4File<R> {
         }
     }
 
-    /// The next packet, or `None` at the end.
+    /// The entries of the track's edit list, in order.
+    pub fn edits(&self) -> &[Edit] {
+        self.described.track().map_or(&[], |track| track.edits())
+    }
+
+    /// Payloads of the movie's `udta` and `meta` boxes, and whether each is a `meta`; once.
+    pub(crate) fn take_user_data(&mut self) -> Vec<(Box<[u8]>, bool)> {
+        std::mem::take(&mut self.user_data)
+    }
+
+    /// Moves to the packet with this number, counted from 0, in a file with a sample table: behind its last packet where
+    /// there is no such one. `false` without a table.
+    pub(crate) fn seek_to_packet(&mut self, number: u32) -> bool {
+        let (Some(cursor), Some(table)) = (&mut self.table, self.described.table()) else { return false };
+        *cursor = table.cursor(number);
+        if let Some(fragments) = &mut self.fragments {
+            fragments.rewind();
+        }
+        true
+    }
+
+    /// Packets of the sample table and their durations, in runs.
+    pub(crate) fn table_durations(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.described.table().into_iter().flat_map(|table| table.durations())
+    }
+
+    /// Packets of the sample table.
+    pub(crate) fn table_len(&self) -> u32 {
+        self.described.table().map_or(0, |table| table.sample_count())
+    }
+
+    /// The next packet, or `None` at the end. Samples of PCM are joined.
     ///
     /// # Errors
     /// As [`open`](Self::open). [`DemuxError::Truncated`] when the file ends before a packet that its index names.
     pub fn next_packet(&mut self) -> Result<Option<DemuxedPacket<'_>>, Mp4FileError> {
-        let Some(sample) = self.next_sample()? else { return Ok(None) };
+        Ok(if self.advance()? { self.packet() } else { None })
+    }
+
+    /// Steps to the next packet, and reads it. `false` at the end.
+    pub(crate) fn advance(&mut self) -> Result<bool, Mp4FileError> {
+        self.current = None;
+        let Some(located) = self.next_sample()? else { return Ok(false) };
+        let sample = located.sample;
         if u64::from(sample.size) > limits::MAX_PACKET {
             let (size, limit) = (sample.size.into(), limits::MAX_PACKET);
             return Err(DemuxError::TooLarge { what: "MP4 sample (bytes)", size, limit }.into());
@@ -172,27 +247,37 @@ impl<R: Read + Seek> Mp4File<R> {
             let missing = (len - available) as u64;
             return Err(DemuxError::Truncated { container: Container::Fmp4, missing }.into());
         }
-        let (Some(data), Some(track)) = (self.window.slice(sample.offset, len), self.described.info()) else {
-            return Ok(None);
-        };
-        Ok(Some(DemuxedPacket {
-            data,
-            track,
+        self.current = Some(located);
+        Ok(true)
+    }
+
+    /// The packet that was stepped to last.
+    pub(crate) fn packet(&self) -> Option<DemuxedPacket<'_>> {
+        let sample = self.current?.sample;
+        Some(DemuxedPacket {
+            data: self.window.slice(sample.offset, sample.size as usize)?,
+            track: self.described.info()?,
             pts: sample.pts,
             duration: sample.duration.into(),
             is_timed: sample.is_timed,
             is_discontinuity: false,
-        }))
+        })
+    }
+
+    /// Number in the sample table of the packet that was stepped to last, and how many were joined in it.
+    pub(crate) fn packet_number(&self) -> (Option<u32>, u32) {
+        self.current.map_or((None, 1), |located| (located.number, located.count))
     }
 
     /// The next sample that is not empty, stepped over.
-    fn next_sample(&mut self) -> Result<Option<Sample>, Mp4FileError> {
-        while let Some(sample) = self.described.table_sample(self.table.as_ref()) {
-            if let (Some(cursor), Some(table)) = (&mut self.table, self.described.table()) {
-                table.advance(cursor);
-            }
+    fn next_sample(&mut self) -> Result<Option<Located>, Mp4FileError> {
+        let is_raw = matches!(self.info.codec, Codec::Raw(_));
+        while let (Some(cursor), Some(table)) = (&mut self.table, self.described.table()) {
+            let number = Some(cursor.sample);
+            let most = if is_raw { MAX_JOINED } else { 0 };
+            let Some((sample, count)) = table.take_joined(cursor, most) else { break };
             if sample.size > 0 {
-                return Ok(Some(sample));
+                return Ok(Some(Located { sample, count, number }));
             }
         }
         let Some(fragments) = &mut self.fragments else { return Ok(None) };
@@ -200,7 +285,7 @@ impl<R: Read + Seek> Mp4File<R> {
         if let Some(sample) = &sample {
             fragments.step(sample);
         }
-        Ok(sample)
+        Ok(sample.map(|sample| Located { sample, count: 1, number: None }))
     }
 
     /// The reader, wherever it stands. It may not be moved or read.

@@ -8,6 +8,9 @@ use crate::media::source::Window;
 const STREAMINFO: u8 = 0;
 const SEEKTABLE: u8 = 3;
 const VORBIS_COMMENT: u8 = 4;
+const PICTURE: u8 = 6;
+/// Longest picture that is kept although it is not at hand, in bytes: such blocks are read through anyway.
+const MAX_PASSED: usize = 64 * 1024;
 /// Longest seek table and comment block that are read, in bytes.
 const MAX_KEPT: usize = 1 << 20;
 /// Blocks that are read.
@@ -36,6 +39,9 @@ pub(super) fn read(window: &mut Window) -> Result<Metadata, DecodeError> {
             STREAMINFO if info.is_none() => info = StreamInfo::parse(&take(window, len)?),
             SEEKTABLE if points.is_empty() && len <= MAX_KEPT => points = read_points(&take(window, len)?),
             VORBIS_COMMENT if len <= MAX_KEPT => tags.take_comments(&take(window, len)?),
+            PICTURE if len <= MAX_PASSED || is_at_hand(window, len) => {
+                tags.take_flac_picture(&take(window, len)?)
+            }
             _ => window.skip(len as u64)?,
         }
         if kind & 0x80 != 0 {
@@ -44,6 +50,10 @@ pub(super) fn read(window: &mut Window) -> Result<Metadata, DecodeError> {
         }
     }
     Err(DecodeError::Malformed("FLAC metadata without an end".into()))
+}
+
+fn is_at_hand(window: &Window, len: usize) -> bool {
+    window.source().at_hand(window.offset()) >= len as u64
 }
 
 fn cut_off() -> DecodeError {

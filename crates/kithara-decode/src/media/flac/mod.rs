@@ -45,6 +45,8 @@ pub(super) struct FlacFile {
     end: u64,
     /// Sample numbers go back somewhere ahead: only reading from the start finds a sample.
     is_unordered: bool,
+    /// Metadata of a part that has begun, until it is taken.
+    new_tags: Option<Tags>,
     /// The parameters that the codec was given last.
     announced: (Shape, u32),
 }
@@ -127,6 +129,7 @@ fn open(mut window: Window, tags: Tags) -> Result<Opened, DecodeError> {
         expected: None,
         end: 0,
         is_unordered: false,
+        new_tags: None,
         announced: (Shape::default(), 0),
     };
     let Some((frame, _)) = file.locate(metadata.info.total)? else {
@@ -257,6 +260,7 @@ impl FlacFile {
             return Ok(Some((frame, next.first.1)));
         }
         let info = StreamInfo::unknown(part.shape);
+        self.new_tags = passed.as_ref().map(|metadata| metadata.tags.clone());
         let metadata = passed.unwrap_or(Metadata { info, points: Vec::new(), tags: Tags::default() });
         let Some(part) = Part::new(&frame.header, offset, metadata, self.end) else {
             return Err(DecodeError::Malformed("FLAC frames without a sample rate".into()));
@@ -317,6 +321,10 @@ impl FormatReader for FlacFile {
 
     fn exceeds_declared_length(&self) -> bool {
         self.parts.len() > 1
+    }
+
+    fn take_tags(&mut self) -> Option<Tags> {
+        self.new_tags.take()
     }
 
     fn resume(&mut self) {

@@ -135,11 +135,11 @@ impl FramedFile {
         mut window: Window,
         kind: Kind,
         first: Header,
-        tags: Tags,
+        mut tags: Tags,
         may_estimate: bool,
     ) -> Result<Opened, DecodeError> {
         let tag_at = window.offset();
-        ape::end_before_tags(&mut window)?;
+        ape::end_before_tags(&mut window, &mut tags)?;
         let left = window.byte_len().map(|len| len.saturating_sub(window.offset()));
         let tag = match kind {
             Kind::MpegAudio => XingTag::parse(window.peek(first.len)?).map(|tag| tag.checked(left)),

@@ -6,6 +6,7 @@ use crate::codecs::CodecParameters;
 use crate::headers::flac::{FrameHeader, StreamInfo};
 use crate::headers::opus::{self, OpusHead};
 use crate::media::details::Tags;
+use crate::{CodecTable, DecodeError};
 
 /// Longest header packet that is kept, in bytes: a Vorbis setup header has some ten thousand, comments may hold pictures.
 pub(super) const MAX_HEADER: usize = 16 << 20;
@@ -94,6 +95,15 @@ impl Mapping {
         }
     }
 
+    /// Why `codecs` cannot decode the stream, as far as its first packet tells.
+    pub(super) fn refusal(&self, codecs: &CodecTable) -> Option<String> {
+        match codecs.make(&self.params()) {
+            Err(DecodeError::Unsupported(reason)) => Some(reason),
+            // Vorbis cannot be opened before its other headers have come.
+            _ => None,
+        }
+    }
+
     /// Whether header packets are still to come.
     pub(super) fn wants_header(&self) -> bool {
         self.headers_left != Some(0)
@@ -174,6 +184,17 @@ impl Mapping {
             Kind::Opus => opus::packet_frames(packet),
         }
     }
+}
+
+/// The name of an audio stream of another kind, by its first packet.
+pub(super) fn refused_name(packet: &[u8]) -> Option<String> {
+    let names: [(&[u8], &str); 4] = [
+        (b"Speex   ", "Speex"),
+        (b"CELT    ", "CELT"),
+        (b"PCM     ", "PCM"),
+        (b"fLaC", "FLAC of the mapping before 1.1.1"),
+    ];
+    names.iter().find(|(magic, _)| packet.starts_with(magic)).map(|&(_, name)| name.to_owned())
 }
 
 /// Which modes of a Vorbis stream use long blocks. Modes stand at the end of the setup header, behind what only a codec

@@ -7,10 +7,11 @@ mod page;
 use self::link::{Count, Link};
 use self::mapping::{MAX_HEADER, Mapping};
 use self::page::{MAX_PAGE, Page};
+use super::details::Tags;
 use super::format_reader::{Event, FormatReader, MAX_HOLE_SECONDS, Opened, Packet, Stream};
 use super::formats::FormatDescriptor;
 use super::source::Window;
-use crate::DecodeError;
+use crate::{CodecTable, DecodeError};
 
 /// Header pages that are believed.
 const MAX_HEADER_PAGES: usize = 4096;
@@ -19,15 +20,17 @@ const MAX_PACKET: usize = 8 << 20;
 /// Bytes at the end of a file that are searched for its last page.
 const TAIL: u64 = 2 * MAX_PAGE as u64;
 
-pub(super) const FORMAT: FormatDescriptor =
-    FormatDescriptor::new("ogg", |head| head.starts_with(b"OggS"), |window, _context| open(window))
-        .with_probe(
-            |window, search| Ok(!search.is_start && window.peek(6)?.starts_with(b"OggS\0\x02")),
-            b"O",
-        );
+pub(super) const FORMAT: FormatDescriptor = FormatDescriptor::new(
+    "ogg",
+    |head| head.starts_with(b"OggS"),
+    |window, context| open(window, context.codecs.clone()),
+)
+.with_probe(|window, search| Ok(!search.is_start && window.peek(6)?.starts_with(b"OggS\0\x02")), b"O");
 
 pub(super) struct OggFile {
     window: Window,
+    /// For the choice among streams.
+    codecs: CodecTable,
     links: Vec<Link>,
     /// The link that is being read.
     current: usize,
@@ -41,6 +44,8 @@ pub(super) struct OggFile {
     /// Granule position of the next packet's first frame; `None` after a seek, up to the end of the page.
     granule: Option<i64>,
     announce: bool,
+    /// Metadata of a link that has begun, until it is taken.
+    new_tags: Option<Tags>,
     /// The next page need not follow the one at hand.
     is_fresh: bool,
     /// Something was lost before the next packet.
@@ -48,9 +53,10 @@ pub(super) struct OggFile {
 }
 
 /// Opens the Ogg file that begins at the window's position.
-pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
+pub(super) fn open(window: Window, codecs: CodecTable) -> Result<Opened, DecodeError> {
     let mut file = OggFile {
         window,
+        codecs,
         links: Vec::new(),
         current: 0,
         page: Page::default(),
@@ -60,6 +66,7 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
         is_partial: false,
         granule: None,
         announce: false,
+        new_tags: None,
         is_fresh: true,
         is_lost: false,
     };
@@ -87,7 +94,16 @@ pub(super) fn open(window: Window) -> Result<Opened, DecodeError> {
 }
 
 fn no_audio() -> DecodeError {
-    DecodeError::Unsupported("an Ogg file without Vorbis, FLAC or Opus".into())
+    unplayable(&[])
+}
+
+/// No stream can be played, for these reasons.
+fn unplayable(refused: &[String]) -> DecodeError {
+    DecodeError::Unsupported(match refused {
+        [] => "an Ogg file without Vorbis, FLAC or Opus".into(),
+        [one] => format!("Ogg with {one}"),
+        several => format!("none of the audio streams of Ogg can be played: {}", several.join(", ")),
+    })
 }
 
 impl OggFile {
@@ -98,16 +114,25 @@ impl OggFile {
     /// Reads the headers of the link whose first page has just been read.
     fn read_headers(&mut self, base: i64) -> Result<(), DecodeError> {
         let mut chosen: Option<(u32, Mapping)> = None;
+        let mut refused = Vec::new();
         let head = self.page.offset;
         while self.page.is_first {
             if chosen.is_none() {
-                chosen = Mapping::detect(&self.page.body).map(|mapping| (self.page.serial, mapping));
+                let found = Mapping::detect(&self.page.body);
+                let refusal = match &found {
+                    Some(mapping) => mapping.refusal(&self.codecs),
+                    None => mapping::refused_name(&self.page.body),
+                };
+                match refusal {
+                    Some(reason) => refused.push(reason),
+                    None => chosen = found.map(|mapping| (self.page.serial, mapping)),
+                }
             }
             if !self.next_page(u64::MAX)? {
                 return Err(DecodeError::Malformed("Ogg ends inside its headers".into()));
             }
         }
-        let (serial, mut mapping) = chosen.ok_or_else(no_audio)?;
+        let (serial, mut mapping) = chosen.ok_or_else(|| unplayable(&refused))?;
         let mut header = Vec::new();
         for _ in 0..MAX_HEADER_PAGES {
             if self.page.serial == serial {
@@ -347,6 +372,7 @@ impl FormatReader for OggFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
         if std::mem::take(&mut self.announce) {
             let Some(link) = self.links.get(self.current) else { return Ok(Event::End) };
+            self.new_tags = Some(link.mapping.tags.clone());
             return Ok(Event::NewStream(link.mapping.params()));
         }
         if !self.gather()? {
@@ -403,6 +429,10 @@ impl FormatReader for OggFile {
         Ok(true)
     }
 
+    fn take_tags(&mut self) -> Option<Tags> {
+        self.new_tags.take()
+    }
+
     fn resume(&mut self) {
         self.window.source_mut().resume();
     }
@@ -422,6 +452,7 @@ impl OggFile {
         self.read_headers(base)?;
         self.announce = false;
         let Some(link) = self.links.get(self.current) else { return Ok(Event::End) };
+        self.new_tags = Some(link.mapping.tags.clone());
         Ok(Event::NewStream(link.mapping.params()))
     }
 }

@@ -326,8 +326,8 @@ impl FormatReader for TsFile {
             if self.search(frame)? {
                 return Ok(true);
             }
-            // Where something was promised, timestamps may begin anew before it.
-            if !self.must_count && frame >= self.promised {
+            // Where recordings were joined, timestamps begin anew, and the length was estimated by the first.
+            if !self.must_count && frame >= self.promised && !self.finds_joint()? {
                 return Ok(false);
             }
         }

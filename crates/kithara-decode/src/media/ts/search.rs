@@ -109,6 +109,14 @@ impl TsFile {
         Ok(frames)
     }
 
+    /// Whether timestamps begin anew somewhere, by looks at some places and at the end.
+    pub(super) fn finds_joint(&mut self) -> Result<bool, DecodeError> {
+        if let Some(len) = self.window.byte_len() {
+            self.survey(len)?;
+        }
+        Ok(self.must_count)
+    }
+
     /// Frames in all by the timestamps at some places and at the end. `None` when there are none at the end.
     fn survey(&mut self, len: u64) -> Result<Option<f64>, DecodeError> {
         let part = len.saturating_sub(self.first) / PARTS;

@@ -20,10 +20,10 @@ fn tags_are_those_that_were_written() {
         for decoder in [open(bytes).unwrap(), far(bytes.to_vec()).0] {
             let tags = &decoder.details().tags;
             assert_eq!(tags.title.as_deref(), Some("A Title"), "{name}");
-            assert_eq!(tags.artist.as_deref(), Some("Söme Artist"), "{name}");
             assert!(tags.raw.iter().any(|(_, value)| value == "A Title"), "{name}");
-            // WAV has no more, and AIFF what ffmpeg writes into it.
+            // ffmpeg writes the others behind the sound of AIFF, where they are not looked for.
             if !matches!(name, "aiff") {
+                assert_eq!(tags.artist.as_deref(), Some("Söme Artist"), "{name}");
                 assert_eq!(tags.album.as_deref(), Some("An Album"), "{name}");
                 assert_eq!(tags.genre.as_deref(), Some("Jazz"), "{name}");
                 assert_eq!(tags.track, Some(3), "{name}");

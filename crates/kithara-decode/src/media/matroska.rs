@@ -2,6 +2,7 @@
 //! that reader does not tell.
 
 use std::io::Read;
+use std::time::Duration;
 
 use super::format_reader::Opened;
 use super::formats::FormatDescriptor;
@@ -27,6 +28,8 @@ fn open(window: Window, codecs: &CodecTable) -> Result<Opened, DecodeError> {
 const MAX_HEAD: usize = 64 * 1024;
 /// Longest packet that compression may give, in bytes.
 const MAX_PLAIN: u64 = 4 << 20;
+/// Tags that are kept.
+const MAX_TAGS: usize = 512;
 /// Tracks that are kept.
 const MAX_TRACKS: usize = 128;
 
@@ -55,6 +58,15 @@ enum Coding {
 const EBML: u32 = 0x1A45_DFA3;
 const SEGMENT: u32 = 0x1853_8067;
 const CLUSTER: u32 = 0x1F43_B675;
+const INFO: u32 = 0x1549_A966;
+const TITLE: u32 = 0x7BA9;
+const TIMESTAMP_SCALE: u32 = 0x2A_D7B1;
+const DURATION: u32 = 0x4489;
+const TAGS: u32 = 0x1254_C367;
+const TAG: u32 = 0x7373;
+const SIMPLE_TAG: u32 = 0x67C8;
+const TAG_NAME: u32 = 0x45A3;
+const TAG_STRING: u32 = 0x4487;
 const TRACKS: u32 = 0x1654_AE6B;
 const TRACK_ENTRY: u32 = 0xAE;
 const TRACK_NUMBER: u32 = 0xD7;
@@ -70,48 +82,82 @@ const SETTINGS: u32 = 0x4255;
 
 const AUDIO: u64 = 2;
 
-/// Reads the audio tracks of the file that begins at the window's position, which does not move. Empty where they stand far
-/// from the start.
-pub(super) fn read(window: &mut Window) -> Result<Vec<Track>, DecodeError> {
+/// Reads what stands before the first cluster of the file that begins at the window's position, which does not move.
+/// Empty where the tracks stand far from the start.
+pub(super) fn read(window: &mut Window) -> Result<Head, DecodeError> {
     let mut known = 4096;
     loop {
         let data = window.peek(known)?;
-        let is_all = data.len() < known;
-        match find_tracks(&data[..data.len().min(MAX_HEAD)]) {
-            Found::Tracks(tracks) => return Ok(parse_tracks(tracks)),
-            Found::Nothing => return Ok(Vec::new()),
-            Found::Cut if is_all || known >= MAX_HEAD => return Ok(Vec::new()),
-            Found::Cut => known *= 2,
+        let is_all = data.len() < known || known >= MAX_HEAD;
+        let mut head = Head::default();
+        if head.scan(&data[..data.len().min(MAX_HEAD)]).is_some() || is_all {
+            return Ok(head);
+        }
+        known *= 2;
+    }
+}
+
+/// The start of a file.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub(super) tracks: Vec<Track>,
+    /// Names and values of the segment's title and of its tags.
+    pub(super) tags: Vec<(String, String)>,
+    /// Length of the segment.
+    pub(super) duration: Option<Duration>,
+}
+
+impl Head {
+    /// Reads the elements up to the first cluster. `None` where `data` ends before it.
+    fn scan(&mut self, data: &[u8]) -> Option<()> {
+        let (EBML, len, rest) = element(data)? else { return Some(()) };
+        let (SEGMENT, _, mut rest) = element(rest.get(len?..)?)? else { return Some(()) };
+        loop {
+            let (id, len, body) = element(rest)?;
+            let Some(len) = len.filter(|_| id != CLUSTER) else { return Some(()) };
+            let whole = body.get(..len)?;
+            match id {
+                INFO => {
+                    let title = children(whole).find(|&(id, _)| id == TITLE);
+                    self.duration = duration(whole);
+                    self.tags.extend(title.map(|(_, title)| ("TITLE".to_owned(), text(title))));
+                }
+                TRACKS => self.tracks = parse_tracks(whole),
+                TAGS => self.take_tags(whole),
+                _ => {}
+            }
+            rest = &body[len..];
+        }
+    }
+
+    fn take_tags(&mut self, tags: &[u8]) {
+        for (_, tag) in children(tags).filter(|&(id, _)| id == TAG) {
+            for (_, simple) in children(tag).filter(|&(id, _)| id == SIMPLE_TAG) {
+                let part =
+                    |wanted| children(simple).find(|&(id, _)| id == wanted).map(|(_, body)| text(body));
+                if let (Some(name), Some(value)) = (part(TAG_NAME), part(TAG_STRING))
+                    && self.tags.len() < MAX_TAGS
+                {
+                    self.tags.push((name, value));
+                }
+            }
         }
     }
 }
 
-enum Found<'a> {
-    Tracks(&'a [u8]),
-    Nothing,
-    /// More bytes are needed.
-    Cut,
-}
-
-fn find_tracks(data: &[u8]) -> Found<'_> {
-    let Some((EBML, len, rest)) = element(data) else { return Found::Cut };
-    let Some(rest) = len.and_then(|len| rest.get(len..)) else { return Found::Cut };
-    let mut rest = match element(rest) {
-        Some((SEGMENT, _, rest)) => rest,
-        Some(_) => return Found::Nothing,
-        None => return Found::Cut,
+/// The length that an Info element states.
+fn duration(info: &[u8]) -> Option<Duration> {
+    let find = |wanted| children(info).find(|&(id, _)| id == wanted).map(|(_, body)| body);
+    let scale = find(TIMESTAMP_SCALE).map_or(1_000_000, number);
+    let ticks = match find(DURATION)? {
+        &[a, b, c, d] => f64::from(f32::from_be_bytes([a, b, c, d])),
+        body => f64::from_be_bytes(*body.first_chunk::<8>()?),
     };
-    loop {
-        let Some((id, len, body)) = element(rest) else { return Found::Cut };
-        match (id, len) {
-            (CLUSTER, _) | (_, None) => return Found::Nothing,
-            (TRACKS, Some(len)) => return body.get(..len).map_or(Found::Cut, Found::Tracks),
-            (_, Some(len)) => match body.get(len..) {
-                Some(behind) => rest = behind,
-                None => return Found::Cut,
-            },
-        }
-    }
+    Duration::try_from_secs_f64(ticks * scale as f64 / 1e9).ok().filter(|duration| !duration.is_zero())
+}
+
+fn text(data: &[u8]) -> String {
+    String::from_utf8_lossy(data).into_owned()
 }
 
 /// Id and length of the element that `data` begins with, and what follows its header. The length is `None` where it is

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use symphonia::core::codecs::CodecParameters as TrackParameters;
@@ -14,7 +15,7 @@ use symphonia::core::formats::{
     FormatOptions, FormatReader as SymphoniaReader, SeekMode, SeekTo, Track, TrackType,
 };
 use symphonia::core::io::MediaSourceStream;
-use symphonia::core::meta::StandardTag;
+use symphonia::core::meta::{MetadataRevision, StandardTag};
 use symphonia::core::packet::Packet as SymphoniaPacket;
 use symphonia::core::units::{TimeBase, Timestamp};
 use symphonia::default::formats::{CafReader, MkvReader, WavReader};
@@ -58,6 +59,14 @@ pub(super) struct SymphoniaFile {
     /// The track's entry, where its packets are compressed; and the packet given last, as it was before.
     coded: Option<super::matroska::Track>,
     plain: Vec<u8>,
+    /// Frames in all, as the file states them; 0: it does not.
+    stated: i64,
+    /// Where the last packet given ended, or else where the last seek went.
+    passed: i64,
+    /// The reader's own seek led here.
+    is_sought: bool,
+    /// The reader's seeks lead astray: only reading from the start finds a place.
+    must_walk: bool,
 }
 
 /// What it takes to begin anew.
@@ -81,6 +90,8 @@ impl Origin {
 pub(super) struct SymphoniaTrack {
     pub(super) params: CodecParameters,
     pub(super) frames: Option<u64>,
+    /// Length by the file's header, which rounds it.
+    pub(super) duration: Option<Duration>,
     pub(super) tags: Tags,
 }
 
@@ -98,9 +109,9 @@ impl SymphoniaFile {
         let state = ViewState::default();
         state.hide_length(!knows_length);
         let mut window = window;
-        let entries = match format {
+        let head_of_file = match format {
             SymphoniaFormat::Matroska => super::matroska::read(&mut window)?,
-            _ => Vec::new(),
+            _ => Default::default(),
         };
         let origin = Origin { format, window: Arc::new(Mutex::new(window)), head: head.into(), tail };
         let mut reader = match origin.open(&state) {
@@ -112,8 +123,14 @@ impl SymphoniaFile {
             opened => opened?,
         };
         state.hide_length(false);
-        let (track, params, entry) = choose(&*reader, codecs, &entries)?;
-        let tags = read_tags(&mut *reader);
+        let (track, params, entry) = choose(&*reader, codecs, &head_of_file.tracks)?;
+        let mut tags = read_tags(&mut *reader);
+        let stated = head_of_file.duration;
+        let mut own = Tags::default();
+        for (name, value) in &head_of_file.tags {
+            own.take(name, value);
+        }
+        tags.fill_from(own);
         let mut file = Self {
             origin,
             reader,
@@ -130,7 +147,12 @@ impl SymphoniaFile {
             lead: 0,
             coded: entry.filter(super::matroska::Track::is_coded),
             plain: Vec::new(),
+            stated: 0,
+            passed: 0,
+            is_sought: false,
+            must_walk: false,
         };
+        file.stated = stated.map_or(0, |stated| (stated.as_secs_f64() * f64::from(file.rate)) as i64);
         if file.is_counted_in_frames() {
             file.zero = track.start_ts.get().saturating_add(i64::from(track.delay.unwrap_or(0)));
         } else if file.advance()? {
@@ -147,7 +169,12 @@ impl SymphoniaFile {
         }
         Ok((
             file,
-            SymphoniaTrack { params: CodecParameters::of_symphonia(&params), frames: track.num_frames, tags },
+            SymphoniaTrack {
+                params: CodecParameters::of_symphonia(&params),
+                frames: track.num_frames,
+                duration: stated,
+                tags,
+            },
         ))
     }
 
@@ -266,13 +293,28 @@ impl SymphoniaFile {
             _ => return Ok(false),
         }
         self.is_pending = self.advance()?;
-        Ok(self.is_pending && self.position().is_some_and(|position| position <= frame))
+        let Some(position) = self.position().filter(|_| self.is_pending) else { return Ok(false) };
+        // Behind some seeks the reader gives one packet and then the end: that is believed of the last one only.
+        let is_last = self.origin.format == SymphoniaFormat::Matroska && self.ahead.is_none();
+        let frames = self.grid.unwrap_or(i64::from(self.rate));
+        Ok(position <= frame && !(is_last && position.saturating_add(frames) <= frame))
     }
 
     fn reopen(&mut self) -> Result<(), DecodeError> {
         self.reader = self.origin.open(&self.state)?;
         (self.is_ended, self.is_pending, self.ahead) = (false, false, None);
         Ok(())
+    }
+
+    /// Behind some of its own seeks the reader ends too early. Where that shows, goes on by reading from the start.
+    fn finds_more(&mut self) -> Result<bool, DecodeError> {
+        let is_early = self.passed.saturating_add(i64::from(self.rate) / 2) < self.stated;
+        if !std::mem::take(&mut self.is_sought) || !is_early {
+            return Ok(false);
+        }
+        self.must_walk = true;
+        self.reopen()?;
+        self.walk(self.passed)
     }
 
     /// Reads on to the packet that holds `frame`. `false` at the end.
@@ -292,11 +334,17 @@ impl SymphoniaFile {
 
 impl FormatReader for SymphoniaFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
-        if !self.advance()? {
+        if !self.advance()? && !(self.finds_more()? && self.advance()?) {
             return Ok(Event::End);
         }
         let Some(packet) = &self.packet else { return Ok(Event::End) };
         let duration = self.zero.saturating_add_unsigned(packet.block_dur().get());
+        let frames = u64::try_from(self.frame_of(duration)).unwrap_or(0);
+        self.passed = self
+            .position()
+            .unwrap_or(self.passed)
+            .saturating_add_unsigned(frames.max(self.grid.map_or(1, i64::unsigned_abs)));
+        let Some(packet) = &self.packet else { return Ok(Event::End) };
         let trim_end = packet.trim_end.get().max(self.padding(packet));
         let data = match &self.coded {
             Some(entry) => {
@@ -311,7 +359,7 @@ impl FormatReader for SymphoniaFile {
         Ok(Event::Packet(Packet {
             data,
             position: self.position().map(|position| position - self.lead),
-            frames: u64::try_from(self.frame_of(duration)).unwrap_or(0),
+            frames,
             trim_end,
             change: None,
             is_discontinuity: false,
@@ -320,17 +368,21 @@ impl FormatReader for SymphoniaFile {
 
     fn seek(&mut self, frame: i64) -> Result<bool, DecodeError> {
         let frame = frame.saturating_add(self.lead).max(0);
+        self.passed = frame;
+        self.is_sought = false;
         if frame == 0 || !self.is_counted_in_frames() && self.grid.is_none() {
             // Only counting from the start tells where a packet stands; and what comes before frame 0 prepares the codec.
             self.reopen()?;
             return Ok(true);
         }
-        if self.seek_by_reader(frame)? {
+        if !self.must_walk && self.seek_by_reader(frame)? {
+            self.is_sought = true;
             return Ok(true);
         }
         // Some readers cannot go back from the end, or do not go where they were told.
         self.reopen()?;
-        if self.origin.format != SymphoniaFormat::Wav && self.seek_by_reader(frame)? {
+        if self.origin.format != SymphoniaFormat::Wav && !self.must_walk && self.seek_by_reader(frame)? {
+            self.is_sought = true;
             return Ok(true);
         }
         self.reopen()?;
@@ -497,21 +549,30 @@ fn no_audio() -> DecodeError {
 
 fn read_tags(reader: &mut dyn SymphoniaReader) -> Tags {
     let mut tags = Tags::default();
-    if let Some(revision) = reader.metadata().skip_to_latest() {
-        for tag in &revision.media.tags {
-            let name = match &tag.std {
-                Some(StandardTag::TrackTitle(_)) => "TITLE",
-                Some(StandardTag::Artist(_)) => "ARTIST",
-                Some(StandardTag::Album(_)) => "ALBUM",
-                _ => &tag.raw.key,
-            };
-            tags.take(name, &tag.raw.value.to_string());
+    let mut metadata = reader.metadata();
+    loop {
+        if let Some(revision) = metadata.current() {
+            take_revision(&mut tags, revision);
         }
-        for visual in &revision.media.visuals {
-            tags.take_picture(visual.media_type.as_deref().unwrap_or_default(), 3, "", &visual.data);
+        if metadata.pop().is_none() {
+            return tags;
         }
     }
-    tags
+}
+
+fn take_revision(tags: &mut Tags, revision: &MetadataRevision) {
+    for tag in &revision.media.tags {
+        let name = match &tag.std {
+            Some(StandardTag::TrackTitle(_)) => "TITLE",
+            Some(StandardTag::Artist(_)) => "ARTIST",
+            Some(StandardTag::Album(_)) => "ALBUM",
+            _ => &tag.raw.key,
+        };
+        tags.take(name, &tag.raw.value.to_string());
+    }
+    for visual in &revision.media.visuals {
+        tags.take_picture(visual.media_type.as_deref().unwrap_or_default(), 3, "", &visual.data);
+    }
 }
 
 /// Joins what Symphonia says about a track to what the decoder wants to know.
@@ -534,6 +595,7 @@ pub(super) fn opened_by_symphonia(
         channels: codec.layout.channels(),
         bits_per_sample: codec.bits_per_sample,
         total: track.frames,
+        estimate: track.duration,
         tags: track.tags,
         ..Stream::default()
     };

@@ -70,12 +70,6 @@ impl<R: Streaming> SegmentBody<R> {
         }
     }
 
-    /// Whether more of it is coming: neither complete nor given up.
-    pub(crate) fn is_arriving(&self) -> bool {
-        let is_under_way = |fate: &Fate| fate.borrow().is_none() && fate.has_changed().is_ok();
-        !self.is_complete() && self.fate.as_ref().is_some_and(is_under_way)
-    }
-
     /// What its download failed with, if bytes are missing for it.
     pub(crate) fn failure(&self) -> Option<StorageError> {
         match &*self.fate.as_ref()?.borrow() {

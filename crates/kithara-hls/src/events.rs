@@ -111,6 +111,31 @@ pub enum HlsEvent {
         /// What was wrong.
         error: String,
     },
+    /// A live playlist has not grown for so long that the presentation must be over, though nothing said so
+    /// ([`HlsOptions::live_patience`](crate::HlsOptions::live_patience)).
+    EndedWithoutEndList {
+        /// Where it ends on the timeline.
+        at: Duration,
+    },
+    /// A start or a seek went beyond the edge of a live presentation, and was moved to it.
+    SeekClamped {
+        /// Position that was wanted.
+        wanted: Duration,
+        /// Position of the edge.
+        to: Duration,
+    },
+    /// Playback ran dry: the PCM that comes next is not there yet.
+    Stalled {
+        /// Position of that PCM.
+        at: Duration,
+    },
+    /// The PCM that was waited for is there.
+    Resumed {
+        /// Its position.
+        at: Duration,
+        /// How long it was waited for.
+        after: Duration,
+    },
     /// The last frame was given out.
     Ended,
 }

@@ -1,14 +1,11 @@
 //! Getting bytes: from the store if they are there, from the network into the store if not.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use kithara_assets::{Assets, AssetsError, KeyPolicy, Processor, ResourceKey};
+use kithara_assets::{Assets, AssetsError, Processor, ResourceKey};
 use kithara_net::{Net, RedactedUrl};
 use kithara_storage::Streaming;
-use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tracing::field::Empty;
@@ -17,10 +14,8 @@ use url::Url;
 
 use crate::body::Fate;
 use crate::error::{Fetching, HlsError};
-use crate::message::SegmentPlace;
 use crate::options::HlsOptions;
-use crate::playlist::Map;
-use crate::playlists::SegmentPlan;
+use crate::segment::{SegmentPlace, SegmentPlan};
 use crate::shared::{Counters, Shared};
 
 mod download;
@@ -28,22 +23,10 @@ mod manifest;
 mod record;
 mod small;
 
+pub(crate) use crate::segment::Window;
 pub(crate) use download::{FetchOutcome, SegmentFetch};
 use download::{Teller, download};
-
-/// A window of a resource: offset and length in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Window {
-    pub(crate) offset: u64,
-    pub(crate) len: u64,
-}
-
-impl Window {
-    /// The window of an init section.
-    pub(crate) fn of(map: &Map) -> Option<Self> {
-        map.byte_range.as_ref().map(|range| Self { offset: range.start, len: range.end - range.start })
-    }
-}
+pub(crate) use small::SmallFetches;
 
 /// Parts of files that are remembered to be kept apart, of a stream that runs for weeks.
 const MAX_APART: usize = 1000;
@@ -62,18 +45,7 @@ pub(crate) struct Started<R> {
 ///
 /// Dropping it aborts every download under way; what arrived stays in the store.
 pub(crate) struct FetchManager<N, A> {
-    net: N,
-    assets: A,
-    root: Url,
-    /// The same, for the headers of the application: they go to its origin alone.
-    opened: Arc<Url>,
-    /// Tells the live windows of this stream from those of others.
-    session: u128,
-    policy: KeyPolicy,
-    offline: bool,
-    keep_keys: bool,
-    store_private: bool,
-    shared: Arc<Shared>,
+    small: SmallFetches<N, A>,
     /// Parts of files whose bytes there are no media.
     apart: VecDeque<(Url, Window)>,
     tasks: JoinSet<FetchOutcome>,
@@ -83,54 +55,24 @@ pub(crate) struct FetchManager<N, A> {
     running: Vec<(SegmentPlace, AbortHandle)>,
     /// Downloads that ended while one was waited for that was stopped.
     ended: VecDeque<FetchOutcome>,
-    /// Small things on their way to the disk.
-    stores: Mutex<JoinSet<()>>,
 }
 
 impl<N: Net, A: Assets> FetchManager<N, A> {
     /// Fetches of the presentation opened at `root`.
     pub(crate) fn new(options: &HlsOptions<N, A>, root: Url, shared: Arc<Shared>) -> Self {
         Self {
-            net: options.net.clone(),
-            assets: options.assets.clone(),
-            opened: Arc::new(root.clone()),
-            root,
-            session: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()),
-            policy: options.key_policy.clone(),
-            offline: options.offline,
-            keep_keys: options.store_keys,
-            store_private: options.store_private,
-            shared,
+            small: SmallFetches::new(options, root, shared),
             apart: VecDeque::new(),
             tasks: JoinSet::new(),
             span: Span::current(),
             running: Vec::new(),
             ended: VecDeque::new(),
-            stores: Mutex::new(JoinSet::new()),
         }
     }
 
-    pub(crate) fn is_offline(&self) -> bool {
-        self.offline
-    }
-
-    /// Downloads that are under way.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.running.iter().filter(|(_, task)| !task.is_finished()).count()
-    }
-
-    /// The key under which the store keeps what is at `url`.
-    pub(crate) fn key(&self, url: &Url) -> ResourceKey {
-        ResourceKey::from_url(&self.root, url, &self.policy)
-    }
-
-    /// What a live list names is stored for this stream alone, and up to the moment when the list begins anew: encoders use
-    /// the same names again after a restart, and what was there before would be heard in place of what is there now.
-    fn root(&self, live: Option<u64>) -> Cow<'_, Url> {
-        let Some(beginnings) = live else { return Cow::Borrowed(&self.root) };
-        let mut root = self.root.clone();
-        root.set_path(&format!("{}/live-{}-{beginnings}", root.path(), self.session));
-        Cow::Owned(root)
+    /// What is read as a whole.
+    pub(crate) fn small(&self) -> &SmallFetches<N, A> {
+        &self.small
     }
 
     /// Opens the resource of a segment and, unless its bytes are there, starts to download them.
@@ -143,13 +85,13 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     ) -> Result<Started<A::Streaming>, HlsError> {
         let fetch = self.fetch_of(plan);
         let what = Fetching::Segment(fetch.segment);
-        let opened = self.assets.open_streaming_resource(key).await;
+        let opened = self.small.assets.open_streaming_resource(key).await;
         let resource = opened.map_err(|source| assets_error(what, &fetch.url, source))?;
         if is_present(&resource, self.window_in_resource(plan)) {
-            Counters::add(&self.shared.counters.cache_hits, 1);
+            Counters::add(&self.small.shared.counters.cache_hits, 1);
             return Ok(Started { resource, cached: true, fate: None });
         }
-        if self.offline {
+        if self.small.offline {
             return Err(HlsError::Offline { what, url: fetch.url });
         }
         let place = fetch.place;
@@ -158,20 +100,21 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         let span = tracing::debug_span!(
             parent: &self.span,
             "segment",
-            variant = place.variant,
+            variant = place.id.variant,
             segment = fetch.segment,
             url = %RedactedUrl(&fetch.url),
             bytes = Empty,
             ok = Empty,
         );
-        let download = download(self.net.clone(), resource.clone(), fetch, Arc::clone(&self.shared), teller);
+        let download =
+            download(self.small.net.clone(), resource.clone(), fetch, Arc::clone(&self.small.shared), teller);
         self.running.push((place, self.tasks.spawn(download.instrument(span))));
         Ok(Started { resource, cached: false, fate: Some(fate) })
     }
 
     /// Whether every byte of a segment is in the store.
     pub(crate) async fn is_stored(&self, plan: &SegmentPlan) -> bool {
-        match self.assets.open_streaming_resource(&self.segment_key(plan)).await {
+        match self.small.assets.open_streaming_resource(&self.segment_key(plan)).await {
             Ok(resource) => is_present(&resource, self.window_in_resource(plan)),
             Err(_) => false,
         }
@@ -180,14 +123,14 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     /// The fetch of a planned segment.
     fn fetch_of(&self, plan: &SegmentPlan) -> SegmentFetch {
         SegmentFetch {
-            place: plan.place(),
+            place: plan.place,
             segment: plan.index,
             url: plan.url.clone(),
             window: plan.window,
             is_part: self.part(plan).is_some(),
             is_encrypted: plan.key.is_some(),
-            opened: Arc::clone(&self.opened),
-            stores_private: self.store_private,
+            opened: Arc::clone(&self.small.opened),
+            stores_private: self.small.store_private,
         }
     }
 
@@ -198,7 +141,7 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         processor: Processor,
         plan: &SegmentPlan,
     ) -> Result<A::Streaming, HlsError> {
-        let opened = self.assets.open_processed_resource(key, processor).await;
+        let opened = self.small.assets.open_processed_resource(key, processor).await;
         opened.map_err(|source| assets_error(Fetching::Segment(plan.index), &plan.url, source))
     }
 
@@ -208,24 +151,22 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     }
 
     /// The window of a segment that is a part of a file and has a resource of its own: an encrypted one is decrypted by
-    /// itself, and one whose bytes in the file are no media must not cost the others.
+    /// itself, one of a live list is known by its number, and one whose bytes in the file are no media must not cost the
+    /// others.
     fn part(&self, plan: &SegmentPlan) -> Option<Window> {
         let is_apart = |window: &Window| {
-            plan.key.is_some() || self.apart.iter().any(|(url, of)| *url == plan.url && of == window)
+            plan.key.is_some()
+                || plan.live.is_some()
+                || self.apart.iter().any(|(url, of)| *url == plan.url && of == window)
         };
         plan.window.filter(is_apart)
     }
 
     /// The key of a segment's resource: one for each file, and one for each part that has a resource of its own.
     pub(crate) fn segment_key(&self, plan: &SegmentPlan) -> ResourceKey {
-        self.key_below(&self.root(plan.live), &plan.url, self.part(plan))
-    }
-
-    fn key_below(&self, root: &Url, url: &Url, window: Option<Window>) -> ResourceKey {
-        match window {
-            None => ResourceKey::from_url(root, url, &self.policy),
-            Some(Window { offset, len }) => ResourceKey::from_url_range(root, url, offset, len, &self.policy),
-        }
+        let number = plan.place.id.number;
+        let root = self.small.root(plan.live.map(|_| (plan.variant(), number)));
+        self.small.key_below(&root, &plan.url, self.part(plan))
     }
 
     /// Does away with what is stored of a segment that is no media, unless that is all there will be. Of a file whose
@@ -233,22 +174,22 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     /// found there by whoever comes upon the file's bytes.
     pub(crate) async fn discard(&mut self, plan: &SegmentPlan) -> Result<(), AssetsError> {
         let Some(window) = self.window_in_resource(plan) else {
-            if !self.offline {
+            if !self.small.offline {
                 let key = self.segment_key(plan);
                 // Nothing is removed under the hands of who fills it; its rest is no better.
-                self.stop(plan.place()).await;
-                let resource = self.assets.open_streaming_resource(&key).await?;
+                self.stop(plan.place).await;
+                let resource = self.small.assets.open_streaming_resource(&key).await?;
                 if let Some(len) = resource.len() {
                     // A commit that is stopped goes on nevertheless: waits for it.
                     let _ = resource.commit(len).await;
                 }
                 drop(resource);
-                self.assets.remove_resource(&key).await?;
+                self.small.assets.remove_resource(&key).await?;
             }
             return Ok(());
         };
-        let beside = self.key_below(&self.root(plan.live), &plan.url, Some(window));
-        if !self.offline || self.assets.open_streaming_resource(&beside).await?.len().is_some() {
+        let beside = self.small.key_below(&self.small.root(None::<(usize, u64)>), &plan.url, Some(window));
+        if !self.small.offline || self.small.assets.open_streaming_resource(&beside).await?.len().is_some() {
             self.apart.truncate(MAX_APART - 1);
             self.apart.push_front((plan.url.clone(), window));
         }
@@ -296,8 +237,6 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
     /// kilobytes, until the last handle on it is gone.
     fn joined(&mut self, joined: Result<FetchOutcome, JoinError>) -> Option<FetchOutcome> {
         self.running.retain(|(_, task)| !task.is_finished());
-        let mut stores = self.stores.lock();
-        while stores.try_join_next().is_some() {}
         joined.map_err(|error| tracing::debug!(%error, "a download was cancelled")).ok()
     }
 

@@ -1,11 +1,12 @@
 //! Opening a presentation.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kithara_assets::{AssetStore, Assets};
-use kithara_decode::{AudioSpec, PcmChunk, PcmReader, PcmSource, SegmentDecoderSettings};
+use kithara_decode::{AudioSpec, PcmChunk, PcmReader, SegmentDecoderSettings};
 use kithara_net::{DefaultNet, Net, RedactedUrl};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
@@ -13,14 +14,17 @@ use tracing::Instrument;
 use url::Url;
 
 use crate::abr::{AbrControl, AbrController, VariantMode};
+use crate::adapter::HlsSourceAdapter;
 use crate::error::HlsError;
 use crate::events::HlsEvent;
 use crate::fetch::FetchManager;
+use crate::loader;
 use crate::options::{HlsOptions, VariantInfo};
 use crate::pcm::HlsPcm;
-use crate::playlists::PlaylistManager;
+use crate::presentation::Presentation;
+use crate::reader_state::reader_state;
+use crate::scheduler::{HLS_CHUNK_CHANNEL_CAPACITY, HlsWorkerSource, Parts, Planner};
 use crate::shared::{HlsStats, Shared};
-use crate::worker::{HLS_CHUNK_CHANNEL_CAPACITY, HlsSourceAdapter, HlsWorkerSource, Parts};
 
 /// Opens HLS presentations (RFC 8216).
 #[derive(Debug)]
@@ -54,34 +58,42 @@ impl Hls {
         let shared = Arc::new(Shared::new(options.event_capacity));
         let events = shared.events.subscribe();
         let fetches = FetchManager::new(&options, url.clone(), Arc::clone(&shared));
-        let mut playlists = PlaylistManager::open(url, &fetches, &options, Arc::clone(&shared)).await?;
-        let variants = playlists.variants();
+        let small = fetches.small().clone();
+        let mut playlists = loader::open(url, &small, &options).await?;
+        let variants = playlists.variant_infos();
         check(options.variant, &variants)?;
-        playlists.load_stored(&fetches).await;
+        loader::load_stored(&mut playlists, &small).await;
         let mut abr = AbrController::new(options.abr, &playlists.bandwidths(), options.variant);
         let (control, observer) = (abr.control(), Arc::clone(&shared));
         abr.observe(move |decision, inputs| observer.emit(HlsEvent::decision(decision, inputs)));
-        let first = playlists.load_first(&mut abr, &fetches).await?;
+        let first = loader::load_first(&mut playlists, &mut abr, &small, &shared).await?;
+        for event in playlists.take_events() {
+            shared.emit(event);
+        }
         let duration = playlists.duration(first);
         shared.emit(HlsEvent::Opened { variants: variants.clone(), duration });
 
-        let start = options.start.or_else(|| playlists.start(first)).unwrap_or(Duration::ZERO);
-        let (look_ahead, audio) = (options.look_ahead, options.audio);
-        let only_first = !start.is_zero();
-        if only_first {
-            // Should the first segment hold no audio, the reader asks for the rest.
-            shared.change_plan(Duration::ZERO);
+        let start = playlists.start(first, options.start, options.live_start);
+        if let Some(wanted) = start.wanted {
+            shared.emit(HlsEvent::SeekClamped { wanted, to: start.position });
         }
-        let parts =
-            Parts { playlists, fetches, abr, shared: Arc::clone(&shared), look_ahead, audio, only_first };
+        let is_in_middle = !start.position.is_zero();
+        // The first segment tells format and time, from which every other one is reached to the frame.
+        let from = if start.is_join { start.position } else { Duration::ZERO };
+        let planner = Planner::new(playlists, abr, options.look_ahead, from)
+            .only_first(is_in_middle && !start.is_join)
+            .offline(options.offline);
+        let (sender, reader) = reader_state();
+        let parts = Parts { planner, fetches, shared: Arc::clone(&shared), reader };
         let worker = kithara_worker::spawn_async(HlsWorkerSource::new(parts), HLS_CHUNK_CHANNEL_CAPACITY);
         let mut settings = SegmentDecoderSettings::new(options.samples);
         settings.output = options.output;
         settings.native = options.native_format;
-        let adapter = HlsSourceAdapter::new(worker);
-        let mut pcm = HlsPcm::open(adapter, settings, options.bytes, Arc::clone(&shared), duration).await?;
-        if !start.is_zero() {
-            pcm.seek(start).await?;
+        let adapter = HlsSourceAdapter::new(worker, sender.clone());
+        let bytes = options.bytes;
+        let mut pcm = HlsPcm::open(adapter, settings, bytes, Arc::clone(&shared), sender, duration).await?;
+        if is_in_middle {
+            pcm.start_at(start.position, start.is_join, duration.is_none());
         }
         Ok(HlsStream {
             pcm: PcmReader::new(pcm),
@@ -182,6 +194,30 @@ impl<A: Assets> HlsStream<A> {
     /// Short name of the codec that is being decoded: `aac`, `flac`, `mp3`, …
     pub fn codec(&self) -> Option<&'static str> {
         self.pcm.get_ref().codec()
+    }
+
+    /// The part of a live presentation that can be played now: from the oldest listed segment to the edge, where it is
+    /// joined. `None` for a presentation that is complete: all of it can.
+    pub fn seekable(&self) -> Option<Range<Duration>> {
+        let state = self.shared.state();
+        let (window, edge) = (state.window?, state.live_edge?);
+        Some(window.start..edge)
+    }
+
+    /// How far the position is behind the end of a live playlist; `None` for a presentation that is complete.
+    pub fn latency(&self) -> Option<Duration> {
+        let window = self.shared.state().window?;
+        Some(window.end.saturating_sub(self.spec().position_of(self.pcm.position())))
+    }
+
+    /// The stretches of audio that are planned and there, ascending.
+    pub fn buffered(&self) -> Vec<Range<Duration>> {
+        self.shared.state().buffered
+    }
+
+    /// The variant mode that the planner obeys.
+    pub fn mode(&self) -> VariantMode {
+        self.shared.state().mode
     }
 
     /// What the stream has done so far.

@@ -11,7 +11,7 @@ use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::error::HlsError;
-use crate::fetch::FetchManager;
+use crate::fetch::SmallFetches;
 use crate::playlist::KeyInfo;
 
 /// Keys in memory: a presentation that changes its key with each segment has as many as segments.
@@ -32,7 +32,7 @@ impl KeyStore {
     /// What decrypts a resource under `key`; `None` without one.
     pub(crate) async fn processor<N: Net, A: Assets>(
         &self,
-        fetches: &FetchManager<N, A>,
+        fetches: &SmallFetches<N, A>,
         key: Option<&KeyInfo>,
         media_sequence: u64,
     ) -> Result<Option<Processor>, HlsError> {
@@ -47,7 +47,7 @@ impl KeyStore {
 
     async fn fetch<N: Net, A: Assets>(
         &self,
-        fetches: &FetchManager<N, A>,
+        fetches: &SmallFetches<N, A>,
         key: &KeyInfo,
     ) -> Result<Bytes, HlsError> {
         let cell = self.cell(&key.uri);

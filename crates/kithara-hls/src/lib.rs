@@ -2,8 +2,10 @@
 
 pub mod abr;
 pub mod playlist;
+pub mod sim;
 pub mod timeline;
 
+mod adapter;
 mod body;
 mod error;
 mod events;
@@ -11,23 +13,29 @@ mod fetch;
 mod growth;
 mod hls;
 mod keys;
+mod loader;
 mod message;
 mod meter;
 mod options;
-mod pace;
 mod pcm;
+mod playback_rate;
 mod playlists;
+mod presentation;
+mod reader_state;
+mod scheduler;
+mod segment;
 mod shared;
-mod worker;
 
 pub use abr::{AbrControl, AbrOptions, AbrPolicyKind, SwitchReason, VariantMode};
+pub use adapter::{HlsSourceAdapter, MAX_BUFFERED_CHUNKS};
 pub use body::SegmentBody;
 pub use error::{Fetching, HlsError};
 pub use events::HlsEvent;
 pub use hls::{Hls, HlsStream};
-pub use message::{Content, Failure, HlsCommand, HlsMessage, SegmentPlace};
-pub use options::{HlsOptions, LookAhead, VariantInfo};
+pub use message::{Content, Failure, HlsCommand, HlsMessage};
+pub use options::{HlsOptions, LiveStart, LookAhead, VariantInfo};
 pub use pcm::HlsPcm;
 pub use playlist::AudioPreference;
+pub use scheduler::HLS_CHUNK_CHANNEL_CAPACITY;
+pub use segment::{SAME_TIME, SegmentId, SegmentPlace};
 pub use shared::HlsStats;
-pub use worker::{HLS_CHUNK_CHANNEL_CAPACITY, HlsSourceAdapter, MAX_BUFFERED_CHUNKS};

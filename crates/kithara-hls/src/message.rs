@@ -13,6 +13,7 @@ use crate::abr::SwitchReason;
 use crate::body::SegmentBody;
 use crate::error::HlsError;
 use crate::playlist::MediaPlaylist;
+use crate::segment::{SegmentId, SegmentPlace};
 
 /// One segment, in the order of the timeline.
 ///
@@ -26,6 +27,8 @@ pub struct HlsMessage<R> {
     pub reason: SwitchReason,
     /// Index in the media playlist, as it was when the segment was planned: live lists slide.
     pub segment: usize,
+    /// Its number among all segments that the variant ever listed.
+    pub number: u64,
     /// Whether it is the first of the presentation.
     pub is_first: bool,
     /// Its place on the timeline: the sum of the durations before it.
@@ -62,8 +65,8 @@ impl<R> HlsMessage<R> {
     /// The segment, whatever becomes of the list.
     #[must_use]
     pub fn place(&self) -> SegmentPlace {
-        let Self { variant, start, duration, .. } = *self;
-        SegmentPlace { variant, start, duration }
+        let Self { variant, number, discontinuity_sequence, start, duration, .. } = *self;
+        SegmentPlace { id: SegmentId { variant, number }, discontinuity_sequence, start, duration }
     }
 
     /// The media rules; the author should know. What the decoder holds back across segments is well below this.
@@ -107,25 +110,6 @@ pub enum Content<R> {
     },
 }
 
-/// A segment by what stays when a live list slides: its variant, and its place on the timeline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SegmentPlace {
-    /// Index in the ladder.
-    pub variant: usize,
-    /// Where it begins.
-    pub start: Duration,
-    /// Its duration by the playlist.
-    pub duration: Duration,
-}
-
-impl SegmentPlace {
-    /// Where it ends.
-    #[must_use]
-    pub fn end(&self) -> Duration {
-        self.start.saturating_add(self.duration)
-    }
-}
-
 /// What the reader tells the worker.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -143,11 +127,6 @@ pub enum HlsCommand {
         resume_at: Duration,
         /// What was wrong.
         failure: Failure,
-    },
-    /// What was planned from here on is out of date: plan it anew.
-    Replan {
-        /// Place on the timeline of the next segment that the reader needs.
-        from: Duration,
     },
     /// Change the variant mode; segments from `from` on are chosen anew.
     SetMode {

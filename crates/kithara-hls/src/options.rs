@@ -1,6 +1,6 @@
 //! How an HLS stream is opened.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use kithara_assets::{AssetStore, KeyPolicy};
 use kithara_bufpool::{BytePool, PoolSettings, SamplePool};
@@ -42,6 +42,24 @@ impl Default for LookAhead {
     }
 }
 
+/// Where a live presentation is joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum LiveStart {
+    /// Where the playlist says (`EXT-X-START`), else at its edge: `HOLD-BACK`, or three target durations, before its end
+    /// (RFC 8216, section 6.3.3). The default.
+    #[default]
+    Edge,
+    /// So long before the end of the list. What is closer than three target durations may not be there yet when it is
+    /// asked for.
+    FromEdge(Duration),
+    /// At the oldest segment that is listed.
+    Oldest,
+    /// At this moment of the programme, where the list has `EXT-X-PROGRAM-DATE-TIME`; with the oldest segment if the
+    /// moment is before that, at the edge if it is after it.
+    At(SystemTime),
+}
+
 /// Settings of [`Hls::open`](crate::Hls::open).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -66,8 +84,15 @@ pub struct HlsOptions<N = DefaultNet, A = AssetStore> {
     /// ignored): [`HlsEvent::FormatChanged`](crate::HlsEvent::FormatChanged) and each chunk's
     /// [`spec`](kithara_decode::PcmChunk::spec) tell, and positions count frames of the chunk's own rate. Default `false`.
     pub native_format: bool,
-    /// Where playback begins. Default `None`: the playlist's `EXT-X-START`, else its beginning.
+    /// Where playback begins. Default `None`: the playlist's `EXT-X-START`, else its beginning, or
+    /// [`live_start`](Self::live_start) of a live one. Beyond the edge of a live presentation: at the edge, with
+    /// [`HlsEvent::SeekClamped`](crate::HlsEvent::SeekClamped).
     pub start: Option<Duration>,
+    /// Where a live presentation is joined, unless `start` says so. Default [`LiveStart::Edge`].
+    pub live_start: LiveStart,
+    /// How long a live playlist that fails or stands still is waited for, counted from the moment when no audio is left.
+    /// Default 30 s.
+    pub live_patience: Duration,
     /// Never use the network: play what the store holds. Default `false`.
     pub offline: bool,
     /// Keep also what the server says not to store (`Cache-Control: no-store`, `private`), and what was fetched with
@@ -98,6 +123,8 @@ impl<N, A> HlsOptions<N, A> {
             output: OutputOptions::default(),
             native_format: false,
             start: None,
+            live_start: LiveStart::Edge,
+            live_patience: Duration::from_secs(30),
             offline: false,
             store_private: false,
             store_keys: false,

@@ -12,15 +12,17 @@ use kithara_decode::{
     SegmentStart,
 };
 use kithara_storage::{StorageError, Streaming};
+use tokio::time::Instant;
 
 use crate::abr::{SwitchReason, VariantMode};
+use crate::adapter::HlsSourceAdapter;
 use crate::body::SegmentBody;
 use crate::error::{Fetching, HlsError};
 use crate::events::HlsEvent;
 use crate::message::{Content, Failure, HlsMessage};
-use crate::pace::Pace;
+use crate::playback_rate::PlaybackRate;
+use crate::reader_state::ReaderSender;
 use crate::shared::{Counters, Shared};
-use crate::worker::HlsSourceAdapter;
 
 mod places;
 mod seek_check;
@@ -41,6 +43,7 @@ pub struct HlsPcm<R: Streaming> {
     decoder: SegmentDecoder,
     bytes: BytePool,
     shared: Arc<Shared>,
+    reader: ReaderSender,
     state: State<R>,
     spec: AudioSpec,
     duration: Option<Duration>,
@@ -70,9 +73,11 @@ pub struct HlsPcm<R: Streaming> {
     /// PCM that `open` decoded to learn the format.
     first: Option<PcmChunk>,
     /// How fast the application takes the PCM.
-    pace: Pace,
+    rate: PlaybackRate,
     /// PCM was given out since the last seek: finding nothing to decode is running dry.
     playing: bool,
+    /// Since when there has been nothing to decode.
+    dry_since: Option<Instant>,
 }
 
 impl<R: Streaming> fmt::Debug for HlsPcm<R> {
@@ -106,6 +111,7 @@ impl<R: Streaming> HlsPcm<R> {
         settings: SegmentDecoderSettings,
         bytes: BytePool,
         shared: Arc<Shared>,
+        reader: ReaderSender,
         duration: Option<Duration>,
     ) -> Result<Self, HlsError> {
         let mut pcm = Self {
@@ -113,6 +119,7 @@ impl<R: Streaming> HlsPcm<R> {
             decoder: SegmentDecoder::new(settings),
             bytes,
             shared,
+            reader,
             state: State::Between,
             spec: AudioSpec::new(1, 1),
             duration,
@@ -129,8 +136,9 @@ impl<R: Streaming> HlsPcm<R> {
             is_placed: false,
             is_apart: false,
             first: None,
-            pace: Pace::default(),
+            rate: PlaybackRate::default(),
             playing: false,
+            dry_since: None,
         };
         pcm.first = pcm.pull().await?;
         match pcm.first.as_ref().map(PcmChunk::spec).or_else(|| pcm.decoder.spec()) {
@@ -206,12 +214,6 @@ impl<R: Streaming> HlsPcm<R> {
             return Ok(Step::Chunk(chunk));
         }
         match &mut self.state {
-            State::Between
-                if let Some(from) = self.next_start
-                    && self.shared.take_plan_changed(from) =>
-            {
-                self.adapter.replan(from);
-            }
             State::Between => match self.adapter.next().await? {
                 Some(message) => {
                     let follows = self.next_start.replace(message.start + message.duration).is_some();
@@ -224,8 +226,14 @@ impl<R: Streaming> HlsPcm<R> {
                 }
             },
             State::Reading { message, body, position } => {
-                if self.playing && self.pace.speed().is_some() && !body.has(*position) {
-                    self.shared.run_dry();
+                if self.playing
+                    && self.dry_since.is_none()
+                    && self.rate.speed().is_some()
+                    && !body.has(*position)
+                {
+                    self.dry_since = Some(Instant::now());
+                    self.reader.run_dry();
+                    self.shared.emit(HlsEvent::Stalled { at: self.spec.position_of(self.position) });
                 }
                 match body
                     .read(*position, &self.bytes)
@@ -260,7 +268,7 @@ impl<R: Streaming> HlsPcm<R> {
     }
 
     fn begin(&mut self, message: HlsMessage<R>) -> Result<(), HlsError> {
-        self.shared.set_reader(message.start);
+        self.reader.enter(message.start);
         match message.content.clone() {
             Content::Gap { error } => {
                 // Up to its end, from wherever the reader is in it.
@@ -391,6 +399,50 @@ impl<R: Streaming> HlsPcm<R> {
         last.map_or(position, |last| position.min(last))
     }
 
+    /// Begins at `to`. Where a presentation `is_joined` in the middle the segment there was just decoded, and nothing before
+    /// it is looked at; one that `is_live` begins as much later as its codec needs to get going.
+    pub(crate) fn start_at(&mut self, to: Duration, is_joined: bool, is_live: bool) {
+        let preroll = if is_joined && is_live { self.decoder.preroll() } else { Duration::ZERO };
+        self.go_to(to + preroll);
+        if is_joined {
+            self.check = None;
+        }
+    }
+
+    /// Moves to `to`: the next PCM begins at exactly the returned frame.
+    fn go_to(&mut self, to: Duration) -> u64 {
+        // Durations in playlists are rounded: what lies a little behind their sum may still be there.
+        let to = self.duration.map_or(to, |duration| to.min(duration + duration / 4 + SLACK));
+        if let Some(spec) = self.decoder.spec() {
+            self.set_spec(spec);
+        }
+        let frame = self.spec.frame_at(to);
+        self.first = None;
+        self.decoder.seek(frame);
+        self.position = frame;
+        self.rate.interrupt();
+        self.playing = false;
+        self.reader.moved(self.spec_position(), self.rate.speed());
+        self.dry_since = None;
+        self.recoveries = 0;
+        self.jump();
+        let wanted = to.saturating_sub(self.decoder.preroll());
+        self.check = Some(SeekCheck::new(wanted));
+        self.adapter.seek(self.inside(wanted));
+        frame
+    }
+
+    /// A live presentation can be played from its oldest segment to its edge.
+    fn clamp_to_live(&self, wanted: Duration) -> Duration {
+        let state = self.shared.state();
+        let (Some(window), Some(edge)) = (state.window, state.live_edge) else { return wanted };
+        if wanted > edge {
+            self.shared.emit(HlsEvent::SeekClamped { wanted, to: edge });
+            return edge;
+        }
+        wanted.max(window.start)
+    }
+
     /// The next message does not follow the last one.
     fn jump(&mut self) {
         self.next_start = None;
@@ -464,45 +516,27 @@ impl<R: Streaming> PcmSource for HlsPcm<R> {
     }
 
     async fn next_chunk(&mut self) -> Result<Option<PcmChunk>, HlsError> {
-        self.pace.asked();
+        self.rate.asked();
         let chunk = match self.first.take() {
             Some(chunk) => Some(chunk),
             None => self.pull().await?,
         };
+        if let Some(since) = self.dry_since.take() {
+            let at = self.spec_position();
+            self.shared.emit(HlsEvent::Resumed { at, after: since.elapsed() });
+        }
         if let Some(chunk) = &chunk {
             self.set_spec(chunk.spec());
             self.position = chunk.position() + chunk.frames() as u64;
-            self.pace.given(self.spec.position_of(chunk.frames() as u64));
+            self.rate.given(self.spec.position_of(chunk.frames() as u64));
             self.playing = true;
-            self.shared.set_played(self.spec_position(), self.pace.speed());
+            self.reader.played(self.spec_position(), self.rate.speed());
             Counters::add(&self.shared.counters.frames, chunk.frames() as u64);
         }
         Ok(chunk)
     }
 
     async fn seek(&mut self, to: Duration) -> Result<u64, HlsError> {
-        // Durations in playlists are rounded: what lies a little behind their sum may still be there.
-        let to = self.duration.map_or(to, |duration| to.min(duration + duration / 4 + SLACK));
-        if let Some(spec) = self.decoder.spec() {
-            self.set_spec(spec);
-        }
-        let frame = self.spec.frame_at(to);
-        self.first = None;
-        self.decoder.seek(frame);
-        self.position = frame;
-        self.pace.interrupt();
-        self.playing = false;
-        self.shared.set_played(self.spec_position(), self.pace.speed());
-        self.recoveries = 0;
-        self.jump();
-        let wanted = to.saturating_sub(self.decoder.preroll());
-        self.check = Some(SeekCheck::new(wanted));
-        let place = self.inside(wanted);
-        if !self.adapter.keeps(place) {
-            // The worker plans everything anew.
-            self.shared.take_plan_changed(Duration::MAX);
-        }
-        self.adapter.seek(place);
-        Ok(frame)
+        Ok(self.go_to(self.clamp_to_live(to)))
     }
 }

@@ -1,63 +1,43 @@
-//! Loading playlists, and what the planner asks of them.
+//! The playlists of a presentation, as the planner asks them. Pure: loads are handed in.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use kithara_assets::Assets;
-use kithara_net::Net;
-use tokio::time::Instant;
 use url::Url;
 
-use crate::abr::AbrController;
-use crate::error::{Fetching, HlsError};
+use crate::error::HlsError;
 use crate::events::{HlsEvent, without_secrets};
-use crate::fetch::{FetchManager, Window};
-use crate::growth::Loaded;
-use crate::message::SegmentPlace;
-use crate::options::{HlsOptions, VariantInfo};
+use crate::growth::Loads;
+use crate::options::{LiveStart, VariantInfo};
 use crate::playlist::{
-    self, CodecKind, KeyInfo, LadderVariant, Map, MasterPlaylist, MediaPlaylist, ParseOptions, Playlist,
-    Segment, Variables,
+    self, AudioPreference, CodecKind, LadderVariant, MasterPlaylist, MediaPlaylist, Playlist, Segment,
+    Variables,
 };
-use crate::shared::Shared;
-use crate::timeline::Timeline;
+use crate::presentation::{Continuation, Document, Presentation};
+use crate::segment::{SegmentId, SegmentPlace, SegmentPlan, Window};
+use crate::timeline::{SegmentRef, Timeline};
 
-/// Everything about one segment that its fetch and its message need.
-#[derive(Debug, Clone)]
-pub(crate) struct SegmentPlan {
-    pub(crate) variant: usize,
-    pub(crate) index: usize,
-    pub(crate) url: Url,
-    pub(crate) window: Option<Window>,
-    pub(crate) map: Option<Arc<Map>>,
-    pub(crate) key: Option<Arc<KeyInfo>>,
-    pub(crate) media_sequence: u64,
-    pub(crate) discontinuity_sequence: u64,
-    pub(crate) start: Duration,
-    pub(crate) duration: Duration,
-    pub(crate) is_first: bool,
-    pub(crate) gap: bool,
-    /// Of a live list: how often it has begun anew.
-    pub(crate) live: Option<u64>,
-    /// The list that `index` counts in.
-    pub(crate) list: Arc<MediaPlaylist>,
-}
-
-impl SegmentPlan {
-    /// The segment, whatever becomes of the list.
-    pub(crate) fn place(&self) -> SegmentPlace {
-        SegmentPlace { variant: self.variant, start: self.start, duration: self.duration }
-    }
+/// A playlist as it was loaded.
+#[derive(Debug)]
+pub struct LoadedPlaylist {
+    /// What was parsed.
+    pub playlist: Playlist,
+    /// Where it came from in the end, after redirects.
+    pub from: Url,
 }
 
 /// The opened playlist, the ladder, and the media playlists loaded so far.
-pub(crate) struct PlaylistManager {
+pub struct PlaylistManager {
     url: Url,
     master: Option<MasterPlaylist>,
     variables: Variables,
+    audio: AudioPreference,
     entries: Vec<Entry>,
     timeline: Timeline,
-    shared: Arc<Shared>,
+    /// How long a live list that brings nothing is waited for, once the reader has run dry.
+    patience: Duration,
+    events: Vec<HlsEvent>,
 }
 
 /// One variant of the ladder.
@@ -65,14 +45,16 @@ struct Entry {
     variant: LadderVariant,
     /// Which of its URLs is used: 0 is the first, `n` the n-th redundant one.
     source: usize,
-    loaded: Option<Loaded>,
-    /// Its list was a window that moves on when it was loaded first.
+    loads: Option<Loads>,
+    /// Its list had no end when it was loaded first.
     is_live: bool,
+    /// What is stored of its list is known to be out of date.
+    is_fresh: bool,
 }
 
 impl Entry {
     fn new(variant: LadderVariant) -> Self {
-        Self { variant, source: 0, loaded: None, is_live: false }
+        Self { variant, source: 0, loads: None, is_live: false, is_fresh: false }
     }
 
     fn url(&self) -> &Url {
@@ -83,30 +65,45 @@ impl Entry {
     }
 }
 
+/// Where playback begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) position: Duration,
+    /// Where the application wanted it to begin, if that is not known yet.
+    pub(crate) wanted: Option<Duration>,
+    /// The segment that holds it is the first that is wanted: nothing before it is fetched.
+    pub(crate) is_join: bool,
+}
+
 impl PlaylistManager {
-    /// Loads the playlist at `url`, which may be a master or a media playlist.
-    pub(crate) async fn open<N: Net, A: Assets>(
+    /// The presentation of a playlist that was loaded from `url`.
+    ///
+    /// # Errors
+    /// It names nothing that could be played.
+    pub fn new(
         url: Url,
-        fetches: &FetchManager<N, A>,
-        options: &HlsOptions<N, A>,
-        shared: Arc<Shared>,
+        loaded: LoadedPlaylist,
+        audio: AudioPreference,
+        patience: Duration,
+        now: Instant,
     ) -> Result<Self, HlsError> {
         let mut this = Self {
             url: url.clone(),
             master: None,
             variables: Variables::default(),
+            audio,
             entries: Vec::new(),
             timeline: Timeline::new(),
-            shared,
+            patience,
+            events: Vec::new(),
         };
-        let (playlist, from) = load(fetches, Fetching::Playlist, &url, &this.variables, true).await?;
-        match playlist {
+        match loaded.playlist {
             Playlist::Media(media) => {
-                this.entries.push(Entry::new(LadderVariant::of_media_playlist(url.clone())));
-                this.accept(0, media, &from)?;
+                this.entries.push(Entry::new(LadderVariant::of_media_playlist(url)));
+                this.take_media(0, media, &loaded.from, now)?;
             }
             Playlist::Master(master) => {
-                let ladder = playlist::audio_ladder(&master, &options.audio);
+                let ladder = playlist::audio_ladder(&master, &this.audio);
                 if ladder.is_empty() {
                     return Err(HlsError::Empty { url, reason: "names no variant that can be played" });
                 }
@@ -118,18 +115,27 @@ impl PlaylistManager {
         Ok(this)
     }
 
-    /// Whether there is a master playlist, which may have new URLs for its variants.
+    /// Whether there is a master playlist.
     pub(crate) fn has_master(&self) -> bool {
         self.master.is_some()
     }
 
-    /// The opened URL.
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
+    /// The variables that media playlists may import.
+    pub(crate) fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    /// The URL of a document.
+    pub(crate) fn document_url(&self, document: Document) -> &Url {
+        match document {
+            Document::Root { .. } => &self.url,
+            Document::Variant { variant, .. } => self.entries.get(variant).map_or(&self.url, Entry::url),
+        }
     }
 
     /// The ladder as the application sees it.
-    pub(crate) fn variants(&self) -> Vec<VariantInfo> {
+    #[must_use]
+    pub fn variant_infos(&self) -> Vec<VariantInfo> {
         let info = |(index, entry): (usize, &Entry)| VariantInfo {
             index,
             bandwidth: entry.variant.bandwidth,
@@ -139,7 +145,8 @@ impl PlaylistManager {
     }
 
     /// Declared bandwidths, in the order of the ladder.
-    pub(crate) fn bandwidths(&self) -> Vec<u64> {
+    #[must_use]
+    pub fn bandwidths(&self) -> Vec<u64> {
         self.entries.iter().map(|entry| entry.variant.bandwidth).collect()
     }
 
@@ -158,94 +165,76 @@ impl PlaylistManager {
         Some(format!("codec {}", names.join(", ")))
     }
 
-    /// Makes sure that the media playlist of `variant` is loaded.
-    pub(crate) async fn ensure<N: Net, A: Assets>(
-        &mut self,
-        variant: usize,
-        fetches: &FetchManager<N, A>,
-    ) -> Result<(), HlsError> {
-        match self.entries.get(variant) {
-            Some(entry) if entry.loaded.is_none() => self.load(variant, fetches, true).await,
-            _ => Ok(()),
-        }
+    /// Length of the presentation; `None` while the list may still grow.
+    #[must_use]
+    pub fn duration(&self, variant: usize) -> Option<Duration> {
+        let complete = self.timeline.playlist(variant)?.is_complete();
+        self.timeline.duration_of(variant).filter(|_| complete)
     }
 
-    /// Loads the media playlists that are in the store, without any request: their segments may be there too.
-    pub(crate) async fn load_stored<N: Net, A: Assets>(&mut self, fetches: &FetchManager<N, A>) {
-        for variant in 0..self.entries.len() {
-            let entry = &self.entries[variant];
-            if entry.loaded.is_some() || self.unsupported(variant).is_some() {
-                continue;
-            }
-            let (url, variables) = (entry.url().clone(), &self.variables);
-            if let Ok(Some((media, from))) = load_stored(fetches, &url, variables).await {
-                let _ = self.accept(variant, media, &from);
-            }
+    /// Where playback begins in `variant`: where the application wants it to, else where the author does, else at the
+    /// beginning of a complete list and near the end of another.
+    pub(crate) fn start(&self, variant: usize, wanted: Option<Duration>, live: LiveStart) -> Start {
+        let beginning = Start { position: Duration::ZERO, wanted: None, is_join: false };
+        let Some(media) = self.timeline.playlist(variant) else { return beginning };
+        let at = |position| Start { position, wanted: None, is_join: true };
+        let author = media.start_position(self.master.as_ref().and_then(|master| master.start));
+        if media.is_complete() {
+            return match (wanted, author) {
+                (Some(position), _) => Start { position, wanted: None, is_join: false },
+                (None, Some(position)) if !position.is_zero() => at(position),
+                _ => beginning,
+            };
         }
-    }
-
-    /// Loads the media playlist of `variant` again, past the store. A failure is told once it has come several times in a
-    /// row, or is a refusal.
-    pub(crate) async fn reload<N: Net, A: Assets>(
-        &mut self,
-        variant: usize,
-        fetches: &FetchManager<N, A>,
-    ) -> Result<(), HlsError> {
-        let error = match self.load(variant, fetches, false).await {
-            Ok(()) => return Ok(()),
-            Err(error) => error,
+        let edge = self.live_edge(variant).unwrap_or_default();
+        let (oldest, end) =
+            self.window(variant).map_or_else(Default::default, |window| (window.start, window.end));
+        let aligned = |position: Duration| {
+            let found = self.timeline.segment_at(variant, position.max(oldest));
+            at(found.map_or(position, |found| found.start))
         };
-        let loaded = self.entries.get_mut(variant).and_then(|entry| entry.loaded.as_mut());
-        let is_final = error.is_refusal() || error.is_unsupported();
-        if !is_final && loaded.is_some_and(Loaded::may_fail) {
-            tracing::debug!(%error, "a list that is known could not be loaded again");
-            return Ok(());
+        match (wanted, live) {
+            (Some(position), _) if position > edge => Start { wanted, ..aligned(edge) },
+            (Some(position), _) => at(position.max(oldest)),
+            (None, LiveStart::Oldest) => at(oldest),
+            (None, LiveStart::FromEdge(distance)) => aligned(end.saturating_sub(distance)),
+            (None, LiveStart::At(date)) => {
+                let found = (0..media.len())
+                    .rev()
+                    .find(|&index| media.date_time_of(index).is_some_and(|of| of <= date));
+                let found = found.and_then(|index| self.timeline.start_of(variant, index));
+                found.map_or_else(|| at(oldest), |start| if start > edge { aligned(edge) } else { at(start) })
+            }
+            (None, LiveStart::Edge) => match author {
+                // Its place in this load of the list: what the list begins with is not the beginning.
+                Some(position) => at((oldest + position).min(end)),
+                None => aligned(edge),
+            },
         }
-        Err(error)
     }
 
-    /// Loads the opened playlist again, for the new URLs of its variants; then `variant`'s.
-    pub(crate) async fn reload_all<N: Net, A: Assets>(
-        &mut self,
-        variant: usize,
-        fetches: &FetchManager<N, A>,
-        audio: &playlist::AudioPreference,
-    ) -> Result<(), HlsError> {
-        if self.master.is_some() {
-            let (playlist, _) = load(fetches, Fetching::Playlist, &self.url, &self.variables, false).await?;
-            if let Playlist::Master(master) = playlist {
-                let ladder = playlist::audio_ladder(&master, audio);
-                // Another ladder cannot take the place of one that the application has been told of.
-                if ladder.len() == self.entries.len() {
-                    for (entry, variant) in self.entries.iter_mut().zip(ladder) {
-                        *entry = Entry { is_live: entry.is_live, ..Entry::new(variant) };
-                    }
-                }
-                self.variables = master.variables.clone();
-                self.master = Some(master);
-            }
-        }
-        self.load(variant, fetches, false).await
-    }
-
-    async fn load<N: Net, A: Assets>(
-        &mut self,
-        variant: usize,
-        fetches: &FetchManager<N, A>,
-        stored: bool,
-    ) -> Result<(), HlsError> {
-        let url = self.entries[variant].url().clone();
-        let what = if self.master.is_some() { Fetching::MediaPlaylist } else { Fetching::Playlist };
-        match load(fetches, what, &url, &self.variables, stored).await? {
-            (Playlist::Media(media), from) => self.accept(variant, media, &from),
-            (Playlist::Master(_), _) => {
-                Err(HlsError::Empty { url, reason: "is a master playlist where a media playlist belongs" })
-            }
-        }
+    /// Where a live list is joined at its end: as far before it as its server wants, or else three target durations (RFC
+    /// 8216, section 6.3.3), counted by the segments if they are longer than that.
+    pub(crate) fn live_edge(&self, variant: usize) -> Option<Duration> {
+        let media = self.timeline.playlist(variant)?;
+        let window = self.window(variant)?;
+        let longest = (0..media.len())
+            .rev()
+            .take(16)
+            .filter_map(|index| Some(media.start_of(index + 1)?.saturating_sub(media.start_of(index)?)));
+        let target = longest.max().unwrap_or_default().max(media.target_duration);
+        let distance = media.hold_back.unwrap_or_default().max(target * 3);
+        Some(window.end.saturating_sub(distance).max(window.start))
     }
 
     /// Takes a media playlist into the timeline.
-    fn accept(&mut self, variant: usize, media: MediaPlaylist, from: &Url) -> Result<(), HlsError> {
+    fn take_media(
+        &mut self,
+        variant: usize,
+        media: MediaPlaylist,
+        from: &Url,
+        now: Instant,
+    ) -> Result<(), HlsError> {
         if media.is_empty() && media.is_complete() {
             return Err(HlsError::Empty { url: from.clone(), reason: "lists no segment" });
         }
@@ -258,143 +247,179 @@ impl PlaylistManager {
         let entry = &mut self.entries[variant];
         let before = self.timeline.playlist(variant).map(|known| &**known);
         if !media.is_complete() && before.is_none() {
-            self.shared.emit(HlsEvent::EndListMissing { url: without_secrets(from) });
-            entry.is_live = media.playlist_type.is_none();
+            self.events.push(HlsEvent::EndListMissing { url: without_secrets(from) });
+            entry.is_live = true;
         }
-        entry.loaded = Some(Loaded::after(entry.loaded, before, &media));
+        if let Some(before) = before {
+            let kind = self.timeline.reload_kind(variant, &media);
+            let loads = entry.loads.get_or_insert_with(|| Loads::first(before, now));
+            if !loads.accept(before, &media, kind, now) && !before.is_empty() {
+                return Ok(());
+            }
+        } else {
+            entry.loads = Some(Loads::first(&media, now));
+        }
         self.timeline.insert(variant, Arc::new(media));
         Ok(())
     }
 
-    /// When a playlist that may still grow is to be loaded again; `None` where the list is complete, or has not grown
-    /// for so long that it must be.
-    pub(crate) fn reload_due(&self, variant: usize) -> Option<Instant> {
-        self.entries.get(variant)?.loaded?.due(self.timeline.playlist(variant)?)
+    /// Brings in a media playlist of an earlier run; one that is no good is ignored.
+    pub(crate) fn take_stored(&mut self, variant: usize, media: MediaPlaylist, from: &Url, now: Instant) {
+        let _ = self.take_media(variant, media, from, now);
     }
 
-    /// Goes over to the next redundant source of a variant, if there is one that was not tried.
-    pub(crate) fn failover(&mut self, variant: usize) -> bool {
-        let Some(entry) = self.entries.get_mut(variant) else { return false };
-        if entry.source >= entry.variant.redundant.len() {
-            return false;
+    /// Brings in a new load of the master playlist: its variants may have new URLs.
+    fn take_master(&mut self, master: MasterPlaylist) {
+        let ladder = playlist::audio_ladder(&master, &self.audio);
+        // Another ladder cannot take the place of one that the application has been told of.
+        if ladder.len() == self.entries.len() {
+            for (entry, variant) in self.entries.iter_mut().zip(ladder) {
+                *entry = Entry { is_live: entry.is_live, is_fresh: true, ..Entry::new(variant) };
+            }
         }
-        entry.source += 1;
-        entry.loaded = None;
-        true
+        self.variables = master.variables.clone();
+        self.master = Some(master);
     }
 
-    /// The index of the segment of `variant` that holds `position`; `None` at or after the end.
-    pub(crate) fn index_at(&self, variant: usize, position: Duration) -> Option<usize> {
-        if position >= self.timeline.duration_of(variant)? {
-            return None;
-        }
-        self.timeline.segment_at(variant, position).map(|segment| segment.segment)
-    }
-
-    /// The segments of other loaded variants that begin where a segment of `variant` does.
-    pub(crate) fn twins(&self, variant: usize, index: usize) -> impl Iterator<Item = SegmentPlan> + '_ {
-        (0..self.entries.len()).filter(move |other| *other != variant).filter_map(move |other| {
-            let start = self.timeline.start_of(variant, index)?;
-            let twin = self.timeline.aligned(variant, index, other)?;
-            (twin.start.abs_diff(start) < Duration::from_millis(100))
-                .then(|| self.segment(other, twin.segment))?
-        })
-    }
-
-    /// A segment's plan; `None` past the end.
-    pub(crate) fn segment(&self, variant: usize, index: usize) -> Option<SegmentPlan> {
-        let place = self.timeline.segment(variant, index)?;
-        let list = Arc::clone(self.timeline.playlist(variant)?);
-        let Segment { uri, byte_range, map, key, gap, media_sequence, discontinuity_sequence, .. } =
-            list.segment(index)?;
+    fn plan(&self, of: SegmentRef) -> Option<SegmentPlan> {
+        let variant = of.variant;
+        let list = self.timeline.playlist(variant)?;
+        let Segment { uri, byte_range, map, key, gap, media_sequence, .. } = list.segment(of.segment)?;
         let window = byte_range.map(|range| Window { offset: range.start, len: range.end - range.start });
         Some(SegmentPlan {
-            variant,
-            index,
+            place: of.place(),
+            index: of.segment,
             url: uri,
             window,
             map,
             key,
             media_sequence,
-            discontinuity_sequence,
-            start: place.start,
-            duration: place.duration,
-            is_first: place.start.is_zero(),
+            is_first: of.start.is_zero(),
             gap,
-            live: self.entries[variant].is_live.then(|| self.timeline.beginnings(variant)),
-            list,
+            live: self.entries[variant].is_live.then(|| self.timeline.restarts(variant)),
+            list: Arc::clone(list),
         })
     }
+}
 
-    /// The plan of a segment that was planned before, wherever it stands in the list by now; `None` if it left the list.
-    pub(crate) fn planned_before(&self, place: SegmentPlace) -> Option<SegmentPlan> {
-        let found = self.timeline.segment_at(place.variant, place.start)?;
-        (found.start == place.start && found.duration == place.duration)
-            .then(|| self.segment(place.variant, found.segment))?
+impl Presentation for PlaylistManager {
+    type Content = LoadedPlaylist;
+
+    fn url(&self) -> &Url {
+        &self.url
     }
 
-    /// Length of the presentation; `None` while the list may still grow.
-    pub(crate) fn duration(&self, variant: usize) -> Option<Duration> {
-        let complete = self.timeline.playlist(variant)?.is_complete();
-        self.timeline.duration_of(variant).filter(|_| complete)
+    fn variants(&self) -> usize {
+        self.entries.len()
     }
 
-    /// Where the author wants playback to begin.
-    pub(crate) fn start(&self, variant: usize) -> Option<Duration> {
-        let master = self.master.as_ref().and_then(|master| master.start);
-        self.timeline.playlist(variant)?.start_position(master)
+    fn missing_document(&self, variant: usize) -> Option<Document> {
+        let entry = self.entries.get(variant).filter(|entry| entry.loads.is_none())?;
+        Some(Document::Variant { variant, is_fresh: entry.is_fresh })
     }
 
-    /// Loads the first variant that can be had, leaving out those that cannot.
-    pub(crate) async fn load_first<N: Net, A: Assets>(
-        &mut self,
-        abr: &mut AbrController,
-        fetches: &FetchManager<N, A>,
-    ) -> Result<usize, HlsError> {
-        let mut reasons = Vec::new();
-        let mut last = None;
-        for variant in 0..self.entries.len() {
-            if let Some(what) = self.unsupported(variant) {
-                let error = HlsError::Unsupported { what };
-                self.leave_out(abr, variant, &error, &mut reasons);
-                last = Some(error);
-            }
-        }
-        loop {
-            let now = Instant::now().into_std();
-            let Some(decision) = abr.choose(now, Duration::ZERO) else { break };
-            match self.ensure(decision.variant, fetches).await {
-                Ok(()) => return Ok(decision.variant),
-                Err(_) if self.failover(decision.variant) => {}
-                Err(error) => {
-                    self.leave_out(abr, decision.variant, &error, &mut reasons);
-                    last = Some(error);
-                }
-            }
-        }
-        match last {
-            // One variant, one reason: that reason is the whole story.
-            Some(error) if reasons.len() == 1 => Err(error),
-            last => {
-                let source = last.map(Arc::new);
-                Err(HlsError::NoPlayableVariant { url: self.url.clone(), reasons, source })
-            }
+    fn renewal(&self, variant: usize) -> Document {
+        match self.master {
+            Some(_) => Document::Root { variant },
+            None => Document::Variant { variant, is_fresh: true },
         }
     }
 
-    /// Leaves a variant alone: for good where it can never be decoded here, else for a while.
-    pub(crate) fn leave_out(
-        &self,
-        abr: &mut AbrController,
-        variant: usize,
-        error: &HlsError,
-        reasons: &mut Vec<String>,
-    ) {
-        let penalty = (!error.is_unsupported()).then(|| abr.penalty());
-        abr.exclude(variant, Instant::now().into_std(), penalty);
-        let error = crate::error::chain(error);
-        reasons.push(format!("variant {variant}: {error}"));
-        self.shared.emit(HlsEvent::VariantExcluded { variant, penalty, error });
+    fn can_renew(&self) -> bool {
+        self.master.is_some()
+    }
+
+    fn accept(&mut self, document: Document, loaded: LoadedPlaylist, now: Instant) -> Result<(), HlsError> {
+        match (document, loaded.playlist) {
+            (Document::Variant { variant, .. }, Playlist::Media(media)) => {
+                self.take_media(variant, media, &loaded.from, now)
+            }
+            (Document::Variant { .. }, Playlist::Master(_)) => Err(HlsError::Empty {
+                url: loaded.from,
+                reason: "is a master playlist where a media playlist belongs",
+            }),
+            (Document::Root { .. }, Playlist::Master(master)) => {
+                self.take_master(master);
+                Ok(())
+            }
+            (Document::Root { .. }, Playlist::Media(_)) => Ok(()),
+        }
+    }
+
+    fn bear(&mut self, document: Document, error: &Arc<HlsError>, now: Instant) -> bool {
+        let Document::Variant { variant, .. } = document else { return false };
+        let loads = self.entries.get_mut(variant).and_then(|entry| entry.loads.as_mut());
+        let Some(loads) = loads.filter(|_| !error.is_refusal() && !error.is_unsupported()) else {
+            return false;
+        };
+        tracing::debug!(%error, "a list that is known could not be loaded again");
+        loads.fail(Arc::clone(error), now);
+        true
+    }
+
+    fn segment_at(&self, variant: usize, position: Duration, is_joined: bool) -> Option<SegmentPlan> {
+        if position >= self.timeline.duration_of(variant)? {
+            return None;
+        }
+        let found = match is_joined {
+            true => self.timeline.next_at(variant, position)?,
+            false => self.timeline.segment_at(variant, position)?,
+        };
+        self.plan(found)
+    }
+
+    fn after(&self, place: &SegmentPlace) -> Option<SegmentPlan> {
+        let numbers = self.timeline.numbers(place.id.variant)?;
+        let number = place.id.number.checked_add(1)?;
+        let index = if number < numbers.start {
+            0
+        } else {
+            self.timeline.index_of(SegmentId { number, ..place.id })?
+        };
+        self.plan(self.timeline.segment(place.id.variant, index)?)
+    }
+
+    fn find(&self, id: SegmentId) -> Option<SegmentPlan> {
+        self.plan(self.timeline.segment(id.variant, self.timeline.index_of(id)?)?)
+    }
+
+    fn aligned(&self, plan: &SegmentPlan, variant: usize) -> Option<SegmentPlan> {
+        let index = self.timeline.index_of(plan.place.id)?;
+        let found = self.timeline.aligned(plan.variant(), index, variant)?;
+        crate::segment::is_same_time(found.start, plan.place.start).then(|| self.plan(found))?
+    }
+
+    fn continuation(&self, variant: usize, dry_since: Option<Instant>, now: Instant) -> Continuation {
+        let media = self.timeline.playlist(variant);
+        let loads = self.entries.get(variant).and_then(|entry| entry.loads.as_ref());
+        match media.zip(loads) {
+            Some((media, loads)) if !media.is_complete() => {
+                loads.at_end(media, dry_since, self.patience, now).into()
+            }
+            _ => Continuation::Complete,
+        }
+    }
+
+    fn is_live(&self, variant: usize) -> bool {
+        self.timeline.playlist(variant).is_some_and(|media| !media.is_complete())
+    }
+
+    fn window(&self, variant: usize) -> Option<Range<Duration>> {
+        Some(self.timeline.start_of(variant, 0)?..self.timeline.duration_of(variant)?)
+    }
+
+    fn failover(&mut self, variant: usize) -> bool {
+        let Some(entry) = self.entries.get_mut(variant) else { return false };
+        if entry.source >= entry.variant.redundant.len() {
+            return false;
+        }
+        entry.source += 1;
+        entry.loads = None;
+        true
+    }
+
+    fn take_events(&mut self) -> Vec<HlsEvent> {
+        std::mem::take(&mut self.events)
     }
 }
 
@@ -413,51 +438,4 @@ fn is_playable(kind: CodecKind) -> bool {
         CodecKind::HeAac | CodecKind::HeAacV2 => kithara_decode::DECODES_HE_AAC,
         _ => false,
     }
-}
-
-/// A playlist and the URL that its relative URLs are relative to.
-async fn load<N: Net, A: Assets>(
-    fetches: &FetchManager<N, A>,
-    what: Fetching,
-    url: &Url,
-    variables: &Variables,
-    stored: bool,
-) -> Result<(Playlist, Url), HlsError> {
-    let mut text = fetches.playlist(what, url, stored).await?;
-    let mut playlist = parse(&text.body, &text.url, variables);
-    if playlist.is_err() && text.is_stored && !fetches.is_offline() {
-        // What an earlier run stored is no playlist: it is fetched anew, once.
-        text = fetches.playlist(what, url, false).await?;
-        playlist = parse(&text.body, &text.url, variables);
-    }
-    let playlist = playlist?;
-    if !text.is_stored && !matches!(&playlist, Playlist::Media(media) if !media.is_complete()) {
-        fetches.store_playlist(url, &text);
-    }
-    if let Playlist::Media(media) = &playlist
-        && media.is_complete()
-        && !fetches.is_offline()
-    {
-        fetches.store_manifest(url, media);
-    }
-    Ok((playlist, text.url))
-}
-
-async fn load_stored<N: Net, A: Assets>(
-    fetches: &FetchManager<N, A>,
-    url: &Url,
-    variables: &Variables,
-) -> Result<Option<(MediaPlaylist, Url)>, HlsError> {
-    let Some(text) = fetches.stored_playlist(url).await else { return Ok(None) };
-    match parse(&text.body, &text.url, variables) {
-        Ok(Playlist::Media(media)) => Ok(Some((media, text.url))),
-        // A record that is no playlist counts as absent.
-        Ok(Playlist::Master(_)) | Err(_) => Ok(None),
-    }
-}
-
-fn parse(body: &[u8], url: &Url, variables: &Variables) -> Result<Playlist, HlsError> {
-    let options = ParseOptions { imported: Some(variables), ..ParseOptions::default() };
-    playlist::parse_with(body, url, &options)
-        .map_err(|source| HlsError::Playlist { url: url.clone(), source })
 }

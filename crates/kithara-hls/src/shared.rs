@@ -1,16 +1,16 @@
 //! What the planner, the fetches and the reader of one stream know together.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 
+use crate::abr::VariantMode;
 use crate::events::HlsEvent;
 use crate::meter::ThroughputMeter;
-
-/// Places of the timeline that are no further apart are one: variants round their durations.
-pub(crate) const SAME_PLACE: Duration = Duration::from_millis(10);
 
 /// Shared state of one stream. All of it is counters: nothing here is locked across an await.
 #[derive(Debug)]
@@ -18,19 +18,10 @@ pub(crate) struct Shared {
     pub(crate) events: broadcast::Sender<HlsEvent>,
     pub(crate) meter: ThroughputMeter,
     pub(crate) counters: Counters,
-    /// The planner waits here for news: the reader moves on or runs dry, or a transfer has something to tell.
+    /// The driver waits here for news of transfers.
     pub(crate) moved: Arc<Notify>,
-    /// Start of the segment that the reader is in, in nanoseconds of the timeline.
-    reader: AtomicU64,
-    /// Up to where PCM was given out, in nanoseconds of the timeline.
-    played: AtomicU64,
-    /// Bits of the `f32` speed of consumption, as a multiple of playback speed; 0 where it has none.
-    speed: AtomicU32,
-    /// A paced reader found nothing to decode.
-    ran_dry: AtomicBool,
-    /// What is planned has changed from this place on, in nanoseconds of the timeline: the reader is to ask for it anew when
-    /// it gets there. `u64::MAX`: nothing has.
-    plan_changed: AtomicU64,
+    /// How things stand, as the planner's driver last said.
+    state: Mutex<StreamState>,
     /// The variant that is heard.
     pub(crate) variant: AtomicUsize,
 }
@@ -61,11 +52,7 @@ impl Shared {
             meter: ThroughputMeter::new(Arc::clone(&moved)),
             counters: Counters::default(),
             moved,
-            reader: AtomicU64::new(0),
-            played: AtomicU64::new(0),
-            speed: AtomicU32::new(0),
-            ran_dry: AtomicBool::new(false),
-            plan_changed: AtomicU64::new(u64::MAX),
+            state: Mutex::default(),
             variant: AtomicUsize::new(usize::MAX),
         }
     }
@@ -75,54 +62,14 @@ impl Shared {
         let _ = self.events.send(event);
     }
 
-    /// The reader is now in the segment that starts at `start`.
-    pub(crate) fn set_reader(&self, start: Duration) {
-        self.reader.store(nanos(start), Ordering::Release);
-        self.moved.notify_one();
+    /// Says how things stand.
+    pub(crate) fn publish(&self, state: StreamState) {
+        *self.state.lock() = state;
     }
 
-    /// Start of the segment that the reader is in.
-    pub(crate) fn reader(&self) -> Duration {
-        Duration::from_nanos(self.reader.load(Ordering::Acquire))
-    }
-
-    /// PCM was given out up to `position`, and is taken at `speed`. Wakes nobody: it happens with each chunk.
-    pub(crate) fn set_played(&self, position: Duration, speed: Option<f64>) {
-        self.played.store(nanos(position), Ordering::Relaxed);
-        self.speed.store(speed.map_or(0, |speed| (speed as f32).to_bits()), Ordering::Relaxed);
-    }
-
-    /// Up to where PCM was given out.
-    pub(crate) fn played(&self) -> Duration {
-        Duration::from_nanos(self.played.load(Ordering::Relaxed))
-    }
-
-    /// How fast PCM is taken, as a multiple of playback speed; `None` while that is not known, or as fast as it comes.
-    pub(crate) fn speed(&self) -> Option<f64> {
-        Some(f64::from(f32::from_bits(self.speed.load(Ordering::Relaxed)))).filter(|speed| *speed > 0.0)
-    }
-
-    /// Messages under way are out of date from this place on.
-    pub(crate) fn change_plan(&self, from: Duration) {
-        self.plan_changed.fetch_min(nanos(from), Ordering::AcqRel);
-    }
-
-    /// Whether messages under way are out of date for one who goes on at `next`.
-    pub(crate) fn take_plan_changed(&self, next: Duration) -> bool {
-        let is_due = self.plan_changed.load(Ordering::Acquire) <= nanos(next.saturating_add(SAME_PLACE));
-        is_due && self.plan_changed.swap(u64::MAX, Ordering::AcqRel) != u64::MAX
-    }
-
-    /// A paced reader finds nothing to decode.
-    pub(crate) fn run_dry(&self) {
-        if !self.ran_dry.swap(true, Ordering::Relaxed) {
-            self.moved.notify_one();
-        }
-    }
-
-    /// Whether a paced reader has found nothing to decode since the last look.
-    pub(crate) fn take_ran_dry(&self) -> bool {
-        self.ran_dry.swap(false, Ordering::Relaxed)
+    /// How things stand.
+    pub(crate) fn state(&self) -> StreamState {
+        self.state.lock().clone()
     }
 
     pub(crate) fn stats(&self) -> HlsStats {
@@ -141,8 +88,16 @@ impl Shared {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+/// How a stream stands: what is buffered, and what of a live presentation can be played.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct StreamState {
+    pub(crate) mode: VariantMode,
+    /// Stretches of audio that are there, ascending.
+    pub(crate) buffered: Vec<Range<Duration>>,
+    /// What a live list shows; `None` for a complete one.
+    pub(crate) window: Option<Range<Duration>>,
+    /// Where a live list is joined at its end.
+    pub(crate) live_edge: Option<Duration>,
 }
 
 /// A snapshot of what a stream has done so far.

@@ -16,13 +16,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::playlist::MediaPlaylist;
+use crate::segment::{SAME_TIME, SegmentId, SegmentPlace, is_same_time};
 
-/// A place that lies so little before a segment's end counts as the next segment's beginning: durations in playlists
-/// are rounded.
-const TOLERANCE: i64 = 20_000_000;
+/// [`SAME_TIME`] in nanoseconds: a position so little before a segment's end is the next segment's beginning.
+const TOLERANCE: i64 = SAME_TIME.as_nanos() as i64;
 
 /// Drifts that differ by less are one.
 const SAME_DRIFT: i64 = 1_000_000;
+
+/// Segments that may lie between the lists of two variants that are taken to number alike.
+const MAX_MISSED: u64 = 32;
 
 /// Places and measures are cut here, at four and a half years, so that no sum of a few of them overflows.
 const LIMIT: i64 = i64::MAX / 64;
@@ -43,6 +46,9 @@ pub struct SegmentRef {
     pub discontinuity_sequence: u64,
     /// Its number in its own playlist: what stays the same over a reload.
     pub media_sequence: u64,
+    /// Its number among all segments that this variant ever listed: what stays the same where the numbers of a list
+    /// stand still or fall.
+    pub number: u64,
 }
 
 impl SegmentRef {
@@ -50,6 +56,17 @@ impl SegmentRef {
     #[must_use]
     pub fn end(&self) -> Duration {
         self.start.saturating_add(self.duration)
+    }
+
+    /// The segment by what it keeps over reloads.
+    #[must_use]
+    pub fn place(&self) -> SegmentPlace {
+        SegmentPlace {
+            id: SegmentId { variant: self.variant, number: self.number },
+            discontinuity_sequence: self.discontinuity_sequence,
+            start: self.start,
+            duration: self.duration,
+        }
     }
 }
 
@@ -70,40 +87,94 @@ impl Timeline {
 
     /// Brings in a variant's playlist, or its reloaded successor: segments that both have keep their places.
     pub fn insert(&mut self, variant: usize, playlist: Arc<MediaPlaylist>) {
-        let (base, pins, beginnings) = match self.tracks.remove(&variant) {
+        // A list that was empty so far has no position that the first segments could be counted from.
+        let track = match self.tracks.remove(&variant).filter(|old| !old.playlist.is_empty()) {
             Some(old) => {
-                let (base, beginnings) = match renumbered(&old.playlist, &playlist) {
-                    Some(Renumbered::Anew) => self.begin_anew(&old, &playlist),
-                    Some(Renumbered::From(index)) => (old.end_of_first(index), old.beginnings),
-                    None => (old.base_of_successor(&playlist), old.beginnings),
+                let after = |count: usize| old.first_number.saturating_add(count as u64);
+                let (base, restarts, first_number) = match renumbered(&old.playlist, &playlist) {
+                    Some(Renumbered::Restart) => {
+                        let (base, restarts) = self.restart(&old, &playlist);
+                        (base, restarts, after(old.playlist.len()))
+                    }
+                    Some(Renumbered::From(index)) => (old.end_of_first(index), old.restarts, after(index)),
+                    None => {
+                        let steps =
+                            i128::from(playlist.media_sequence) - i128::from(old.playlist.media_sequence);
+                        let number = i128::from(old.first_number) + steps;
+                        let number = u64::try_from(number.max(0)).unwrap_or(u64::MAX);
+                        let base = self.beside_newer(&old, &playlist);
+                        (base.unwrap_or_else(|| old.base_of_successor(&playlist)), old.restarts, number)
+                    }
                 };
-                (base, old.pins, beginnings)
+                Track { playlist, base, first_number, pins: old.pins, restarts }
             }
-            None if playlist.is_complete() => (0, BTreeMap::new(), 0),
             None => {
-                let known = self.tracks.values().next();
-                (known.map_or(0, |known| known.base_of_sibling(&playlist)), BTreeMap::new(), 0)
+                // The variant that was loaded last, as far as one can tell.
+                let known = self.tracks.values().filter(|known| !known.playlist.is_empty());
+                let base = match known.max_by_key(|known| known.end()) {
+                    // Complete lists begin at the same moment; what a live list has lost by its end does not.
+                    Some(known)
+                        if playlist.is_complete() && known.playlist.is_complete() && known.base == 0 =>
+                    {
+                        0
+                    }
+                    Some(known) => known.base_of_sibling(&playlist),
+                    None => 0,
+                };
+                // Room below: an older load of the list may follow.
+                let first_number = playlist.media_sequence;
+                Track { playlist, base, first_number, pins: BTreeMap::new(), restarts: 0 }
             }
         };
-        self.tracks.insert(variant, Track { playlist, base: base.clamp(-LIMIT, LIMIT), pins, beginnings });
+        let base = track.base.clamp(-LIMIT, LIMIT);
+        self.tracks.insert(variant, Track { base, ..track });
     }
 
-    /// Where a list stands that has begun anew, and which beginning that is: beside another variant that has done so
-    /// already, else behind everything that is known. Who plays the others has gone on in the meantime.
-    fn begin_anew(&self, old: &Track, playlist: &MediaPlaylist) -> (i64, u64) {
-        let newest = self.tracks.values().max_by_key(|track| track.beginnings);
-        match newest.filter(|track| track.beginnings > old.beginnings) {
-            Some(sibling) => (sibling.base_of_sibling(playlist), sibling.beginnings),
+    /// What a reload of a variant's list is to what is known of it.
+    pub(crate) fn reload_kind(&self, variant: usize, playlist: &MediaPlaylist) -> ReloadKind {
+        let Some(old) = self.tracks.get(&variant) else { return ReloadKind::Newer };
+        match renumbered(&old.playlist, playlist) {
+            Some(Renumbered::Restart) => ReloadKind::Restart,
+            Some(Renumbered::From(0)) if playlist.len() < old.playlist.len() => ReloadKind::Older,
+            Some(Renumbered::From(_)) => ReloadKind::Newer,
             None => {
-                let ends = self.tracks.values().map(Track::end);
-                (ends.fold(old.end(), i64::max), old.beginnings + 1)
+                let end = |list: &MediaPlaylist| list.media_sequence.saturating_add(list.len() as u64);
+                let is_older = end(playlist) < end(&old.playlist)
+                    && playlist.media_sequence <= old.playlist.media_sequence;
+                if is_older { ReloadKind::Older } else { ReloadKind::Newer }
             }
         }
     }
 
-    /// How often who writes a variant's list has begun anew: names then mean other segments than before.
-    pub(crate) fn beginnings(&self, variant: usize) -> u64 {
-        self.tracks.get(&variant).map_or(0, |track| track.beginnings)
+    /// Where the first segment of a list stands that has moved on by more than its length since it was loaded last, beside
+    /// a variant that was loaded since: what was missed in between is not known by itself.
+    fn beside_newer(&self, old: &Track, playlist: &MediaPlaylist) -> Option<i64> {
+        let is_continued = old.playlist.index_of(playlist.media_sequence).is_some()
+            || playlist.index_of(old.playlist.media_sequence).is_some()
+            || old.playlist.is_empty();
+        let newest = self.tracks.values().max_by_key(|track| track.end())?;
+        if is_continued || newest.end() <= old.end() || newest.restarts != old.restarts {
+            return None;
+        }
+        newest.base_by_date(playlist).or_else(|| newest.base_by_numbers(playlist))
+    }
+
+    /// Where the list of a restarted encoder stands, and which restart that is: beside another variant that has
+    /// restarted already, else behind everything that is known.
+    fn restart(&self, old: &Track, playlist: &MediaPlaylist) -> (i64, u64) {
+        let newest = self.tracks.values().max_by_key(|track| track.restarts);
+        match newest.filter(|track| track.restarts > old.restarts) {
+            Some(sibling) => (sibling.base_of_sibling(playlist), sibling.restarts),
+            None => {
+                let ends = self.tracks.values().map(Track::end);
+                (ends.fold(old.end(), i64::max), old.restarts + 1)
+            }
+        }
+    }
+
+    /// How often the encoder of a variant has restarted: names then mean other segments than before.
+    pub(crate) fn restarts(&self, variant: usize) -> u64 {
+        self.tracks.get(&variant).map_or(0, |track| track.restarts)
     }
 
     /// The playlist of a variant, if it is known.
@@ -131,7 +202,32 @@ impl Timeline {
             duration: self.start_of(variant, segment + 1)?.saturating_sub(start),
             discontinuity_sequence: playlist.discontinuity_sequence_of(segment)?,
             media_sequence: playlist.media_sequence.saturating_add(segment as u64),
+            number: self.tracks.get(&variant)?.first_number.saturating_add(segment as u64),
         })
+    }
+
+    /// The segment of `variant` with which to go on at `position` in place of another variant's: the one that holds the
+    /// position, or the next where no more than [`SAME_TIME`] of that is left; `None` at the end.
+    #[must_use]
+    pub fn next_at(&self, variant: usize, position: Duration) -> Option<SegmentRef> {
+        let found = self.segment_at(variant, position)?;
+        let next = || self.segment(variant, found.segment + 1);
+        if found.place().is_worth_at(position) { Some(found) } else { next() }
+    }
+
+    /// The index of a segment by its number; `None` where the list does not have it.
+    #[must_use]
+    pub fn index_of(&self, id: SegmentId) -> Option<usize> {
+        let track = self.tracks.get(&id.variant)?;
+        let index = usize::try_from(id.number.checked_sub(track.first_number)?).ok()?;
+        (index < track.playlist.len()).then_some(index)
+    }
+
+    /// The number of the first listed segment of a variant, and the number behind its last one.
+    #[must_use]
+    pub fn numbers(&self, variant: usize) -> Option<Range<u64>> {
+        let track = self.tracks.get(&variant)?;
+        Some(track.first_number..track.first_number.saturating_add(track.playlist.len() as u64))
     }
 
     /// Where a segment begins; for the index after the last one, where the variant ends.
@@ -234,8 +330,10 @@ struct Track {
     base: i64,
     /// Nominal place → drift.
     pins: BTreeMap<i64, i64>,
-    /// How often the list has begun anew.
-    beginnings: u64,
+    /// Number of the playlist's first segment, see [`SegmentRef::number`].
+    first_number: u64,
+    /// How often the encoder has restarted.
+    restarts: u64,
 }
 
 impl Track {
@@ -295,11 +393,12 @@ impl Track {
         self.end().saturating_add(missed)
     }
 
-    /// Where the first segment of another variant's live playlist stands: by the wall clock, or else by a
-    /// discontinuity that both show, or else so that both end together.
+    /// Where the first segment of another variant's live playlist stands: by the wall clock, or else by the media
+    /// sequence numbers, where both lists number alike, or else by a discontinuity that both show, or else so that both
+    /// end together.
     fn base_of_sibling(&self, sibling: &MediaPlaylist) -> i64 {
-        if let (Some(own), Some(other)) = (self.playlist.date_time_of(0), sibling.date_time_of(0)) {
-            return self.base.saturating_add(difference(other, own));
+        if let Some(base) = self.base_by_date(sibling).or_else(|| self.base_by_numbers(sibling)) {
+            return base;
         }
         let first = self.playlist.discontinuity_sequence_of(0).max(sibling.discontinuity_sequence_of(0));
         let shared = first.and_then(|first| {
@@ -309,16 +408,70 @@ impl Track {
                 Some(self.nominal(own)?.saturating_sub(nanos(sibling.start_of(other)?)))
             })
         });
-        shared.unwrap_or_else(|| self.end().saturating_sub(nanos(sibling.duration())))
+        let by_ends = || self.end().saturating_sub(nanos(sibling.duration()));
+        shared.or_else(|| self.base_by_count(sibling)).unwrap_or_else(by_ends)
     }
+
+    /// Where the first segment of another variant's list stands by the wall clock.
+    fn base_by_date(&self, sibling: &MediaPlaylist) -> Option<i64> {
+        let (own, other) = self.playlist.date_time_of(0).zip(sibling.date_time_of(0))?;
+        Some(self.base.saturating_add(difference(other, own)))
+    }
+
+    /// Where the first segment of another variant's list stands if it follows soon behind this one by its number: this one
+    /// was loaded longer ago than its window lasts.
+    fn base_by_count(&self, sibling: &MediaPlaylist) -> Option<i64> {
+        let own = &self.playlist;
+        let missed =
+            sibling.media_sequence.checked_sub(own.media_sequence.saturating_add(own.len() as u64))?;
+        let average = nanos(own.duration()) / i64::try_from(own.len().max(1)).ok()?;
+        (missed <= MAX_MISSED).then(|| self.end().saturating_add(average.saturating_mul(missed as i64)))
+    }
+
+    /// Where the first segment of another variant's list stands if both number alike: where the segments that have the
+    /// same numbers are equally long, and the list that was loaded later has moved on by less than its own length.
+    ///
+    /// The lists of a ladder are rarely loaded at the same moment: brought together by their ends they would be off by
+    /// the segments that were added in between.
+    fn base_by_numbers(&self, sibling: &MediaPlaylist) -> Option<i64> {
+        let own = &self.playlist;
+        let first = own.media_sequence.max(sibling.media_sequence);
+        let (own_first, other_first) = (own.index_of(first)?, sibling.index_of(first)?);
+        let common = (own.len() - own_first).min(sibling.len() - other_first);
+        let length = |list: &MediaPlaylist, index: usize| {
+            Some(list.start_of(index + 1)?.saturating_sub(list.start_of(index)?))
+        };
+        let is_alike = |step: usize| {
+            let lengths = length(own, own_first + step).zip(length(sibling, other_first + step));
+            lengths.is_some_and(|(one, other)| is_same_time(one, other))
+        };
+        // A single common segment proves little; lists that only begin have no more.
+        let is_enough = common >= 2 || (own.len().min(sibling.len()) == 1 && common == 1);
+        if !is_enough || !(0..common).all(is_alike) {
+            return None;
+        }
+        let place = self.nominal(own_first)?;
+        Some(place.saturating_sub(nanos(sibling.start_of(other_first)?)))
+    }
+}
+
+/// What a reload is to the list that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReloadKind {
+    /// As new or newer.
+    Newer,
+    /// It ends before the known one: an edge of the network that is behind, or a cache.
+    Older,
+    /// The encoder has restarted: nothing of it was there before.
+    Restart,
 }
 
 /// What became of the numbers of segments in a reload, where they say nothing.
 enum Renumbered {
     /// The first segment of the successor is this one.
     From(usize),
-    /// Who writes the list has begun anew: nothing of it was there before.
-    Anew,
+    /// The encoder has restarted: nothing of the list was there before.
+    Restart,
 }
 
 /// Whether a list goes on although its numbers say something else: the names of the segments tell.
@@ -339,7 +492,7 @@ fn renumbered(old: &MediaPlaylist, successor: &MediaPlaylist) -> Option<Renumber
         |name: &(&str, Range<u64>)| (0..old.len()).all(|index| old.name_of(index).as_ref() != Some(name));
     let fell = successor.media_sequence.saturating_mul(2) < old.media_sequence;
     let last = successor.name_of(successor.len() - 1)?;
-    (fell && is_new(&first) && is_new(&last)).then_some(Renumbered::Anew)
+    (fell && is_new(&first) && is_new(&last)).then_some(Renumbered::Restart)
 }
 
 /// Whether two playlists number their discontinuity domains from the same beginning. Two complete ones do if their

@@ -12,8 +12,8 @@ use url::Url;
 
 use super::Window;
 use crate::body::Ending;
-use crate::message::SegmentPlace;
 use crate::meter::Transfer;
+use crate::segment::SegmentPlace;
 use crate::shared::{Counters, Shared};
 
 /// A media segment to be downloaded.
@@ -109,7 +109,7 @@ pub(super) async fn download<N: Net, R: Streaming>(
     let mut bytes = 0;
     let result = transfer(&net, &resource, &fetch, &shared, &mut bytes).await;
     if let Err(error) = &result {
-        tracing::debug!(segment = fetch.segment, variant = fetch.place.variant, %error, "a segment failed");
+        tracing::debug!(segment = fetch.segment, variant = fetch.place.id.variant, %error, "a segment failed");
     }
     teller.tell(&result);
     let is_ok = result.is_ok();

@@ -4,10 +4,10 @@ use kithara_assets::{Assets, AssetsExt, Manifest, ResourceKey};
 use kithara_net::Net;
 use url::Url;
 
-use super::{FetchManager, Window};
+use super::{SmallFetches, Window};
 use crate::playlist::{MediaPlaylist, Segment};
 
-impl<N: Net, A: Assets> FetchManager<N, A> {
+impl<N: Net, A: Assets> SmallFetches<N, A> {
     /// Keeps the manifest of the complete media playlist at `url`. The caller does not wait for the disk.
     pub(crate) fn store_manifest(&self, url: &Url, media: &MediaPlaylist) {
         let manifest = self.manifest(url, media);

@@ -1,17 +1,24 @@
 //! Bodies that are read as a whole: playlists, init sections and keys.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+use std::ops::Deref;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use kithara_assets::{Assets, ResourceKey};
+use kithara_assets::{Assets, KeyPolicy, ResourceKey};
 use kithara_net::{Net, NetExt, Request};
 use kithara_storage::Atomic;
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
 use url::Url;
 
-use super::{FetchManager, Window, assets_error, record};
+use super::{Window, assets_error, record};
 use crate::error::{Fetching, HlsError};
+use crate::options::HlsOptions;
 use crate::playlist::{self, Map};
-use crate::shared::Counters;
+use crate::shared::{Counters, Shared};
 
 /// Bodies that are read as a whole (init sections and keys) may have this many bytes.
 const SMALL_BODY_LIMIT: usize = 16 << 20;
@@ -39,7 +46,87 @@ pub(crate) struct SmallBody<'u> {
     is_stored: bool,
 }
 
-impl<N: Net, A: Assets> FetchManager<N, A> {
+/// Gets bodies that are read as a whole: playlists, init sections and keys. A handle, cheap to clone.
+///
+/// Dropping the last one aborts what is on its way to the store.
+pub(crate) struct SmallFetches<N, A>(Arc<Inner<N, A>>);
+
+/// What all fetches of one stream share.
+pub(crate) struct Inner<N, A> {
+    pub(super) net: N,
+    pub(super) assets: A,
+    pub(super) root: Url,
+    /// The same, for the headers of the application: they go to its origin alone.
+    pub(super) opened: Arc<Url>,
+    /// Tells the live windows of this stream from those of others.
+    session: u128,
+    pub(super) policy: KeyPolicy,
+    pub(super) offline: bool,
+    keep_keys: bool,
+    pub(super) store_private: bool,
+    pub(super) shared: Arc<Shared>,
+    /// Small things on their way to the disk.
+    stores: Mutex<JoinSet<()>>,
+}
+
+impl<N, A> Clone for SmallFetches<N, A> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<N, A> Deref for SmallFetches<N, A> {
+    type Target = Inner<N, A>;
+
+    fn deref(&self) -> &Inner<N, A> {
+        &self.0
+    }
+}
+
+impl<N: Net, A: Assets> SmallFetches<N, A> {
+    /// Fetches of the presentation opened at `root`.
+    pub(super) fn new(options: &HlsOptions<N, A>, root: Url, shared: Arc<Shared>) -> Self {
+        Self(Arc::new(Inner {
+            net: options.net.clone(),
+            assets: options.assets.clone(),
+            opened: Arc::new(root.clone()),
+            root,
+            session: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos()),
+            policy: options.key_policy.clone(),
+            offline: options.offline,
+            keep_keys: options.store_keys,
+            store_private: options.store_private,
+            shared,
+            stores: Mutex::new(JoinSet::new()),
+        }))
+    }
+
+    /// Whether the network is never used.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// The key under which the store keeps what is at `url`.
+    pub(crate) fn key(&self, url: &Url) -> ResourceKey {
+        ResourceKey::from_url(&self.root, url, &self.policy)
+    }
+
+    /// What a live list names is stored for this stream alone, and for one use of the name: encoders use the same names
+    /// again after a restart, or round and round, and what was there before would be heard in place of what is there now.
+    pub(super) fn root(&self, live: Option<(impl Display, u64)>) -> Cow<'_, Url> {
+        let Some((of, use_of_name)) = live else { return Cow::Borrowed(&self.root) };
+        let mut root = self.root.clone();
+        root.set_path(&format!("{}/live-{}-{of}-{use_of_name}", root.path(), self.session));
+        Cow::Owned(root)
+    }
+
+    pub(super) fn key_below(&self, root: &Url, url: &Url, window: Option<Window>) -> ResourceKey {
+        match window {
+            None => ResourceKey::from_url(root, url, &self.policy),
+            Some(Window { offset, len }) => ResourceKey::from_url_range(root, url, offset, len, &self.policy),
+        }
+    }
+
     /// The text of a playlist: from the store if it is there and `stored` allows it, else from the network.
     pub(crate) async fn playlist(
         &self,
@@ -105,7 +192,13 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
 
     /// An init section, as it is on the server.
     pub(crate) async fn init<'u>(&self, map: &'u Map, live: Option<u64>) -> Result<SmallBody<'u>, HlsError> {
-        self.small(&self.root(live), Fetching::Init, &map.uri, Window::of(map)).await
+        self.small(
+            &self.root(live.map(|restarts| ("init", restarts))),
+            Fetching::Init,
+            &map.uri,
+            Window::of(map),
+        )
+        .await
     }
 
     /// What is at the URL of a key.

@@ -46,6 +46,8 @@ pub struct MediaPlaylist {
     pub version: u64,
     /// Tags of the low-latency extension were there and ignored: whole segments are played.
     pub low_latency: bool,
+    /// `HOLD-BACK` of `EXT-X-SERVER-CONTROL`: how far before the end of a live list playback should begin.
+    pub hold_back: Option<Duration>,
     /// What was tolerated, the first 32 of it.
     pub warnings: Vec<Warning>,
     pub(super) base: Url,

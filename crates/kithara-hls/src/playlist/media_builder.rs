@@ -47,6 +47,7 @@ struct Header {
     playlist_type: Option<PlaylistType>,
     end_list: bool,
     low_latency: bool,
+    hold_back: Option<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +80,7 @@ impl MediaBuilder {
             Tag::DiscontinuitySequence => self.discontinuity_sequence(cx, value),
             Tag::EndList => self.header.end_list = true,
             Tag::PlaylistType => self.playlist_type(cx, value),
+            Tag::ServerControl => self.server_control(cx, value),
             Tag::LowLatency => self.header.low_latency = true,
             Tag::Skip => return Err(unsupported(cx, "EXT-X-SKIP, a playlist delta")),
             Tag::IFramesOnly => {
@@ -215,6 +217,17 @@ impl MediaBuilder {
         }
     }
 
+    fn server_control(&mut self, cx: &mut Context<'_>, value: &str) {
+        let attributes = Attributes::parse(cx, "EXT-X-SERVER-CONTROL", value);
+        let hold_back = attributes.as_ref().ok().and_then(|attributes| attributes.raw("HOLD-BACK"));
+        if let Some(text) = hold_back {
+            self.header.hold_back = decimal::seconds(text).filter(|hold_back| *hold_back <= MAX_SEGMENT);
+            if self.header.hold_back.is_none() {
+                cx.warn("HOLD-BACK is not a number of seconds");
+            }
+        }
+    }
+
     fn playlist_type(&mut self, cx: &mut Context<'_>, value: &str) {
         match value {
             "VOD" => self.header.playlist_type = Some(PlaylistType::Vod),
@@ -319,6 +332,7 @@ impl MediaBuilder {
             start: common.start,
             version: common.version,
             low_latency: header.low_latency,
+            hold_back: header.hold_back,
             warnings: cx.warnings,
             base: cx.base.clone(),
             table: self.table,

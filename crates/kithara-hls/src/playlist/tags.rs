@@ -58,6 +58,7 @@ pub(super) enum Tag {
     Skip,
     /// Of the low-latency extension; whole segments are played instead.
     LowLatency,
+    ServerControl,
     /// Known, and of no consequence for audio; still says which kind of playlist this is.
     Ignored,
 }
@@ -110,7 +111,7 @@ pub(super) const TAGS: &[TagInfo] = &[
     row("EXT-X-PART", Tag::LowLatency, Media, Ignored),
     row("EXT-X-PRELOAD-HINT", Tag::LowLatency, Media, Ignored),
     row("EXT-X-RENDITION-REPORT", Tag::LowLatency, Media, Ignored),
-    row("EXT-X-SERVER-CONTROL", Tag::Ignored, Media, Ignored),
+    row("EXT-X-SERVER-CONTROL", Tag::ServerControl, Media, Supported),
     // Gone since protocol version 7, and still written, in either kind of playlist.
     row("EXT-X-ALLOW-CACHE", Tag::Ignored, Any, Ignored),
 ];

@@ -357,7 +357,7 @@ fn a_variant_that_is_left_over_from_before_a_restart_joins_the_others_where_they
     timeline.insert(1, named(1, &["new1", "new2"]));
     timeline.insert(0, named(1, &["low1", "low2"]));
     assert_eq!(timeline.start_of(0, 0), Some(restart + secs(4.0)), "as the other's number 1");
-    assert_eq!((timeline.beginnings(0), timeline.beginnings(1)), (1, 1));
+    assert_eq!((timeline.restarts(0), timeline.restarts(1)), (1, 1));
 
     // The first that is seen to begin anew stands behind everything: the other one was being played.
     let mut timeline = Timeline::new();
@@ -369,5 +369,5 @@ fn a_variant_that_is_left_over_from_before_a_restart_joins_the_others_where_they
     // Both again: the one that comes second is as new as the first.
     timeline.insert(1, named(0, &["new0", "new1"]));
     assert_eq!(timeline.start_of(1, 0), Some(restart));
-    assert_eq!((timeline.beginnings(0), timeline.beginnings(1)), (1, 1));
+    assert_eq!((timeline.restarts(0), timeline.restarts(1)), (1, 1));
 }

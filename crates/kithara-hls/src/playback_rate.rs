@@ -19,13 +19,13 @@ const MAX_IDLE: f64 = 1.0;
 /// Compares the audio given out with the time that the application spent away with it. The time that it waited for PCM
 /// does not count: a player is no slower for having stalled.
 #[derive(Debug, Default)]
-pub(crate) struct Pace {
+pub(crate) struct PlaybackRate {
     given: Option<(Instant, f64)>,
     audio: f64,
     away: f64,
 }
 
-impl Pace {
+impl PlaybackRate {
     /// The application asks for PCM.
     pub(crate) fn asked(&mut self) {
         let Some((at, audio)) = self.given.take() else { return };
@@ -61,7 +61,7 @@ mod tests {
     const CHUNK: Duration = Duration::from_millis(20);
 
     /// Takes `seconds` of audio at `speed`, waiting for each chunk for `wait`.
-    async fn take(pace: &mut Pace, seconds: u32, speed: f64, wait: Duration) {
+    async fn take(pace: &mut PlaybackRate, seconds: u32, speed: f64, wait: Duration) {
         for _ in 0..seconds * 50 {
             pace.asked();
             tokio::time::advance(wait).await;
@@ -70,13 +70,13 @@ mod tests {
         }
     }
 
-    fn near(pace: &Pace, speed: f64) -> bool {
+    fn near(pace: &PlaybackRate, speed: f64) -> bool {
         pace.speed().is_some_and(|found| (found / speed - 1.0).abs() < 0.05)
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_speed_of_playback_is_found_whatever_the_waits() {
-        let mut pace = Pace::default();
+        let mut pace = PlaybackRate::default();
         take(&mut pace, 1, 1.0, Duration::ZERO).await;
         assert_eq!(pace.speed(), None);
         take(&mut pace, 5, 1.0, Duration::from_millis(100)).await;
@@ -87,14 +87,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_takes_everything_at_once_has_no_pace() {
-        let mut pace = Pace::default();
+        let mut pace = PlaybackRate::default();
         take(&mut pace, 60, 1000.0, Duration::from_millis(5)).await;
         assert_eq!(pace.speed(), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_pause_is_forgotten_soon() {
-        let mut pace = Pace::default();
+        let mut pace = PlaybackRate::default();
         take(&mut pace, 20, 4.0, Duration::ZERO).await;
         tokio::time::advance(Duration::from_secs(3600)).await;
         take(&mut pace, 40, 4.0, Duration::ZERO).await;

@@ -10,9 +10,9 @@ pub(super) const GRACE: Duration = Duration::from_millis(50);
 
 /// The shortest time that a fetch took of late.
 #[derive(Debug, Default)]
-pub(super) struct FetchPace(Option<Duration>);
+pub(super) struct FetchLatency(Option<Duration>);
 
-impl FetchPace {
+impl FetchLatency {
     /// A fetch from the network took this long. What was quicker is forgotten within some ten fetches.
     pub(super) fn observe(&mut self, took: Duration) {
         let known = self.0.map_or(took, |known| known + took.saturating_sub(known) / 8);
@@ -35,18 +35,18 @@ mod tests {
 
     #[test]
     fn one_at_a_time_where_it_keeps_up() {
-        let mut pace = FetchPace::default();
-        assert!(!pace.is_prompt(SEGMENT, 1.0), "nothing is known");
-        pace.observe(2 * MS);
-        assert!(pace.is_prompt(SEGMENT, 1.0) && pace.is_prompt(SEGMENT, 1999.0));
-        assert!(!pace.is_prompt(SEGMENT, 2001.0), "consumed faster than one after the other brings");
-        pace.observe(500 * MS);
-        assert!(!pace.is_prompt(SEGMENT, 1.0), "slow all of a sudden");
-        pace.observe(3 * MS);
-        assert!(pace.is_prompt(SEGMENT, 1.0));
+        let mut latency = FetchLatency::default();
+        assert!(!latency.is_prompt(SEGMENT, 1.0), "nothing is known");
+        latency.observe(2 * MS);
+        assert!(latency.is_prompt(SEGMENT, 1.0) && latency.is_prompt(SEGMENT, 1999.0));
+        assert!(!latency.is_prompt(SEGMENT, 2001.0), "consumed faster than one after the other brings");
+        latency.observe(500 * MS);
+        assert!(!latency.is_prompt(SEGMENT, 1.0), "slow all of a sudden");
+        latency.observe(3 * MS);
+        assert!(latency.is_prompt(SEGMENT, 1.0));
         for _ in 0..20 {
-            pace.observe(12 * MS);
+            latency.observe(12 * MS);
         }
-        assert!(!pace.is_prompt(SEGMENT, 1.0), "what was better once is forgotten");
+        assert!(!latency.is_prompt(SEGMENT, 1.0), "what was better once is forgotten");
     }
 }

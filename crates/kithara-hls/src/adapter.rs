@@ -9,7 +9,9 @@ use kithara_worker::{WorkerError, WorkerHandle};
 
 use crate::abr::VariantMode;
 use crate::error::HlsError;
-use crate::message::{Failure, HlsCommand, HlsMessage, SegmentPlace};
+use crate::message::{Failure, HlsCommand, HlsMessage};
+use crate::reader_state::ReaderSender;
+use crate::segment::SegmentPlace;
 
 /// Messages that the adapter keeps: the segment being read and those read before it.
 pub const MAX_BUFFERED_CHUNKS: usize = 5;
@@ -26,6 +28,7 @@ pub struct HlsSourceAdapter<R> {
     buffered_chunks: VecDeque<HlsMessage<R>>,
     /// Messages at the end of the buffer that are to be read again, after a step back.
     unread: usize,
+    reader: ReaderSender,
 }
 
 impl<R: fmt::Debug> fmt::Debug for HlsSourceAdapter<R> {
@@ -38,9 +41,12 @@ impl<R: fmt::Debug> fmt::Debug for HlsSourceAdapter<R> {
 }
 
 impl<R: Streaming> HlsSourceAdapter<R> {
-    /// The adapter of `worker`.
-    pub(crate) fn new(worker: WorkerHandle<HlsMessage<R>, HlsCommand, HlsError>) -> Self {
-        Self { worker, buffered_chunks: VecDeque::with_capacity(MAX_BUFFERED_CHUNKS), unread: 0 }
+    /// The adapter of `worker`, which learns through `reader` when a message is waited for.
+    pub(crate) fn new(
+        worker: WorkerHandle<HlsMessage<R>, HlsCommand, HlsError>,
+        reader: ReaderSender,
+    ) -> Self {
+        Self { worker, buffered_chunks: VecDeque::with_capacity(MAX_BUFFERED_CHUNKS), unread: 0, reader }
     }
 
     /// The next message; `None` at the end of the presentation. Cancel-safe.
@@ -53,8 +59,10 @@ impl<R: Streaming> HlsSourceAdapter<R> {
             self.unread -= 1;
             return Ok(self.buffered_chunks.get(index).cloned());
         }
+        self.reader.wait();
         match self.worker.recv().await {
             Ok(Some(fetch)) => {
+                self.reader.received();
                 self.keep(fetch.data.clone());
                 Ok(Some(fetch.data))
             }
@@ -78,13 +86,8 @@ impl<R: Streaming> HlsSourceAdapter<R> {
     pub fn seek(&mut self, to: Duration) {
         match self.kept(to) {
             Some(index) => self.unread = self.buffered_chunks.len() - index,
-            None => self.restart(HlsCommand::Seek { to }),
+            None => self.restart(to, HlsCommand::Seek { to }),
         }
-    }
-
-    /// Whether a seek to `to` needs nothing of the worker.
-    pub(crate) fn keeps(&self, to: Duration) -> bool {
-        self.kept(to).is_some()
     }
 
     fn kept(&self, to: Duration) -> Option<usize> {
@@ -93,7 +96,7 @@ impl<R: Streaming> HlsSourceAdapter<R> {
 
     /// Asks the worker for another source of a segment that failed.
     pub(crate) fn failed(&mut self, segment: SegmentPlace, resume_at: Duration, failure: Failure) {
-        self.restart(HlsCommand::Failed { segment, resume_at, failure });
+        self.restart(resume_at, HlsCommand::Failed { segment, resume_at, failure });
     }
 
     /// Changes the variant mode from the segment at `from` on.
@@ -102,18 +105,13 @@ impl<R: Streaming> HlsSourceAdapter<R> {
         self.send(HlsCommand::SetMode { mode, from });
     }
 
-    /// Has everything from the segment at `from` on planned anew.
-    pub(crate) fn replan(&mut self, from: Duration) {
-        self.forget_from(from);
-        self.send(HlsCommand::Replan { from });
-    }
-
     fn forget_from(&mut self, from: Duration) {
         self.buffered_chunks.retain(|message| message.start < from);
         self.unread = self.unread.min(self.buffered_chunks.len());
     }
 
-    fn restart(&mut self, command: HlsCommand) {
+    fn restart(&mut self, at: Duration, command: HlsCommand) {
+        self.reader.restart(at);
         self.buffered_chunks.clear();
         self.unread = 0;
         self.send(command);
@@ -167,9 +165,7 @@ mod tests {
 
         fn handle_command(&mut self, command: HlsCommand) -> CommandOutcome {
             let to = match &command {
-                HlsCommand::Seek { to }
-                | HlsCommand::Replan { from: to }
-                | HlsCommand::SetMode { from: to, .. } => *to,
+                HlsCommand::Seek { to } | HlsCommand::SetMode { from: to, .. } => *to,
                 HlsCommand::Failed { resume_at, .. } => *resume_at,
             };
             self.next = to.as_secs() as usize;
@@ -187,6 +183,7 @@ mod tests {
             variant: 0,
             reason: SwitchReason::Initial,
             segment,
+            number: segment as u64,
             is_first: segment == 0,
             start: SECOND * segment as u32,
             duration: SECOND,
@@ -209,8 +206,9 @@ mod tests {
     fn adapter() -> (HlsSourceAdapter<StreamingResource>, Arc<Mutex<Vec<HlsCommand>>>) {
         let source = Source::default();
         let told = Arc::clone(&source.told);
-        let worker = kithara_worker::spawn_async(source, super::super::HLS_CHUNK_CHANNEL_CAPACITY);
-        (HlsSourceAdapter::new(worker), told)
+        let worker = kithara_worker::spawn_async(source, crate::HLS_CHUNK_CHANNEL_CAPACITY);
+        let (reader, _) = crate::reader_state::reader_state();
+        (HlsSourceAdapter::new(worker, reader), told)
     }
 
     async fn segments(adapter: &mut HlsSourceAdapter<StreamingResource>) -> Vec<usize> {

@@ -10,28 +10,21 @@ use kithara_net::Net;
 use kithara_storage::StorageError;
 
 use crate::error::{Fetching, HlsError};
-use crate::fetch::{FetchManager, Window};
+use crate::fetch::{SmallFetches, Window};
 use crate::keys::KeyStore;
 use crate::playlist::Map;
-use crate::playlists::SegmentPlan;
+use crate::segment::SegmentPlan;
 
-/// Which init section: its URL and window, and for live lists how often they have begun anew.
+/// Which init section: its URL and window, and for live lists how often their encoder has restarted.
 pub(super) type InitId = (url::Url, Option<Window>, Option<u64>);
 
-/// The init section of a planned segment: one that is known, or else from the store or the network, decrypted.
+/// The init section of a planned segment, from the store or the network, decrypted.
 pub(super) async fn init_section<N: Net, A: Assets>(
-    fetches: &FetchManager<N, A>,
+    fetches: &SmallFetches<N, A>,
     keys: &KeyStore,
-    known: &[(InitId, Bytes)],
     plan: &SegmentPlan,
 ) -> Result<Option<Bytes>, HlsError> {
     let Some(map) = &plan.map else { return Ok(None) };
-    let window = Window::of(map);
-    if let Some((_, init)) =
-        known.iter().find(|((url, of, live), _)| *url == map.uri && (*of, *live) == (window, plan.live))
-    {
-        return Ok(Some(init.clone()));
-    }
     let (body, processor) = tokio::try_join!(
         fetches.init(map, plan.live),
         keys.processor(fetches, map.key.as_deref(), plan.media_sequence),

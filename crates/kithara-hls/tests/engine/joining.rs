@@ -57,11 +57,7 @@ async fn a_live_presentation_is_joined_three_target_durations_before_its_end() {
 
 #[tokio::test]
 async fn a_live_presentation_is_joined_where_the_application_or_the_author_wants() {
-    let origin = Origin::start().await.unwrap();
-    let start = |tag: &str| eight().replace("#EXT-X-MAP", &format!("{tag}\n#EXT-X-MAP"));
-    origin.serve("/live.m3u8", playlist(eight()));
-    origin.serve("/author.m3u8", playlist(start("#EXT-X-START:TIME-OFFSET=-9")));
-    origin.serve("/server.m3u8", playlist(start("#EXT-X-SERVER-CONTROL:HOLD-BACK=24")));
+    let list_of = |tag: &str| eight().replace("#EXT-X-MAP", &format!("{tag}\n#EXT-X-MAP"));
     let seconds = Duration::from_secs;
     let cases = [
         ("/live.m3u8", LiveStart::Oldest, None, 0),
@@ -72,7 +68,10 @@ async fn a_live_presentation_is_joined_where_the_application_or_the_author_wants
         ("/server.m3u8", LiveStart::Edge, None, 2),
     ];
     for (list, live_start, start, first) in cases {
-        origin.forget();
+        let origin = Origin::start().await.unwrap();
+        origin.serve("/live.m3u8", playlist(eight()));
+        origin.serve("/author.m3u8", playlist(list_of("#EXT-X-START:TIME-OFFSET=-9")));
+        origin.serve("/server.m3u8", playlist(list_of("#EXT-X-SERVER-CONTROL:HOLD-BACK=24")));
         let mut options = options();
         (options.live_start, options.start) = (live_start, start);
         let mut stream = open(&origin, list, options).await;

@@ -27,7 +27,7 @@ const FIRST_SHARE: f64 = 0.6;
 pub struct Hybrid {
     planner: Planner,
     watch: Watch,
-    /// Ladder index of the variant that replaces an abandoned segment: the next choice is no higher.
+    /// Ladder index of the variant that replaces an abandoned segment: the next choice, and that one alone, is no higher.
     limit: Option<usize>,
 }
 
@@ -43,7 +43,7 @@ impl Hybrid {
         } else {
             self.planner.best(view, &rate)
         };
-        self.limit.map_or(planned, |limit| planned.min(view.at_or_below(limit)))
+        self.limit.take().map_or(planned, |limit| planned.min(view.at_or_below(limit)))
     }
 }
 

@@ -59,3 +59,18 @@ crc = zlib.crc32(head + payload)
 seed("index_frame", "frame", b"KTHX" + head + struct.pack("<I", crc) + payload)
 for count in sorted((here / "corpus").iterdir()):
     print(count.name, sum(1 for _ in count.iterdir()), "seeds")
+
+odd = here.parent / "crates/kithara-decode/tests/media/odd"
+for target, files in {
+    "flac": ["tagged/flac", "24k.flac"],
+    "ogg": ["tagged/ogg", "t1000.ogg", "two-speex-vorbis.ogg"],
+    "wav": ["tagged/wav", "wma.wav"],
+    "aiff": ["tagged/aiff", "ima4.aiff"],
+    "au": ["../raw/mulaw.au", "../raw/s16be.au"],
+    "caf": ["tagged/caf", "ima4.caf"],
+    "matroska": ["tagged/mka", "two-ac3-aac.mka"],
+    "mp3_file": ["tagged/mp3", "album/1.mp3"],
+}.items():
+    for number, name in enumerate(files):
+        for last in (0, 1):
+            seed(target, f"{number}-{last}", (odd / name).read_bytes()[:20000] + bytes([last]))

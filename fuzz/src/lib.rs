@@ -2,7 +2,7 @@
 //! each parser promises.
 //!
 //! The parsers are pure, so they are included by path: a target builds in seconds although everything is instrumented, and
-//! reaches the private ones without a door in their crates.
+//! reaches the private ones without a door in their crates. Files of whole containers go through `kithara-decode` itself.
 
 #![allow(dead_code, unused_imports, missing_docs)]
 
@@ -30,11 +30,13 @@ mod index {
 mod decoding;
 mod demuxing;
 mod indexing;
+mod media;
 mod playing;
 
 pub use demux_parsers::Container;
 pub use decoding::aac;
 pub use demuxing::{demux, id3, mp4_file};
 pub use indexing::index_frame;
+pub use media::media;
 pub use playing::playlist;
 pub use redact::RedactedUrl;

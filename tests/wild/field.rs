@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kithara::hls::HlsOptions;
+use kithara::hls::{HlsEvent, HlsOptions};
 use kithara_testkit::Origin;
 use kithara_testkit::odd::aes::{encrypt, iv_of};
 use kithara_testkit::odd::id3;
@@ -320,4 +320,201 @@ async fn durations_in_whole_seconds_and_several_advertisements() {
 #[tokio::test]
 async fn mp3_with_a_discontinuity_at_each_segment() {
     prove_seeks(&make(&Made { name: "made-mp3", ..MADE }, &mp3(), Packing::Ts), 40, 10).await;
+}
+
+const KEY_LINE: &str = "#EXT-X-KEY:METHOD=AES-128,URI=\"key.bin\",IV=0xa120a6138fb13f92cfad3051b53467d9\n";
+
+/// Four encrypted segments, one of them in another file.
+fn encrypted(name: &'static str, key: &str, second: &str, last: &str) -> Presentation {
+    let list = format!(
+        "{key}#EXTINF:4.010667,\ns0.ts\n#EXTINF:3.989333,\n{second}\n#EXTINF:4.010667,\ns2.ts
+        #EXTINF:3.989333,\ns3.ts\n#EXTINF:4.010667,\n{last}\n#EXTINF:3.989333,\ns5.ts"
+    );
+    of_folder(name, "aes", &list)
+}
+
+/// Straight playback of a presentation, and the events of it.
+pub async fn heard(presentation: &Presentation) -> (Straight, Vec<HlsEvent>) {
+    let origin = Origin::start().await.unwrap();
+    let mut stream = open_hls(&presentation.serve(&origin), hls_options()).await.unwrap();
+    let mut receiver = stream.events();
+    let samples = read_all!(stream);
+    let spec = stream.spec();
+    let mut events = Vec::new();
+    while let Ok(event) = receiver.try_recv() {
+        events.push(event);
+    }
+    (Straight { samples, channels: spec.channels.into(), rate: spec.sample_rate }, events)
+}
+
+fn gaps(events: &[HlsEvent]) -> Vec<(usize, bool)> {
+    let gap = |event: &HlsEvent| match event {
+        HlsEvent::Gap { segment, error, .. } => Some((*segment, error.is_some())),
+        _ => None,
+    };
+    events.iter().filter_map(gap).collect()
+}
+
+#[tokio::test]
+async fn a_segment_without_padding_and_bytes_behind_the_last_block() {
+    let (right, _) = heard(&encrypted("aes-right", KEY_LINE, "s1.ts", "s4.ts")).await;
+    let unpadded = encrypted("aes-unpadded", KEY_LINE, "s1-unpadded.ts", "s4.ts");
+    assert_eq!(unpadded.files[2].1.len() % 16, 0);
+    let (without, events) = heard(&unpadded).await;
+    assert!(without.samples == right.samples, "the padding is no part of the sound");
+    assert_eq!(gaps(&events), []);
+    for tail in [1, 15, 16, 188] {
+        let mut longer = encrypted("aes-tail", KEY_LINE, "s1.ts", "s4.ts");
+        longer.files[2].1.extend(std::iter::repeat_n(0x5A, tail));
+        let (longer, events) = heard(&longer).await;
+        assert_eq!(longer.frames(), right.frames(), "{tail} bytes more");
+        assert!(longer.samples == right.samples, "{tail} bytes more");
+        assert_eq!(gaps(&events), []);
+    }
+}
+
+#[tokio::test]
+async fn one_segment_that_cannot_be_decrypted_is_a_gap() {
+    let (right, _) = heard(&encrypted("aes-right", KEY_LINE, "s1.ts", "s4.ts")).await;
+    let (with_gap, events) = heard(&encrypted("aes-wrong", KEY_LINE, "s1.ts", "s4-wrong.ts")).await;
+    assert_eq!(with_gap.frames(), right.frames());
+    assert_eq!(gaps(&events), [(4, true)]);
+    let at = |seconds: f64| (seconds * 48_000.0) as usize * right.channels;
+    assert!(with_gap.samples[..at(15.9)] == right.samples[..at(15.9)]);
+    assert!(with_gap.samples[at(16.2)..at(19.9)].iter().all(|sample| *sample == 0.0), "silence");
+    assert!(with_gap.samples[at(20.2)..].iter().any(|sample| sample.abs() > 0.01), "and sound behind it");
+}
+
+#[tokio::test]
+async fn keys_and_maps_in_data_uris() {
+    let (right, _) = heard(&encrypted("aes-right", KEY_LINE, "s1.ts", "s4.ts")).await;
+    let key = KEY_LINE.replace("key.bin", "data:;base64,ABEiM0RVZneImaq7zN3u/w==");
+    let (with_data, _) = heard(&encrypted("aes-data", &key, "s1.ts", "s4.ts")).await;
+    assert!(with_data.samples == right.samples);
+
+    let list = "#EXT-X-MAP:URI=\"init.mp4\"\n#EXTINF:4.010667,\ns0.m4s\n#EXTINF:3.989333,\ns1.m4s";
+    let (right, _) = heard(&of_folder("map-file", "admaps", list)).await;
+    let percent: String = bytes("admaps", "init.mp4").iter().map(|byte| format!("%{byte:02X}")).collect();
+    let list = list.replace("init.mp4", &format!("data:video/mp4,{percent}"));
+    let (with_data, _) = heard(&of_folder("map-data", "admaps", &list)).await;
+    assert!(with_data.samples == right.samples);
+}
+
+#[tokio::test]
+async fn tables_that_name_no_audio_yet() {
+    let (whole, _) = heard(&of_folder("pmt-late", "pmtlate", &segments(0..3, "ts"))).await;
+    assert_eq!(whole.frames(), 3 * 188 * 1024);
+    assert!(whole.samples[..whole.channels * 48_000].iter().any(|sample| sample.abs() > 0.01));
+}
+
+#[tokio::test]
+async fn a_first_segment_of_video_alone() {
+    let presentation = of_folder("first-video", "firstvideo", &segments(0..3, "ts"));
+    let whole = prove_seeks(&presentation, 20, 8).await;
+    assert_eq!(whole.frames(), 3 * 188 * 1024);
+    let first = 188 * 1024 * whole.channels;
+    assert!(whole.samples[..first].iter().all(|sample| *sample == 0.0), "silence of its length");
+    assert!(whole.samples[first..first + whole.channels * 48_000].iter().any(|sample| sample.abs() > 0.01));
+}
+
+#[tokio::test]
+async fn an_audio_stream_that_never_comes_beside_one_that_does() {
+    let units = aac();
+    let mut presentation = Presentation::new("ts-never");
+    for (n, (first, frames)) in units.segments().into_iter().enumerate() {
+        let mut ts = Writer::new();
+        ts.pat().pmt(&[Stream::new(0x120, 0x0F), Stream::new(AUDIO, 0x0F)]);
+        for (number, part) in frames.chunks(6).enumerate() {
+            ts.pes(AUDIO, 0xC0, Some(90_000 + units.time(first + number as u64 * 6)), &part.concat());
+        }
+        presentation.segment(units.seconds(frames.len()), &format!("{n}.ts"), ts.finish());
+    }
+    // The first segment is lost to the stream that never comes.
+    let (whole, _) = heard(&presentation).await;
+    assert_eq!(whole.frames(), units.frames.len() * 1024);
+    let first = units.segments()[1].0 as usize * 1024 * whole.channels;
+    let reference = &kithara_testkit::media::find(units.fixture).unwrap().reference;
+    let from = first + 1024 * whole.channels;
+    reference.check_from((from / whole.channels) as u64, &whole.samples[from..]).unwrap();
+}
+
+#[tokio::test]
+async fn a_presentation_of_video_alone_is_an_error_soon() {
+    let mut presentation = Presentation::new("ts-video");
+    for n in 0..30 {
+        let mut ts = Writer::new();
+        ts.pat().pmt(&[Stream::new(0x100, 0x1B)]);
+        ts.pes(0x100, 0xE0, Some(n * 90_000), &[0x47; 900]);
+        presentation.segment(1.0, &format!("{n}.ts"), ts.finish());
+    }
+    let error = super::proof::refused(&presentation).await;
+    assert!(error.contains("no audio"), "{error}");
+}
+
+#[tokio::test]
+async fn a_negative_duration_is_a_warning() {
+    let units = aac();
+    let mut presentation = Presentation::new("negative");
+    for (n, frames) in units.frames.chunks(80).enumerate() {
+        let time = units.time(n as u64 * 80);
+        let body = [id3::timestamp(900_000 + time), frames.concat()].concat();
+        let seconds = if n == 2 { -23_334.411_378 } else { units.seconds(frames.len()) };
+        presentation.segment(seconds, &format!("{n}.aac"), body);
+    }
+    super::proof::prove(&presentation, units.fixture).await;
+}
+
+#[tokio::test]
+async fn playlists_in_utf_16() {
+    let units = aac();
+    let mut presentation = Presentation::new("utf-16");
+    for (n, (first, frames)) in units.segments().into_iter().enumerate() {
+        let body = [id3::timestamp(units.time(first)), frames.concat()].concat();
+        presentation.segment(units.seconds(frames.len()), &format!("{n}.aac"), body);
+    }
+    let origin = Origin::start().await.unwrap();
+    let url = presentation.serve(&origin);
+    let text = presentation.playlist();
+    let little = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let big = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+    let marked = format!("\u{feff}{text}");
+    for body in [little(&text), little(&marked), big(&text), big(&marked)] {
+        origin.serve(&presentation.path(), body);
+        let mut stream = open_hls(&url, hls_options()).await.unwrap();
+        let reference = &kithara_testkit::media::find(units.fixture).unwrap().reference;
+        reference.check(&read_all!(stream)).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn other_things_under_the_address_of_a_playlist_are_named_with_their_cure() {
+    let origin = Origin::start().await.unwrap();
+    for (body, words) in [
+        (&b"<!DOCTYPE html><html><body>Sign in</body></html>"[..], ["web page", "address of the stream"]),
+        (b"<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\"/>", ["DASH", "HLS address"]),
+        (b"[playlist]\nFile1=http://radio.example/live\n", ["PLS", "kithara::open"]),
+        (b"http://radio.example/live\n", ["M3U", "kithara::open"]),
+        (b"#EXTM3U\n#EXTINF:-1,Radio\nhttp://radio.example/live\n", ["stations", "kithara::open"]),
+        (b"ID3\x04\0\0\0\0\0\0\xff\xfb", ["station", "kithara::open"]),
+    ] {
+        origin.serve("/what.m3u8", body.to_vec());
+        let error = super::proof::refused_at(&origin.url("/what.m3u8")).await;
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn codecs_that_are_wrong_do_not_keep_the_media_from_being_played() {
+    let units = aac();
+    let presentation = make(&Made { name: "codecs-wrong", ..MADE }, &units, Packing::Fmp4);
+    let origin = Origin::start().await.unwrap();
+    presentation.serve(&origin);
+    for codecs in ["ac-3", "ec-3,avc1.4d401e", "dtsc", "mp4a.40.42"] {
+        let master = format!(
+            "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=64000,CODECS=\"{codecs}\"\n/wild/codecs-wrong/index.m3u8\n"
+        );
+        origin.serve("/codecs.m3u8", master.into_bytes());
+        let mut stream = open_hls(&origin.url("/codecs.m3u8"), hls_options()).await.unwrap();
+        assert_eq!(read_all!(stream).len(), units.frames.len() * 2048, "{codecs}");
+    }
 }

@@ -191,6 +191,7 @@ mod tests {
             url: url::Url::parse("http://localhost/segment").unwrap(),
             init: None,
             content: Content::Gap { error: None },
+            is_encrypted: false,
             list: list(),
         }
     }

@@ -148,6 +148,12 @@ pub enum HlsError {
         /// The right length in bytes.
         expected: usize,
     },
+    /// A `data:` URI of the playlist is not well formed. It is not shown: it may be a key.
+    #[error("{what} stands in the playlist as a `data:` URI that is malformed")]
+    BadDataUri {
+        /// What it should be.
+        what: Fetching,
+    },
     /// The presentation needs something that Kithara does not do.
     #[error("unsupported: {what}")]
     Unsupported {
@@ -195,6 +201,7 @@ impl fmt::Debug for HlsError {
             Self::Storage { .. } => "Storage",
             Self::Decode { .. } => "Decode",
             Self::BadKey { .. } => "BadKey",
+            Self::BadDataUri { .. } => "BadDataUri",
             Self::Unsupported { .. } => "Unsupported",
             Self::NoPlayableVariant { .. } => "NoPlayableVariant",
             Self::NoSuchVariant { .. } => "NoSuchVariant",

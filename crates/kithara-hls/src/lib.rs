@@ -7,6 +7,7 @@ pub mod timeline;
 
 mod adapter;
 mod body;
+mod data_uri;
 mod error;
 mod events;
 mod fetch;

@@ -63,8 +63,10 @@ pub(crate) async fn load_first<N: Net, A: Assets>(
         reasons.push(format!("variant {variant}: {error}"));
         shared.emit(HlsEvent::VariantExcluded { variant, penalty, error });
     };
+    // `CODECS` may be wrong: where it leaves nothing to play, the media decides.
+    let is_misnamed = playlists.declares_nothing_playable();
     for variant in 0..playlists.variants() {
-        if let Some(what) = playlists.unsupported(variant) {
+        if let Some(what) = playlists.unsupported(variant).filter(|_| !is_misnamed) {
             let error = HlsError::Unsupported { what };
             leave_out(abr, variant, &error);
             last = Some(error);

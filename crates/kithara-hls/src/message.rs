@@ -43,6 +43,8 @@ pub struct HlsMessage<R> {
     pub init: Option<Bytes>,
     /// Its content.
     pub content: Content<R>,
+    /// Its body is decrypted on the way out of the store.
+    pub is_encrypted: bool,
     /// The list that it was planned from, in which `segment` is its index.
     pub list: Arc<MediaPlaylist>,
 }

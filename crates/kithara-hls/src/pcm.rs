@@ -252,6 +252,11 @@ impl<R: Streaming> HlsPcm<R> {
                 }
             }
             State::Draining(message) => {
+                if !self.is_placed {
+                    // A segment without audio: the seek is where it was meant to be.
+                    self.check = self.check.take().filter(SeekCheck::is_visiting);
+                    self.is_apart = true;
+                }
                 if let Some(began) = self.began.take() {
                     let actual = self.spec.position_of(self.position.saturating_sub(began));
                     message.warn_of_length(actual);
@@ -479,7 +484,7 @@ impl<R: Streaming> HlsPcm<R> {
             State::Reading { message, .. } | State::Draining(message) => HlsError::Decode {
                 what: Fetching::Segment(message.segment),
                 url: message.url.clone(),
-                source: Arc::new(source),
+                source: Arc::new(if message.is_encrypted { of_decrypted(source) } else { source }),
             },
             _ => HlsError::Unsupported { what: source.to_string() },
         }
@@ -498,6 +503,16 @@ enum Step {
     Chunk(PcmChunk),
     More,
     End,
+}
+
+/// Why a decrypted body is no media: most often it was decrypted with another key than it was encrypted with.
+fn of_decrypted(source: DecodeError) -> DecodeError {
+    match source {
+        DecodeError::NotMedia(found) => DecodeError::NotMedia(format!(
+            "{found}; it was decrypted: the key or the initialization vector may be wrong"
+        )),
+        other => other,
+    }
 }
 
 fn storage_error<R>(message: &HlsMessage<R>, source: StorageError) -> HlsError {

@@ -150,19 +150,30 @@ impl PlaylistManager {
         self.entries.iter().map(|entry| entry.variant.bandwidth).collect()
     }
 
+    /// Whether the `CODECS` of every variant name what this build cannot decode, other than Opus, which nobody names by mistake.
+    pub(crate) fn declares_nothing_playable(&self) -> bool {
+        let is_misnamed =
+            |entry: &Entry| !entry.variant.codecs.audio().all(|tag| tag.kind == CodecKind::Opus);
+        (0..self.entries.len()).all(|variant| self.unsupported(variant).is_some())
+            && self.entries.iter().any(is_misnamed)
+    }
+
     /// Why a variant cannot be played here, if its `CODECS` say so already.
     pub(crate) fn unsupported(&self, variant: usize) -> Option<String> {
         let codecs = &self.entries.get(variant)?.variant.codecs;
         let mut audio = codecs.audio().peekable();
         audio.peek()?;
-        let mut names = Vec::new();
+        let (mut names, mut feature) = (Vec::new(), None);
         for tag in audio {
             if is_playable(tag.kind) {
                 return None;
             }
             names.push(tag.name.as_str());
+            feature = feature.or(feature_of(tag.kind));
         }
-        Some(format!("codec {}", names.join(", ")))
+        let cure =
+            feature.map_or_else(String::new, |feature| format!(" (build with the feature `{feature}`)"));
+        Some(format!("codec {}{cure}", names.join(", ")))
     }
 
     /// Length of the presentation; `None` while the list may still grow.
@@ -420,6 +431,15 @@ impl Presentation for PlaylistManager {
 
     fn take_events(&mut self) -> Vec<HlsEvent> {
         std::mem::take(&mut self.events)
+    }
+}
+
+/// The feature that a build lacks for a codec, if one would help.
+fn feature_of(kind: CodecKind) -> Option<&'static str> {
+    match kind {
+        CodecKind::Opus => Some("opus"),
+        CodecKind::HeAac | CodecKind::HeAacV2 => Some("fdk-aac"),
+        _ => None,
     }
 }
 

@@ -29,6 +29,9 @@ pub enum Processor {
         /// The initialisation vector.
         iv: [u8; 16],
     },
+    /// As the inner one, for input whose end breaks the rules: a last unit without padding is kept whole, and bytes behind
+    /// the last whole unit are dropped. Whether the result is right is left to its reader. See [`lenient`](Self::lenient).
+    Lenient(Box<Processor>),
     /// An application's own. Two are the same if they are one allocation.
     Custom(Arc<dyn ChunkProcessor>),
 }
@@ -48,6 +51,10 @@ impl Processor {
                 hasher.update(key);
                 hasher.update(iv);
             }
+            Self::Lenient(inner) => {
+                hasher.update(b"lenient");
+                hasher.update(inner.id().0);
+            }
             Self::Custom(custom) => {
                 hasher.update(b"custom");
                 hasher.update((Arc::as_ptr(custom).cast::<()>() as usize).to_le_bytes());
@@ -66,6 +73,15 @@ impl Processor {
         }
     }
 
+    /// The same, for input that may lack its padding or have bytes behind it, as some packagers write it.
+    #[must_use]
+    pub fn lenient(self) -> Self {
+        match self {
+            Self::Lenient(_) => self,
+            strict => Self::Lenient(Box::new(strict)),
+        }
+    }
+
     /// Processes a small body that is in memory as a whole (an encrypted init section).
     ///
     /// # Errors
@@ -73,6 +89,8 @@ impl Processor {
     pub fn process_all(&self, input: &[u8]) -> Result<Vec<u8>, ProcessError> {
         let chunks = self.clone().into_chunks();
         let unit = chunks.unit().max(1);
+        let whole = input.len() - if chunks.drops_rest() { input.len() % unit } else { 0 };
+        let input = &input[..whole];
         if input.is_empty() || !input.len().is_multiple_of(unit) {
             return Err(ProcessError::Length { len: input.len() as u64, unit });
         }
@@ -90,6 +108,7 @@ impl Processor {
         match self {
             Self::Aes128Cbc { key, iv } => Arc::new(Cbc::<::aes::Aes128>::new(&key.into(), iv)),
             Self::Aes256Cbc { key, iv } => Arc::new(Cbc::<::aes::Aes256>::new(&key.into(), iv)),
+            Self::Lenient(inner) => Arc::new(Lenient(inner.into_chunks())),
             Self::Custom(custom) => custom,
         }
     }
@@ -100,7 +119,41 @@ impl fmt::Debug for Processor {
         match self {
             Self::Aes128Cbc { .. } => f.write_str("Aes128Cbc"),
             Self::Aes256Cbc { .. } => f.write_str("Aes256Cbc"),
+            Self::Lenient(inner) => write!(f, "Lenient({inner:?})"),
             Self::Custom(custom) => write!(f, "Custom({custom:?})"),
+        }
+    }
+}
+
+/// A processor without rules for the end of its input.
+#[derive(Debug)]
+struct Lenient(Arc<dyn ChunkProcessor>);
+
+impl ChunkProcessor for Lenient {
+    fn unit(&self) -> usize {
+        self.0.unit()
+    }
+
+    fn lookback(&self) -> usize {
+        self.0.lookback()
+    }
+
+    fn trims_end(&self) -> bool {
+        self.0.trims_end()
+    }
+
+    fn drops_rest(&self) -> bool {
+        true
+    }
+
+    fn process(&self, offset: u64, before: &[u8], data: &mut [u8]) -> Result<(), ProcessError> {
+        self.0.process(offset, before, data)
+    }
+
+    fn last_unit(&self, last: &[u8]) -> Result<usize, ProcessError> {
+        match self.0.last_unit(last) {
+            Err(ProcessError::Padding) => Ok(last.len()),
+            other => other,
         }
     }
 }
@@ -120,6 +173,11 @@ pub trait ChunkProcessor: fmt::Debug + Send + Sync + 'static {
 
     /// Whether the last unit says how long the result is: then a unit is given out only when it is known not to be the last.
     fn trims_end(&self) -> bool;
+
+    /// Whether bytes behind the last whole unit are dropped. Default `false`: they are an error.
+    fn drops_rest(&self) -> bool {
+        false
+    }
 
     /// Processes whole units in place. `data` begins at `offset`; `before` is the input just before it, of
     /// [`lookback`](Self::lookback) bytes or all there are.

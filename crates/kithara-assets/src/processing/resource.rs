@@ -126,13 +126,15 @@ impl<S: Streaming> ProcessedResource<S> {
                 ended.await;
                 continue;
             };
-            if input % view.unit != 0 || (input == 0 && view.processor.trims_end()) {
+            let drops_rest = view.processor.drops_rest();
+            let whole = if drops_rest { view.unit_start(input) } else { input };
+            if !drops_rest && (input % view.unit != 0 || (input == 0 && view.processor.trims_end())) {
                 return Err(wrong(ProcessError::Length { len: input, unit: view.processor.unit() }));
             }
-            let mut len = input;
-            if view.processor.trims_end() {
-                let start = input - view.unit;
-                let (bytes, before) = self.process(view, start..input).await?;
+            let mut len = whole;
+            if view.processor.trims_end() && whole > 0 {
+                let start = whole - view.unit;
+                let (bytes, before) = self.process(view, start..whole).await?;
                 let last = &bytes[before..];
                 len = start + view.processor.last_unit(last).map_err(wrong)?.min(last.len()) as u64;
             }

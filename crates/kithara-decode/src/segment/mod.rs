@@ -21,6 +21,9 @@ const SNIFF_LIMIT: usize = 512 * 1024;
 /// Bytes at a segment's beginning that tell whether it is another file than its init section: as many as [`sniff`] wants.
 const FIRST_LOOK: u64 = 16;
 
+/// Segments at the very start of a presentation that may hold no audio.
+const MAX_SILENT_START: u32 = 3;
+
 /// Bytes of a segment that are kept to tell an empty one from no media.
 const HEAD_KEPT: usize = 4096;
 
@@ -42,6 +45,8 @@ pub struct SegmentDecoder {
     /// There are packets in the init section, as some packagers make it.
     init_holds_media: bool,
     variant: Option<usize>,
+    /// Segments without any audio at the very start, and where the last of them ends by the playlist.
+    silent_start: (u32, Duration),
     /// What went wrong where it could not be said.
     failure: Option<DecodeError>,
 }
@@ -92,6 +97,7 @@ impl SegmentDecoder {
             init: None,
             init_holds_media: false,
             variant: None,
+            silent_start: (0, Duration::ZERO),
             failure: None,
         }
     }
@@ -283,9 +289,32 @@ impl SegmentDecoder {
             Err(error) => {
                 self.feed = Feed::Broken;
                 self.core.sync = Sync::ByTime;
-                Err(error.into())
+                let is_silent = matches!(error, DemuxError::NoAudio { .. }) && self.pass_silent_start();
+                if is_silent { Ok(false) } else { Err(error.into()) }
             }
         }
+    }
+
+    /// A segment holds no audio. Some packagers begin with video alone: at the very start there is silence of its length,
+    /// for a few segments. `false`: that is too much.
+    fn pass_silent_start(&mut self) -> bool {
+        let Some(SegmentStart { timeline_start, duration, .. }) =
+            self.segment.as_ref().map(|segment| segment.start.clone())
+        else {
+            return false;
+        };
+        let (count, end) = self.silent_start;
+        if timeline_start < end {
+            // Again, behind a seek: the next segment finds its place by its timestamps.
+            return true;
+        }
+        if self.core.pipeline.output.spec().is_some() || count >= MAX_SILENT_START {
+            return false;
+        }
+        tracing::warn!(?timeline_start, "a segment at the start holds no audio");
+        self.silent_start = (count + 1, timeline_start + duration);
+        self.failure = self.core.insert_silence(duration).err();
+        true
     }
 
     /// A segment that gave nothing is said once. With a head of its container it is an empty one, such as packagers put
@@ -299,8 +328,12 @@ impl SegmentDecoder {
             return Ok(());
         }
         self.core.sync = Sync::ByTime;
-        if matches!(sniff_at_end(&segment.head), Sniff::Found(_)) {
+        if let Sniff::Found(container) = sniff_at_end(&segment.head) {
             tracing::warn!(bytes = segment.bytes, "a segment holds no audio");
+            let is_start = self.core.pipeline.output.spec().is_none();
+            if is_start && !self.pass_silent_start() {
+                return Err(DemuxError::NoAudio { container }.into());
+            }
             return Ok(());
         }
         Err(DecodeError::NotMedia(format!("a segment of {} bytes without audio", segment.bytes)))

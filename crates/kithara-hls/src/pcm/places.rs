@@ -26,7 +26,7 @@ pub(super) struct Grid {
 }
 
 /// Packets of AAC and MPEG audio at the usual rates, the most frequent first.
-const USUAL: [Grid; 18] = [
+const USUAL: [Grid; 15] = [
     grid(48_000, 1024),
     grid(44_100, 1024),
     grid(44_100, 1152),
@@ -35,9 +35,6 @@ const USUAL: [Grid; 18] = [
     grid(24_000, 1024),
     grid(22_050, 1024),
     grid(16_000, 1024),
-    grid(12_000, 1024),
-    grid(11_025, 1024),
-    grid(8_000, 1024),
     grid(88_200, 1024),
     grid(96_000, 1024),
     grid(32_000, 1152),

@@ -19,11 +19,16 @@ pub struct PlaylistError {
 #[non_exhaustive]
 pub enum PlaylistErrorKind {
     /// There is no `#EXTM3U` where it must be: this is something else.
-    #[error("not an HLS playlist: {found} instead of #EXTM3U")]
+    #[error("not an HLS playlist: {found} instead of #EXTM3U{}", cure(found))]
     NotAPlaylist {
-        /// What stands there.
+        /// The kind of content that stands there.
         found: &'static str,
     },
+    /// An M3U list of stations or files, which has the header of an HLS playlist and none of its tags.
+    #[error(
+        "this is an M3U list of stations, not HLS: open one of the addresses in it, or the list with `kithara::open`"
+    )]
+    StationList,
     /// No tag says whether it is a multivariant or a media playlist.
     #[error("the playlist is empty: it lists neither variants nor segments")]
     Empty,
@@ -59,6 +64,25 @@ pub enum PlaylistErrorKind {
         /// The bound.
         limit: usize,
     },
+}
+
+/// The way to what the application wants.
+fn cure(found: &str) -> &'static str {
+    match found {
+        "an HTML document" => {
+            "; this is a web page: open the address of the stream itself (a portal that wants a login answers with a page, too)"
+        }
+        "a DASH manifest (MPD)" | "a Smooth Streaming manifest" => {
+            ", which is not supported: ask the provider for the HLS address (it mostly ends in .m3u8)"
+        }
+        "a PLS list of stations" | "an M3U list of addresses" => {
+            "; open one of the addresses in it, or the list with `kithara::open`"
+        }
+        "an audio file or a station" | "binary data" => {
+            "; a file or a station's address is opened with `kithara::open` or `kithara-file`"
+        }
+        _ => "",
+    }
 }
 
 impl PlaylistError {

@@ -2,6 +2,21 @@
 
 use std::borrow::Cow;
 
+/// The text in UTF-8: playlists of Windows programs are UTF-16, with a byte order mark or without.
+pub(super) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    let (rest, unit): (&[u8], fn([u8; 2]) -> u16) = match text {
+        [0xFF, 0xFE, rest @ ..] => (rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => (rest, u16::from_be_bytes),
+        [b'#', 0, b'E', 0, ..] => (text, u16::from_le_bytes),
+        [0, b'#', 0, b'E', ..] => (text, u16::from_be_bytes),
+        _ => return Cow::Borrowed(text),
+    };
+    let (units, _) = rest.as_chunks::<2>();
+    let chars = char::decode_utf16(units.iter().map(|pair| unit(*pair)));
+    let text: String = chars.map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
+    Cow::Owned(text.into_bytes())
+}
+
 /// Lines with their numbers from 1, without terminators (`\n`, `\r\n`, `\r`) and surrounding white space or zeros (writers of
 /// fixed buffers pad with them).
 #[derive(Debug, Clone)]

@@ -32,6 +32,8 @@ pub struct MediaPlaylist {
     pub target_duration: Duration,
     /// `EXT-X-MEDIA-SEQUENCE`: number of the first segment.
     pub media_sequence: u64,
+    /// Whether `EXT-X-MEDIA-SEQUENCE` was there.
+    pub(super) has_media_sequence: bool,
     /// `EXT-X-DISCONTINUITY-SEQUENCE`: number of the first segment's discontinuity domain.
     pub discontinuity_sequence: u64,
     /// `EXT-X-PLAYLIST-TYPE`.

@@ -37,12 +37,16 @@ pub(super) struct MediaBuilder {
     discontinuities: u32,
     end: u64,
     longest: Duration,
+    /// Segments whose `EXTINF` is negative, and the others.
+    negative: usize,
+    positive: usize,
 }
 
 #[derive(Debug, Default)]
 struct Header {
     target_duration: Option<Duration>,
     media_sequence: u64,
+    has_media_sequence: bool,
     discontinuity_sequence: u64,
     playlist_type: Option<PlaylistType>,
     end_list: bool,
@@ -96,12 +100,13 @@ impl MediaBuilder {
         let (number, title) = value.split_once(',').unwrap_or((value, ""));
         // `EXTINF:4.0 key="value",title` is an M3U habit.
         let number = number.split_ascii_whitespace().next().unwrap_or("");
-        if number.starts_with('-') {
-            return Err(cx.malformed(TAG, "a negative duration"));
-        }
-        let Some(duration) = decimal::seconds(number) else {
+        let Some((is_negative, duration)) =
+            decimal::signed_seconds(number).filter(|_| !number.starts_with('+'))
+        else {
             return Err(cx.malformed(TAG, "the duration is not a number of seconds"));
         };
+        let duration = if is_negative { self.usual_duration(cx) } else { duration };
+        *(if is_negative { &mut self.negative } else { &mut self.positive }) += 1;
         if duration > MAX_SEGMENT {
             return Err(cx.malformed(TAG, "the duration is beyond all reason"));
         }
@@ -112,6 +117,14 @@ impl MediaBuilder {
         self.next.inf = Some((nanos(duration), title));
         self.longest = self.longest.max(duration);
         Ok(())
+    }
+
+    /// In place of a negative duration, which packagers write where timestamps go back: that of the segment before.
+    fn usual_duration(&self, cx: &mut Context<'_>) -> Duration {
+        cx.warn("a negative duration: the segment is taken to be as long as the one before");
+        let last = self.table.record(self.table.len().wrapping_sub(1));
+        let last = last.map(|last| Duration::from_nanos(self.end.saturating_sub(last.start)));
+        last.or(self.header.target_duration).unwrap_or_default()
     }
 
     fn discontinuity(&mut self, cx: &Context<'_>) -> Result<(), PlaylistError> {
@@ -201,6 +214,7 @@ impl MediaBuilder {
         };
         if self.table.is_empty() {
             self.header.media_sequence = number;
+            self.header.has_media_sequence = true;
         } else {
             cx.warn("EXT-X-MEDIA-SEQUENCE after the first segment is ignored");
         }
@@ -298,8 +312,16 @@ impl MediaBuilder {
         Ok((span, range))
     }
 
-    pub(super) fn finish(mut self, mut cx: Context<'_>, common: Common) -> MediaPlaylist {
+    pub(super) fn finish(
+        mut self,
+        mut cx: Context<'_>,
+        common: Common,
+    ) -> Result<MediaPlaylist, PlaylistError> {
         let header = self.header;
+        if self.negative > 0 && self.positive == 0 && header.target_duration.is_none() {
+            return Err(cx.error(PlaylistErrorKind::StationList));
+        }
+        self.table.has_guesses = self.negative > 0;
         if self.next.inf.is_some() {
             cx.warn("the last EXTINF has no URI and is ignored: the playlist may be cut short");
         }
@@ -322,9 +344,10 @@ impl MediaBuilder {
             self.end = self.table.spread(u64::try_from(target.as_nanos()).unwrap_or(u64::MAX));
         }
         self.table.finish(self.end);
-        MediaPlaylist {
+        Ok(MediaPlaylist {
             target_duration: header.target_duration.unwrap_or(rounded),
             media_sequence: header.media_sequence,
+            has_media_sequence: header.has_media_sequence,
             discontinuity_sequence: header.discontinuity_sequence,
             playlist_type: header.playlist_type,
             end_list: header.end_list,
@@ -336,7 +359,7 @@ impl MediaBuilder {
             warnings: cx.warnings,
             base: cx.base.clone(),
             table: self.table,
-        }
+        })
     }
 }
 

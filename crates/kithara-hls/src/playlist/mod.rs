@@ -24,6 +24,7 @@ mod parser;
 mod segments;
 mod start;
 mod tags;
+mod truncation;
 mod variables;
 
 pub use codecs::{CodecKind, CodecTag, Codecs};
@@ -34,6 +35,7 @@ pub use limits::{Limits, ParseOptions};
 pub use master::{MasterPlaylist, Rendition, Resolution, VariantStream};
 pub use media::{Map, MediaPlaylist, PlaylistType, Segment};
 pub use start::Start;
+pub use truncation::{Truncation, truncation};
 pub use variables::Variables;
 
 use url::Url;

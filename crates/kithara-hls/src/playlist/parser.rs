@@ -7,7 +7,7 @@ use super::context::Context;
 use super::decimal;
 use super::error::{PlaylistError, PlaylistErrorKind};
 use super::limits::ParseOptions;
-use super::lines::Lines;
+use super::lines::{self, Lines};
 use super::master_builder::MasterBuilder;
 use super::media_builder::MediaBuilder;
 use super::start::Start;
@@ -40,6 +40,9 @@ pub(super) fn parse(text: &[u8], base: &Url, options: &ParseOptions<'_>) -> Resu
         return Err(cx.too_large("bytes", options.limits.bytes));
     }
     cx.line = 1;
+    let decoded = lines::decode(text);
+    let is_utf16 = matches!(decoded, std::borrow::Cow::Owned(_));
+    let text = &*decoded;
     let (has_mark, text) = match text.strip_prefix(b"\xef\xbb\xbf") {
         Some(text) => (true, text),
         None => (false, text),
@@ -47,6 +50,9 @@ pub(super) fn parse(text: &[u8], base: &Url, options: &ParseOptions<'_>) -> Resu
     find_header(&mut cx, text)?;
     if has_mark {
         cx.warn("a byte order mark before #EXTM3U");
+    }
+    if is_utf16 {
+        cx.warn("the text is UTF-16 instead of UTF-8");
     }
     let mut parser = Parser {
         cx,
@@ -67,6 +73,7 @@ pub(super) fn parse(text: &[u8], base: &Url, options: &ParseOptions<'_>) -> Resu
 
 /// Whether a text that begins like this may be a playlist: its first line that is not blank is a tag or a comment.
 pub(super) fn may_begin(text: &[u8]) -> bool {
+    let text = &*lines::decode(text);
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     Lines::new(text).find(|line| !line.text.is_empty()).is_none_or(|line| line.text.starts_with('#'))
 }
@@ -96,7 +103,17 @@ fn describe(line: &[u8]) -> &'static str {
     let head = &line[..line.len().min(512)];
     let lower = head.to_ascii_lowercase();
     let holds = |needle: &[u8]| lower.windows(needle.len()).any(|window| window == needle);
-    if holds(b"<html") || holds(b"<!doctype") || holds(b"<head") || holds(b"<body") {
+    if holds(b"<mpd") || holds(b"urn:mpeg:dash") {
+        "a DASH manifest (MPD)"
+    } else if holds(b"<smoothstreamingmedia") {
+        "a Smooth Streaming manifest"
+    } else if lower.starts_with(b"[playlist]") {
+        "a PLS list of stations"
+    } else if lower.starts_with(b"http://") || lower.starts_with(b"https://") {
+        "an M3U list of addresses"
+    } else if [&b"ID3"[..], b"OggS", b"fLaC", b"RIFF", b"ADIF"].iter().any(|magic| head.starts_with(magic)) {
+        "an audio file or a station"
+    } else if holds(b"<html") || holds(b"<!doctype") || holds(b"<head") || holds(b"<body") {
         "an HTML document"
     } else if lower.starts_with(b"<") {
         "an XML document"
@@ -191,7 +208,7 @@ impl Parser<'_> {
     fn finish(self) -> Result<Playlist, PlaylistError> {
         match self.kind {
             Some(Scope::Master) => Ok(Playlist::Master(self.master.finish(self.cx, self.common))),
-            Some(_) => Ok(Playlist::Media(self.media.finish(self.cx, self.common))),
+            Some(_) => self.media.finish(self.cx, self.common).map(Playlist::Media),
             None => Err(self.cx.error(PlaylistErrorKind::Empty)),
         }
     }
@@ -203,6 +220,7 @@ mod tests {
 
     #[test]
     fn what_may_become_a_playlist() {
+        assert!(may_begin(b"\xff\xfe#\0E\0X\0") && may_begin(b"\0#\0E\0X"));
         for begin in ["", "\n \r\n", "#EXTM3U", "\u{feff}#EXTM3U\n", "\n\n# a comment", "#"] {
             assert!(may_begin(begin.as_bytes()), "{begin:?}");
         }

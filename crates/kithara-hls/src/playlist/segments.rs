@@ -49,6 +49,8 @@ pub(super) struct Table {
     bitrates: Vec<(u32, u64)>,
     /// Nanoseconds to the end of the last segment.
     end: u64,
+    /// The playlist does not give the duration of each segment.
+    pub(super) has_guesses: bool,
 }
 
 impl Table {
@@ -173,6 +175,9 @@ impl Table {
 
     /// Nanoseconds of the last decimal in which durations are written, a power of ten.
     pub(super) fn resolution(&self) -> u64 {
+        if self.has_guesses {
+            return 1_000_000_000;
+        }
         let ends = self.records.iter().skip(1).map(|record| record.start).chain([self.end]);
         let durations = self.records.iter().zip(ends).map(|(record, end)| end.saturating_sub(record.start));
         let mut resolution = 1_000_000_000;

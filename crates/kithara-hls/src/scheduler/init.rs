@@ -9,6 +9,7 @@ use kithara_decode::demux::{DemuxError, Sniff, sniff_at_end};
 use kithara_net::Net;
 use kithara_storage::StorageError;
 
+use crate::data_uri;
 use crate::error::{Fetching, HlsError};
 use crate::fetch::{SmallFetches, Window};
 use crate::keys::KeyStore;
@@ -25,6 +26,15 @@ pub(super) async fn init_section<N: Net, A: Assets>(
     plan: &SegmentPlan,
 ) -> Result<Option<Bytes>, HlsError> {
     let Some(map) = &plan.map else { return Ok(None) };
+    if let Some(content) = data_uri::content(Fetching::Init, &map.uri) {
+        let processor = keys.processor(fetches, map.key.as_deref(), plan.media_sequence).await?;
+        let content = content?;
+        let part = map.byte_range.clone().map(|range| {
+            let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
+            content.slice(at(range.start)..at(range.end))
+        });
+        return read(map, processor.as_ref(), &part.unwrap_or(content)).map(Some);
+    }
     let (body, processor) = tokio::try_join!(
         fetches.init(map, plan.live),
         keys.processor(fetches, map.key.as_deref(), plan.media_sequence),

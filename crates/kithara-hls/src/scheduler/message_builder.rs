@@ -61,6 +61,7 @@ pub(super) fn message<R>(
         start: plan.place.start,
         duration: plan.place.duration,
         discontinuity_sequence: plan.place.discontinuity_sequence,
+        is_encrypted: plan.key.is_some(),
         list: Arc::clone(&plan.list),
         url: plan.url.clone(),
         init,

@@ -34,6 +34,10 @@ pub struct TsDemuxer {
     serial: u32,
     hint: Option<i64>,
     packets: u64,
+    /// The stream at hand has given a packet in this segment.
+    is_heard: bool,
+    /// Another audio stream of the tables that has payload in this segment, where the one at hand has none so far.
+    rival: Option<u16>,
     failed: Option<DemuxError>,
 }
 
@@ -60,6 +64,7 @@ impl TsDemuxer {
             if let Some(stream) = &mut self.stream
                 && let Some(located) = stream.advance()?
             {
+                self.is_heard = true;
                 return Ok(Some(located));
             }
             if let Some(next) = self.next_stream.take() {
@@ -89,15 +94,15 @@ impl TsDemuxer {
         if let Some(stream) = &mut self.stream {
             stream.end_as_latm()?;
             stream.finish();
+            self.reconsider();
             return Ok(());
-        }
-        if self.packets > 0 && self.unnamed().next().is_some() {
-            self.packets = 0;
-            return Err(DemuxError::NoAudio { container: Container::MpegTs });
         }
         match std::mem::take(&mut self.packets) {
             0 => Ok(()),
-            _ if self.programs.iter().any(|program| program.streams.is_some()) => Ok(()),
+            // The next segment may have other tables.
+            _ if self.programs.iter().any(|program| program.streams.is_some()) => {
+                Err(DemuxError::NoAudio { container: Container::MpegTs })
+            }
             _ => {
                 let what = "no program tables";
                 Err(DemuxError::Malformed {
@@ -106,6 +111,25 @@ impl TsDemuxer {
                     offset: self.reader.offset(),
                 })
             }
+        }
+    }
+
+    /// The segment is over: where the tables name a stream that never comes, another one takes over that does.
+    fn reconsider(&mut self) {
+        let rival = self.rival.take().filter(|_| !std::mem::take(&mut self.is_heard));
+        let Some(rival) = rival else { return };
+        let mut streams = self.programs.iter().filter_map(|program| program.streams.as_ref()).flatten();
+        self.next_stream = self.next_stream.or(streams.find(|stream| stream.pid == rival).copied());
+    }
+
+    /// Notes that another audio stream has payload while the one at hand has none.
+    fn heed_rival(&mut self, pid: u16) {
+        let is_playable = |stream: &AudioStream| {
+            stream.pid == pid && matches!(stream.kind, AudioKind::Adts | AudioKind::MpegAudio)
+        };
+        let mut streams = self.programs.iter().filter_map(|program| program.streams.as_ref()).flatten();
+        if self.rival.is_none() && !self.is_heard && streams.any(is_playable) {
+            self.rival = Some(pid);
         }
     }
 
@@ -123,6 +147,9 @@ impl TsDemuxer {
         }
         let is_audio = self.stream.as_ref().is_some_and(|stream| stream.pid == pid);
         if !is_audio && pid != 0 && !self.programs.iter().any(|program| program.pid == pid) {
+            if b1 & 0x40 != 0 && self.stream.is_some() {
+                self.heed_rival(pid);
+            }
             return Ok(());
         }
         let Some((payload, is_discontinuity)) = payload(packet) else { return Ok(()) };
@@ -228,8 +255,8 @@ impl TsDemuxer {
         });
         match named {
             Some(codec) => Err(DemuxError::UnsupportedCodec { container, codec }),
-            None if self.unnamed().next().is_some() => Ok(()),
-            None => Err(DemuxError::NoAudio { container }),
+            // A later table may name some.
+            None => Ok(()),
         }
     }
 
@@ -294,6 +321,8 @@ impl Demuxer for TsDemuxer {
             stream.discard();
         }
         self.packets = 0;
+        self.is_heard = false;
+        self.rival = None;
         self.failed = None;
     }
 

@@ -188,20 +188,22 @@ fn stage5(x: &Buffer, y: &mut Buffer, w: &[(f32, f32)], rows: usize, stride: usi
     }
 }
 
+#[inline(always)]
+fn four(re: [&Lanes; 4], im: [&Lanes; 4]) -> ([Lanes; 4], [Lanes; 4]) {
+    let (sr, si) = (add(re[0], re[2]), add(im[0], im[2]));
+    let (dr, di) = (sub(re[0], re[2]), sub(im[0], im[2]));
+    let (tr, ti) = (add(re[1], re[3]), add(im[1], im[3]));
+    let (er, ei) = (sub(re[1], re[3]), sub(im[1], im[3]));
+    (
+        [add(&sr, &tr), add(&dr, &ei), sub(&sr, &tr), sub(&dr, &ei)],
+        [add(&si, &ti), sub(&di, &er), sub(&si, &ti), add(&di, &er)],
+    )
+}
+
 /// The transform of eight rows, lane by lane, in place.
 #[inline(always)]
 pub(crate) fn eight(re: &mut [Lanes; 8], im: &mut [Lanes; 8]) {
     const R: f32 = std::f32::consts::FRAC_1_SQRT_2;
-    let four = |re: [&Lanes; 4], im: [&Lanes; 4]| {
-        let (sr, si) = (add(re[0], re[2]), add(im[0], im[2]));
-        let (dr, di) = (sub(re[0], re[2]), sub(im[0], im[2]));
-        let (tr, ti) = (add(re[1], re[3]), add(im[1], im[3]));
-        let (er, ei) = (sub(re[1], re[3]), sub(im[1], im[3]));
-        (
-            [add(&sr, &tr), add(&dr, &ei), sub(&sr, &tr), sub(&dr, &ei)],
-            [add(&si, &ti), sub(&di, &er), sub(&si, &ti), add(&di, &er)],
-        )
-    };
     let (er, ei) = four([&re[0], &re[2], &re[4], &re[6]], [&im[0], &im[2], &im[4], &im[6]]);
     let (or, oi) = four([&re[1], &re[3], &re[5], &re[7]], [&im[1], &im[3], &im[5], &im[7]]);
     let odd = [

@@ -120,9 +120,11 @@ dispatch! {
             let (rise, fall) = bank.long_windows[shapes.0][..frame].split_at(half);
             let (left, right) = overlap.split_at(half);
             let (first, second) = out.split_at_mut(half);
-            for n in 0..half {
-                first[n] = left[n] + rise[n] * tail[n];
-                second[n] = right[n] - fall[n] * tail[half - 1 - n];
+            for (((out, left), rise), tail) in first.iter_mut().zip(left).zip(rise).zip(tail) {
+                *out = left + rise * tail;
+            }
+            for (((out, right), fall), tail) in second.iter_mut().zip(right).zip(fall).zip(tail.iter().rev()) {
+                *out = *right - fall * tail;
             }
         }
 
@@ -141,9 +143,11 @@ dispatch! {
         } else {
             let (low, high) = bank.long_windows[shapes.1][..frame].split_at(half);
             let (left, right) = overlap.split_at_mut(half);
-            for n in 0..half {
-                left[n] = -high[half - 1 - n] * head[half - 1 - n];
-                right[n] = -low[half - 1 - n] * head[n];
+            for ((left, high), head) in left.iter_mut().zip(high.iter().rev()).zip(head.iter().rev()) {
+                *left = -high * head;
+            }
+            for ((right, low), head) in right.iter_mut().zip(low.iter().rev()).zip(head) {
+                *right = -low * head;
             }
         }
     }

@@ -80,21 +80,30 @@ impl LongDct {
         let (re, im) = (b.re.as_flattened(), b.im.as_flattened());
         let (re, im) = (&re[..points / 2], &im[..points / 2]);
         let (wr, wi) = (&self.twiddles_re[..points / 2], &self.twiddles_im[..points / 2]);
+        // The even outputs rise, the odd ones fall: both are computed in place of the inner transform's.
+        let (even, odd) = (a.re.as_flattened_mut(), a.im.as_flattened_mut());
+        let (even, odd) = (&mut even[..points / 2], &mut odd[..points / 2]);
         for n in 0..points / 2 {
-            out[2 * n] = re[n] * wr[n] - im[n] * wi[n];
-            out[points - 1 - 2 * n] = -(re[n] * wi[n] + im[n] * wr[n]);
+            even[n] = re[n] * wr[n] - im[n] * wi[n];
+            odd[n] = -(re[n] * wi[n] + im[n] * wr[n]);
+        }
+        let blocks = out.as_chunks_mut::<16>().0.iter_mut();
+        for ((out, even), odd) in blocks.zip(even.as_chunks::<8>().0).zip(odd.as_chunks::<8>().0.iter().rev())
+        {
+            *out = std::array::from_fn(|i| if i % 2 == 0 { even[i / 2] } else { odd[7 - i / 2] });
         }
     }
 
     #[inline(always)]
     fn turn_in(&self, x: &[f32], scale: f32, a: &mut Buffer) {
-        let half = x.len() / 2;
-        let (wr, wi) = (&self.twiddles_re[..half], &self.twiddles_im[..half]);
-        let (re, im) = (&mut a.re.as_flattened_mut()[..half], &mut a.im.as_flattened_mut()[..half]);
-        for k in 0..half {
-            let (p, q) = (x[2 * k] * scale, x[2 * half - 1 - 2 * k] * scale);
-            re[k] = p * wr[k] - q * wi[k];
-            im[k] = p * wi[k] + q * wr[k];
+        let (wr, wi) = (self.twiddles_re.as_chunks::<8>().0, self.twiddles_im.as_chunks::<8>().0);
+        let (rising, falling) = (x.as_chunks::<16>().0.iter(), x.as_chunks::<16>().0.iter().rev());
+        let rows = a.re.iter_mut().zip(a.im.iter_mut()).zip(wr.iter().zip(wi));
+        for (((re, im), (wr, wi)), (up, down)) in rows.zip(rising.zip(falling)) {
+            let p: Lanes = std::array::from_fn(|i| up[2 * i] * scale);
+            let q: Lanes = std::array::from_fn(|i| down[15 - 2 * i] * scale);
+            *re = std::array::from_fn(|i| p[i] * wr[i] - q[i] * wi[i]);
+            *im = std::array::from_fn(|i| p[i] * wi[i] + q[i] * wr[i]);
         }
     }
 

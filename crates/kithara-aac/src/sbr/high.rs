@@ -27,10 +27,12 @@ impl<const N: usize> Plane<N> {
         self.im.as_flattened_mut().fill(0.0);
     }
 
-    /// Keeps `count` samples from `from` on as the first ones.
-    pub(crate) fn shift(&mut self, from: usize, count: usize) {
+    /// Keeps `COUNT` samples from `from` on as the first ones.
+    pub(crate) fn shift<const COUNT: usize>(&mut self, from: usize) {
         for row in self.re.iter_mut().chain(self.im.iter_mut()) {
-            row.copy_within(from..from + count, 0);
+            let mut last = [0.0; COUNT];
+            last.copy_from_slice(&row[from..from + COUNT]);
+            row[..COUNT].copy_from_slice(&last);
         }
     }
 }
@@ -164,7 +166,11 @@ dispatch! {
                     continue;
                 }
                 let (re, im) = (&low.re[p], &low.im[p]);
-                let [a0, a1] = *known[p].get_or_insert_with(|| predict(re, im, samples + 6));
+                let [a0, a1] = match known[p] {
+                    Some(prediction) => prediction,
+                    None => predict(re, im, samples + 6),
+                };
+                known[p] = Some([a0, a1]);
                 let chirp = shape.chirp[bands.noise.find(k)];
                 let (b0r, b0i) = (a0.0 * chirp, a0.1 * chirp);
                 let (b1r, b1i) = (a1.0 * chirp * chirp, a1.1 * chirp * chirp);

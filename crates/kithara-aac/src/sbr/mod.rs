@@ -9,6 +9,7 @@ use crate::Result;
 use crate::bits::BitReader;
 use crate::fft::Buffer;
 use crate::ps::Stereo;
+use crate::simd::Lanes;
 
 use data::ChannelData;
 use header::{Bands, Header};
@@ -62,48 +63,51 @@ impl Channel {
         for (chunk, part) in sound.chunks(32 * CHUNK).enumerate() {
             self.analysis.run(part, &mut x);
             let at = KEPT + chunk * CHUNK;
-            let count = part.len() / 32;
+            // Of the last chunk, samples beyond the packet are written too: none of them is read.
             for k in 0..32 {
-                self.low.re[k][at..at + count].copy_from_slice(&x.re[k][..count]);
-                self.low.im[k][at..at + count].copy_from_slice(&x.im[k][..count]);
+                self.low.re[k][at..at + CHUNK].copy_from_slice(&x.re[k]);
+                self.low.im[k][at..at + CHUNK].copy_from_slice(&x.im[k]);
             }
         }
+    }
+
+    /// One band's eight samples from `at` on, of the range given.
+    #[inline(always)]
+    fn band(&self, k: usize, at: usize, range: (usize, usize)) -> (Lanes, Lanes) {
+        let (re, im, first) = if k < range.0.min(32) {
+            (&self.low.re[k], &self.low.im[k], at + AHEAD)
+        } else if k >= range.0 && k < range.0 + range.1 {
+            (&self.high.re[k], &self.high.im[k], at)
+        } else {
+            return ([0.0; 8], [0.0; 8]);
+        };
+        let lanes = |row: &[f32; SPAN]| row[first..].first_chunk().copied().unwrap_or_default();
+        (lanes(re), lanes(im))
     }
 
     /// The bands of eight samples from `at` on.
     fn assemble(&self, at: usize, range: (usize, usize), x: &mut Buffer) {
         let before = self.tail.saturating_sub(at).min(CHUNK);
         for k in 0..64 {
-            (x.re[k], x.im[k]) = ([0.0; 8], [0.0; 8]);
-            let mut copy = |from: usize, to: usize, range: (usize, usize)| {
-                if from >= to {
-                    return;
+            (x.re[k], x.im[k]) = self.band(k, at, range);
+        }
+        if before > 0 {
+            for k in 0..64 {
+                let (re, im) = self.band(k, at, self.tail_range);
+                for i in 0..before {
+                    (x.re[k][i], x.im[k][i]) = (re[i], im[i]);
                 }
-                let (re, im, first) = if k < range.0 {
-                    if k >= 32 {
-                        return;
-                    }
-                    (&self.low.re[k], &self.low.im[k], at + AHEAD)
-                } else if k < range.0 + range.1 {
-                    (&self.high.re[k], &self.high.im[k], at)
-                } else {
-                    return;
-                };
-                x.re[k][from..to].copy_from_slice(&re[first + from..first + to]);
-                x.im[k][from..to].copy_from_slice(&im[first + from..first + to]);
-            };
-            copy(0, before, self.tail_range);
-            copy(before, CHUNK, range);
+            }
         }
     }
 
     /// Moves to the next packet. `end`: where this one's high range ends.
     fn advance(&mut self, samples: usize, end: usize, range: (usize, usize)) {
-        self.low.shift(samples, KEPT);
+        self.low.shift::<KEPT>(samples);
+        self.high.shift::<SPAN_OF_TAIL>(samples);
         self.tail = end.saturating_sub(samples);
         self.tail_range = range;
         for row in self.high.re.iter_mut().chain(self.high.im.iter_mut()) {
-            row.copy_within(samples..SPAN_OF_TAIL + samples, 0);
             row[SPAN_OF_TAIL..].fill(0.0);
         }
     }

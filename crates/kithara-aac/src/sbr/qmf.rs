@@ -70,6 +70,14 @@ fn load(row: &[f32; ROW], at: usize) -> &Lanes {
     }
 }
 
+/// Moves the last slots to the front.
+#[inline(always)]
+fn keep(row: &mut [f32; ROW], slots: usize) {
+    let mut last = [0.0; HISTORY];
+    last.copy_from_slice(&row[slots..slots + HISTORY]);
+    row[..HISTORY].copy_from_slice(&last);
+}
+
 #[inline(always)]
 fn accumulate(sum: &mut Lanes, x: &Lanes, k: f32) {
     for i in 0..8 {
@@ -116,7 +124,7 @@ dispatch! {
             }
         }
         for row in rows.iter_mut() {
-            row.copy_within(slots..slots + HISTORY, 0);
+            keep(row, slots);
         }
         let (mut cos, mut sin) = ([[0.0; 8]; 32], [[0.0; 8]; 32]);
         for j in 0..32 {
@@ -220,7 +228,7 @@ fn join<const BANDS: usize>(
         }
     }
     for row in rows[..2 * BANDS].iter_mut() {
-        row.copy_within(slots..slots + HISTORY, 0);
+        keep(row, slots);
     }
 }
 

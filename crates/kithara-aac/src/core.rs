@@ -311,7 +311,7 @@ impl Core {
         let noise = Noise::new(self.position, channel.plane, channel.plane);
         spectrum::substitute_noise(ics, bands, frame, &noise, &mut channel.spectrum, |_| false);
         predict(channel, ics, bands);
-        finish(channel, ics, bands, self.bank);
+        finish(channel, ics, bands, self.bank)?;
         self.elements[index].decoded = true;
         self.last = Some(index);
         Ok(())
@@ -358,8 +358,8 @@ impl Core {
         if common {
             spectrum::intensity(ics_r, &mask, bands, frame, &left.spectrum, &mut right.spectrum);
         }
-        finish(left, ics_l, bands, self.bank);
-        finish(right, ics_r, bands, self.bank);
+        finish(left, ics_l, bands, self.bank)?;
+        finish(right, ics_r, bands, self.bank)?;
         self.elements[index].decoded = true;
         self.last = Some(index);
         Ok(())
@@ -474,13 +474,22 @@ fn predict(channel: &mut ChannelState, ics: &Ics, bands: &Bands) {
 }
 
 /// Long term prediction and noise shaping; the spectrum is then complete.
-fn finish(channel: &mut ChannelState, ics: &Ics, bands: &Bands, bank: &FilterBank) {
+fn finish(channel: &mut ChannelState, ics: &Ics, bands: &Bands, bank: &FilterBank) -> Result<()> {
     channel.take_windows(&ics.info);
     if let Some(ltp) = &mut channel.ltp {
         ltp.apply(ics, bands, bank, channel.shapes, &mut channel.spectrum);
     }
     tns::apply(ics, bands, bank.frame, Direction::Synthesis, &mut channel.spectrum);
+    // Damaged scale factors and filters reach beyond what floats hold. A value that is no number fails too.
+    if channel.spectrum.iter().fold(true, |fits, x| fits & (x.abs() < LOUDEST)) {
+        Ok(())
+    } else {
+        Err(Error::packet("its spectrum is louder than any sound"))
+    }
 }
+
+/// Full scale is 2^15, and a line's share of it at most 2^10 times that.
+const LOUDEST: f32 = 1e12;
 
 fn skip_data(reader: &mut BitReader<'_>, start: usize) {
     let aligned = reader.flag();

@@ -47,6 +47,11 @@ fn cut(x: f32) -> f32 {
 }
 
 impl Line {
+    fn is_finite(&self) -> bool {
+        let values = self.correlation.iter().chain(&self.variance).chain(&self.register);
+        values.fold(true, |finite, value| finite & value.is_finite())
+    }
+
     fn run(&mut self, value: &mut f32, used: bool) {
         let gain = |i: usize| {
             let variance = self.variance[i];
@@ -96,7 +101,7 @@ impl Predictor {
             }
         }
         // A stream that diverges starts anew instead of sounding for ever.
-        if !self.lines.iter().all(|line| line.register[0].is_finite() && line.variance[0].is_finite()) {
+        if !self.lines.iter().all(Line::is_finite) {
             self.reset();
         }
     }

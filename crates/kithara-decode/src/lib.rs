@@ -46,5 +46,5 @@ pub use source::PcmSource;
 /// Whether this build decodes Opus: the feature `opus`.
 pub const DECODES_OPUS: bool = cfg!(feature = "opus");
 
-/// Whether this build decodes HE-AAC: the feature `fdk-aac`.
-pub const DECODES_HE_AAC: bool = cfg!(feature = "fdk-aac");
+/// Whether this build decodes HE-AAC: every build does.
+pub const DECODES_HE_AAC: bool = true;

@@ -5,15 +5,12 @@ mod common;
 
 use std::io::Cursor;
 
-#[cfg(feature = "fdk-aac")]
 use common::Pcm;
 use common::file::{Endless, assert_seeks, decode, far, joined, open, options, read_all};
 use kithara_decode::MediaDecoder;
-#[cfg(feature = "fdk-aac")]
 use kithara_decode::demux::{Demuxer, Fmp4Demuxer};
 use kithara_stream::MediaInfo;
 use kithara_testkit::media;
-#[cfg(feature = "fdk-aac")]
 use kithara_testkit::media::Fixture;
 use kithara_testkit::signal;
 
@@ -367,7 +364,6 @@ fn a_seek_in_vorbis_in_matroska_does_not_begin_at_the_start() {
 }
 
 /// The HE-AAC fixtures as files: fragmented MP4, and bare ADTS frames.
-#[cfg(feature = "fdk-aac")]
 fn he_aac_files() -> Vec<(&'static Fixture, Vec<u8>)> {
     let mut files = Vec::new();
     for name in ["wild-fmp4-he-aac", "wild-fmp4-he-aac-v2"] {
@@ -395,7 +391,6 @@ fn he_aac_files() -> Vec<(&'static Fixture, Vec<u8>)> {
 }
 
 #[test]
-#[cfg(feature = "fdk-aac")]
 fn he_aac_files_stand_where_the_reference_decoder_puts_them() {
     for (fixture, file) in he_aac_files() {
         let mut decoder = open(&file).unwrap();

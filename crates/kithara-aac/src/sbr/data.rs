@@ -313,7 +313,8 @@ impl ChannelData {
 
     fn amplitude(&self, value: u8) -> f32 {
         let value = f32::from(value);
-        if self.fine_amplitudes { value * 0.5 } else { value }
+        // The largest value of either step is 2^64: only damage, summed over packets, goes beyond.
+        if self.fine_amplitudes { value * 0.5 } else { value.min(64.0) }
     }
 
     /// Turns levels into energies.

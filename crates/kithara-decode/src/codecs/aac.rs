@@ -1,7 +1,9 @@
-//! AAC: Symphonia's decoder for AAC-LC, Fraunhofer's for HE-AAC (feature `fdk-aac`).
+//! AAC: Symphonia's decoder for AAC-LC of one or two channels, `kithara-aac` for everything else. With the feature
+//! `fdk-aac` Fraunhofer's decoder takes HE-AAC.
 
+use super::aac_own::OwnDecoder;
 use super::sbr::SbrWatch;
-use super::symphonia::{SymphoniaDecoder, refuse_many_channels};
+use super::symphonia::SymphoniaDecoder;
 use super::{CodecParameters, Decoded, PacketDecoder, PacketError};
 use crate::demux::aac::first_element_channels;
 use crate::{ChannelLayout, DecodeError};
@@ -11,7 +13,7 @@ pub(super) fn make(parameters: &CodecParameters) -> Result<Box<dyn PacketDecoder
 }
 
 struct AacDecoder {
-    decoder: SymphoniaDecoder,
+    decoder: Implementation,
     parameters: CodecParameters,
     sbr: Option<SbrWatch>,
     /// Whether packets of one channel may come where the container says two, and the other way round.
@@ -20,7 +22,6 @@ struct AacDecoder {
 
 impl AacDecoder {
     fn new(parameters: &CodecParameters) -> Result<Self, DecodeError> {
-        refuse_many_channels(parameters, "AAC")?;
         Ok(Self {
             decoder: decoder_for(parameters)?,
             sbr: SbrWatch::for_parameters(parameters),
@@ -31,15 +32,10 @@ impl AacDecoder {
 
     /// The packets are HE-AAC after all.
     fn become_he_aac(&mut self) -> Result<(), DecodeError> {
-        if cfg!(feature = "fdk-aac") {
-            self.parameters.has_sbr = true;
-            self.follows_packets = false;
-            self.decoder = decoder_for(&self.parameters)?;
-            return Ok(());
-        }
-        let feature =
-            "HE-AAC (spectral band replication in AAC-LC packets; build with the feature `fdk-aac`)";
-        Err(DecodeError::Unsupported(feature.into()))
+        self.parameters.has_sbr = true;
+        self.follows_packets = false;
+        self.decoder = decoder_for(&self.parameters)?;
+        Ok(())
     }
 
     /// Joined files change between mono and stereo under one description.
@@ -77,17 +73,60 @@ fn with_channels(config: &[u8], channels: u16) -> Box<[u8]> {
     config
 }
 
-fn decoder_for(parameters: &CodecParameters) -> Result<SymphoniaDecoder, DecodeError> {
-    if parameters.has_sbr {
-        #[cfg(feature = "fdk-aac")]
-        return SymphoniaDecoder::with(parameters, |parameters, options| {
+/// The decoder at work.
+enum Implementation {
+    Symphonia(SymphoniaDecoder),
+    Own(OwnDecoder),
+}
+
+impl Implementation {
+    fn get(&self) -> &dyn PacketDecoder {
+        match self {
+            Self::Symphonia(decoder) => decoder,
+            Self::Own(decoder) => decoder,
+        }
+    }
+
+    fn decode(&mut self, packet: &[u8], frames: u64) -> Result<(), PacketError> {
+        match self {
+            Self::Symphonia(decoder) => decoder.decode(packet, frames),
+            Self::Own(decoder) => decoder.decode(packet, frames),
+        }
+    }
+
+    fn reset(&mut self) {
+        match self {
+            // Its reset leaves its noise generator where it is, that of the adapter for HE-AAC does not reset.
+            Self::Symphonia(decoder) => decoder.renew(),
+            Self::Own(decoder) => decoder.reset(),
+        }
+    }
+}
+
+/// Whether Symphonia decodes the core: AAC-LC of one or two channels, in frames of 1,024.
+fn is_plain(parameters: &CodecParameters) -> bool {
+    let is_lc = parameters.extra_data().is_none_or(|config| {
+        // Object type 2, and the flag of frames of 960 behind an indexed rate.
+        let [first, second, ..] = *config else { return true };
+        first >> 3 == 2 && ((first & 7, second >> 7) == (7, 1) || second & 4 == 0)
+    });
+    is_lc && !parameters.has_sbr && parameters.layout.channels() <= 2
+}
+
+fn decoder_for(parameters: &CodecParameters) -> Result<Implementation, DecodeError> {
+    #[cfg(feature = "fdk-aac")]
+    if parameters.has_sbr && parameters.layout.channels() <= 2 {
+        let decoder = SymphoniaDecoder::with(parameters, |parameters, options| {
             use ::symphonia::core::codecs::registry::RegisterableAudioDecoder;
             symphonia_adapter_fdk_aac::AacDecoder::try_registry_new(parameters, options)
-        });
-        #[cfg(not(feature = "fdk-aac"))]
-        return Err(DecodeError::Unsupported(parameters.long_name()));
+        })?;
+        return Ok(Implementation::Symphonia(decoder));
     }
-    SymphoniaDecoder::new(parameters)
+    if is_plain(parameters) {
+        SymphoniaDecoder::new(parameters).map(Implementation::Symphonia)
+    } else {
+        OwnDecoder::new(parameters).map(Implementation::Own)
+    }
 }
 
 impl PacketDecoder for AacDecoder {
@@ -103,28 +142,27 @@ impl PacketDecoder for AacDecoder {
     }
 
     fn decoded(&self) -> Decoded<'_> {
-        self.decoder.decoded()
+        self.decoder.get().decoded()
     }
 
     fn reset(&mut self) {
-        // Symphonia's reset leaves its noise generator where it is, the adapter's for HE-AAC does not reset.
-        self.decoder.renew();
+        self.decoder.reset();
     }
 
     fn is_delayed(&self) -> bool {
-        self.parameters.has_sbr
+        self.parameters.has_sbr && matches!(self.decoder, Implementation::Symphonia(_))
     }
 
     fn delay(&self) -> u64 {
-        if !self.parameters.has_sbr {
+        if !self.is_delayed() {
             return 0;
         }
         // Fraunhofer's decoder holds a packet back, so that it can conceal a lost one, and its limiter looks 15 ms ahead.
-        let decoded = self.decoder.decoded();
+        let decoded = self.decoder.get().decoded();
         decoded.frames() as u64 + u64::from(decoded.spec().sample_rate) * 15 / 1000
     }
 
     fn may_change_rate(&self) -> bool {
-        cfg!(feature = "fdk-aac")
+        true
     }
 }

@@ -1,6 +1,7 @@
 //! Codecs: one table of them, and one wrapper that decodes the packets of any.
 
 mod aac;
+mod aac_own;
 mod decoded;
 mod decoder;
 mod delay;

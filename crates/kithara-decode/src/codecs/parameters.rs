@@ -44,7 +44,10 @@ impl CodecParameters {
     /// [`DecodeError::Unsupported`] naming a codec that no decoder could be registered for.
     pub fn of_track(track: &TrackInfo) -> Result<Self, DecodeError> {
         let codec = match track.codec {
-            Codec::AacLc | Codec::HeAac { .. } | Codec::HeAacV2 { .. } => id::CODEC_ID_AAC,
+            // Main and LTP, beside LC.
+            Codec::AacLc | Codec::HeAac { .. } | Codec::HeAacV2 { .. } | Codec::AacOther(1 | 4) => {
+                id::CODEC_ID_AAC
+            }
             Codec::Mp3 => id::CODEC_ID_MP3,
             Codec::Mp2 => id::CODEC_ID_MP2,
             Codec::Mp1 => id::CODEC_ID_MP1,

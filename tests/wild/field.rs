@@ -312,7 +312,7 @@ async fn durations_in_whole_seconds_and_several_advertisements() {
     // What the playlist says is off by up to half a second for each segment: the segments at the discontinuities tell.
     let clock: ClockOf = |domain, inside, _| domain * 1_000_000_000 + inside;
     for decimals in [0, 1] {
-        let made = Made { name: "made-whole", clock, per: 110, segment: 52, decimals, ..MADE };
+        let made = Made { name: "made-whole", clock, per: 110, segment: 55, decimals, ..MADE };
         prove_made(&made, &[Packing::Ts, Packing::Packed]).await;
     }
 }

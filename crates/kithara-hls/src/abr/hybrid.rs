@@ -27,7 +27,8 @@ const FIRST_SHARE: f64 = 0.6;
 pub struct Hybrid {
     planner: Planner,
     watch: Watch,
-    /// Ladder index of the variant that replaces an abandoned segment: the next choice, and that one alone, is no higher.
+    /// Ladder index of the variant that replaces an abandoned segment: until that
+    /// has arrived, no choice is higher.
     limit: Option<usize>,
 }
 
@@ -43,7 +44,7 @@ impl Hybrid {
         } else {
             self.planner.best(view, &rate)
         };
-        self.limit.take().map_or(planned, |limit| planned.min(view.at_or_below(limit)))
+        self.limit.map_or(planned, |limit| planned.min(view.at_or_below(limit)))
     }
 }
 
@@ -68,7 +69,9 @@ impl AbrPolicy for Hybrid {
 
     fn finished(&mut self, _view: &PlanView<'_>, segment: Finished) {
         self.watch = Watch::default();
-        self.limit = segment.abandoned_for;
+        // The replacement lifts the limit; another segment that arrives meanwhile does not.
+        let is_lifted = |limit: &usize| segment.variant <= *limit;
+        self.limit = segment.abandoned_for.or(self.limit.filter(|limit| !is_lifted(limit)));
     }
 
     fn moved(&mut self) {

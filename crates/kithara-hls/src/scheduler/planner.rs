@@ -285,8 +285,10 @@ impl<P: Presentation> Planner<P> {
                     && matches!(entry.state, EntryState::Starting | EntryState::Fetched(_))
                 {
                     entry.state = EntryState::Fetched(transfer);
-                    if transfer.received > entry.found {
-                        entry.first_byte.get_or_insert(now.saturating_duration_since(entry.begun));
+                    if transfer.received > entry.found && entry.first_byte.is_none() {
+                        let waited = now.saturating_duration_since(entry.begun);
+                        entry.first_byte = Some(waited);
+                        self.abr.record_first_byte(waited);
                     }
                 }
             }
@@ -305,6 +307,7 @@ impl<P: Presentation> Planner<P> {
                 self.abr.observe_segment(variant, len, place.duration);
                 if bytes > 0 {
                     self.look_ahead.latency.observe(elapsed);
+                    self.abr.segment_arrived(now, self.buffered(), variant, elapsed);
                 }
                 self.recovery.succeed(place.id);
                 self.events.push(HlsEvent::SegmentStored { variant, segment: index, bytes, elapsed });
@@ -364,6 +367,7 @@ impl<P: Presentation> Planner<P> {
         match command {
             HlsCommand::Seek { to } => {
                 self.restart(to, false);
+                self.abr.moved();
                 self.recovery.forget_spot();
                 self.try_again(now);
             }
@@ -553,6 +557,9 @@ impl<P: Presentation> Planner<P> {
         }
         if self.recovery.take_try(now) {
             self.abr.forgive();
+        }
+        if let Some(last) = self.queue.iter().next_back() {
+            self.abr.set_upcoming(last.place().duration, None, &[]);
         }
         let Some(decision) = self.abr.choose(now, self.buffered()) else {
             return self.without_variant(&hole, now);

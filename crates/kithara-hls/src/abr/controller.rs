@@ -133,6 +133,8 @@ pub struct AbrController {
     index: usize,
     control: AbrControl,
     observer: Observer,
+    /// The last decision with its inputs.
+    told: Option<(Decision, DecisionInputs)>,
     /// Reused by each decision.
     candidates: Vec<Candidate>,
     sizes: Vec<u64>,
@@ -177,6 +179,7 @@ impl AbrController {
             index: 0,
             control: AbrControl::default(),
             observer: Observer::default(),
+            told: None,
             candidates: Vec::new(),
             sizes: Vec::new(),
         }
@@ -262,7 +265,9 @@ impl AbrController {
         self.index += 1;
         let decision = self.settle(variant, reason);
         let inputs = self.inputs(buffered);
-        if let Some(observer) = &mut self.observer.0 {
+        // A planner that has to wait asks again: the same answer for the same reasons is told once.
+        let is_news = self.told.replace((decision, inputs)) != Some((decision, inputs));
+        if let Some(observer) = self.observer.0.as_mut().filter(|_| is_news) {
             observer(&decision, &inputs);
         }
         Some(decision)

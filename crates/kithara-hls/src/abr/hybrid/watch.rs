@@ -8,8 +8,8 @@ const WINDOW: f64 = 1.086;
 /// Less than this tells nothing.
 const MIN_WINDOW: f64 = 0.5;
 
-/// A transfer of which nothing was heard for this long has been interrupted: what came before does not count, and the
-/// interruption itself not before there is a second one.
+/// A transfer that goes on after nothing came for this long was interrupted: what came before does not count, and the
+/// interruption itself not before there is a second one. While nothing comes, the interruption counts.
 const GAP: f64 = 0.4;
 
 /// A point of a transfer: seconds since the request, bytes received.
@@ -36,12 +36,13 @@ impl Watch {
         if now.0 < self.looked || !is_same {
             *self = Self::default();
         }
+        let has_come = received < transfer.received || !is_same;
         self.segment = (transfer.variant, transfer.total, transfer.received);
         let begin = (first_byte, 0);
         let (older, newer) = self.windows.get_or_insert((begin, begin));
         if now.0 - self.looked.max(first_byte) <= GAP {
             self.interrupted = false;
-        } else if !self.interrupted {
+        } else if has_come && !self.interrupted {
             self.interrupted = true;
             (*older, *newer) = (now, now);
         }
@@ -90,6 +91,16 @@ mod tests {
         let of_next = rates(&mut watch, |at| ((at - 0.5) * 1e4) as u64, 3.0);
         assert!(of_next[..4].iter().all(Option::is_none));
         assert!((7.5e4..8.5e4).contains(&of_next.last().unwrap().unwrap()));
+    }
+
+    #[test]
+    fn silence_counts_while_it_lasts() {
+        let mut watch = Watch::default();
+        rates(&mut watch, |at| ((at - 0.5) * 1e5) as u64, 1.5);
+        let transfer = TransferProgress::new(1, 1_000_000, Duration::from_secs(6));
+        let first_byte = Some(Duration::from_millis(500));
+        let silent = transfer.with_received(100_000, Duration::from_secs(8), first_byte);
+        assert!(watch.rate(&silent).is_some_and(|rate| rate < 1.2e5));
     }
 
     #[test]

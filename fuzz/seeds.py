@@ -49,14 +49,17 @@ for source in (here.parent / "crates/kithara-hls/tests/playlists").glob("*.rs"):
                 text = "#EXTM3U\n" + text
             seed("playlist", f"{source.stem}-{n}", text.encode())
 
-# Payloads of an index in bincode (variable length integers), with the byte that says which.
-seed("index_frame", "snapshot", b"\x01\x07\x01\x05album\x01\x01\x03a.b\x14\x15\x01")
-seed("index_frame", "changes", b"\x02\x03\x00\x05album\x03a.b\x14\x15\x01\x01\x05album\x03a.b\x02\x05album\x00")
-seed("index_frame", "pins", b"\x03\x02\x01a\x02bc")
-payload = b"\x02\x01a\x02bc"
-head = struct.pack("<HHI", 1, 3, len(payload))
-crc = zlib.crc32(head + payload)
-seed("index_frame", "frame", b"KTHX" + head + struct.pack("<I", crc) + payload)
+# Index files: frames of bincode payloads (variable length integers), behind the byte that chooses the file.
+def frame(kind, payload):
+    head = struct.pack("<HHI", 1, kind, len(payload))
+    return b"KTHX" + head + struct.pack("<I", zlib.crc32(head + payload)) + payload
+
+
+seed("index_frame", "snapshot", b"\x00" + frame(1, b"\x07\x01\x05album\x01\x01\x03a.b\x14\x15\x01"))
+changes = b"\x03\x00\x05album\x03a.b\x14\x15\x01\x01\x05album\x03a.b\x02\x05album\x00"
+seed("index_frame", "changes", b"\x00" + frame(2, changes))
+seed("index_frame", "pins", b"\x01" + frame(3, b"\x02\x01a\x02bc"))
+seed("index_frame", "pins-json", b'\x03{"pinned":["a","bc"]}')
 for count in sorted((here / "corpus").iterdir()):
     print(count.name, sum(1 for _ in count.iterdir()), "seeds")
 

@@ -1,46 +1,40 @@
-//! Index files: damage is an error, and what decodes is what was written.
+//! Index files of the asset store: damage is healed when the store is opened.
 
-use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
-use crate::index::frame::{self, Frames, Kind, has_magic};
-use crate::index::record::{self, Change, Pins, Snapshot};
+use kithara_assets::{AssetSettings, AssetStore};
 
-/// A file of frames; behind a first byte of 1 to 3 the rest is the payload of a sound frame of that kind.
+/// The names under which a store looks for its indexes, in both formats.
+const NAMES: [&str; 4] = ["lru.bin", "pins.bin", "lru.json", "pins.json"];
+
+/// The first byte chooses the index file, the rest is its content. A store whose index is damaged opens, rebuilds it,
+/// and opens again.
 pub fn index_frame(data: &[u8]) {
-    let _ = has_magic(data);
-    for (_, payload) in Frames::new(data).map_while(Result::ok) {
-        every_kind(payload);
+    let Some((&choice, content)) = data.split_first() else { return };
+    let folder = Folder::new();
+    let index = folder.0.join("_index");
+    std::fs::create_dir_all(&index).expect("a folder for the index");
+    std::fs::write(index.join(NAMES[usize::from(choice) % NAMES.len()]), content).expect("an index file");
+    for _ in 0..2 {
+        let store = AssetStore::disk(&folder.0, AssetSettings::default());
+        assert!(store.is_ok(), "a damaged index is rebuilt: {store:?}");
     }
-    let Some((&kind, payload)) = data.split_first() else { return };
-    let kind = match kind {
-        1 => Kind::Snapshot,
-        2 => Kind::Changes,
-        3 => Kind::Pins,
-        _ => return every_kind(data),
-    };
-    let mut file = Vec::new();
-    let framed = frame::append(&mut file, kind, |out| {
-        out.extend_from_slice(payload);
-        Some(())
-    });
-    assert!(framed.is_some());
-    assert_eq!(Frames::new(&file).collect::<Vec<_>>(), [Ok((kind, payload))]);
-    every_kind(payload);
 }
 
-fn every_kind(payload: &[u8]) {
-    again::<Snapshot<'_>>(payload, Kind::Snapshot);
-    again::<Vec<Change<'_>>>(payload, Kind::Changes);
-    again::<Pins<'_>>(payload, Kind::Pins);
-    again::<&str>(payload, Kind::Session);
+/// A folder of this process, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(std::env::temp_dir().join(format!("kithara-fuzz-{}", std::process::id())));
+        // Left behind by a run that was killed.
+        let _ = std::fs::remove_dir_all(&folder.0);
+        folder
+    }
 }
 
-/// What decodes is encoded again, to a frame that is no longer.
-fn again<'a, T: Serialize + Deserialize<'a>>(payload: &'a [u8], kind: Kind) {
-    let Ok(record) = record::decode::<T>(payload) else { return };
-    let mut file = Vec::new();
-    assert!(record::append(&mut file, kind, &record).is_some());
-    let Some(Ok((found, body))) = Frames::new(&file).next() else { panic!("what was written is no frame") };
-    assert_eq!(found, kind);
-    assert!(body.len() <= payload.len(), "the encoding is the shortest");
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }

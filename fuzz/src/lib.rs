@@ -2,7 +2,8 @@
 //! each parser promises.
 //!
 //! The parsers are pure, so they are included by path: a target builds in seconds although everything is instrumented, and
-//! reaches the private ones without a door in their crates. Files of whole containers go through `kithara-decode` itself.
+//! reaches the private ones without a door in their crates. Files of whole containers and index files
+//! go through the crates themselves.
 
 #![allow(dead_code, unused_imports, missing_docs)]
 
@@ -20,13 +21,6 @@ mod rescale;
 pub mod playlists;
 #[path = "../../crates/kithara-net/src/redact.rs"]
 mod redact;
-/// The format of the asset store's index files.
-#[path = "../../crates/kithara-assets/src/index"]
-mod index {
-    pub(crate) mod frame;
-    pub(crate) mod record;
-}
-
 mod decoding;
 mod demuxing;
 mod indexing;

@@ -71,7 +71,7 @@ impl fmt::Display for Fetching {
 /// Why an HLS stream cannot be opened or goes no further.
 ///
 /// URLs are shown without query values and credentials, in `Debug` too; keys are never shown.
-#[derive(thiserror::Error)]
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum HlsError {
     /// The network did not deliver.

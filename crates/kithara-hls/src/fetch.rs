@@ -220,6 +220,11 @@ impl<N: Net, A: Assets> FetchManager<N, A> {
         }
     }
 
+    /// Downloads that have not ended.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.running.iter().filter(|(_, task)| !task.is_finished()).count()
+    }
+
     /// A download that has ended already, without waiting.
     pub(crate) fn try_ended(&mut self) -> Option<FetchOutcome> {
         if let Some(outcome) = self.ended.pop_front() {

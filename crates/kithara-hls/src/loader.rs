@@ -81,6 +81,11 @@ pub(crate) async fn load_first<N: Net, A: Assets>(
             Ok(()) => return Ok(variant),
             Err(_) if playlists.failover(variant) => {}
             Err(error) => {
+                // Media that cannot be had does not refute what `CODECS` says.
+                let error = match playlists.unsupported(variant) {
+                    Some(what) if is_misnamed => HlsError::Unsupported { what },
+                    _ => error,
+                };
                 leave_out(abr, variant, &error);
                 last = Some(error);
             }

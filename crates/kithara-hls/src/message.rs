@@ -108,7 +108,7 @@ pub enum Content<R> {
     /// Nothing: silence of the segment's duration.
     Gap {
         /// Why, where the playlist itself did not declare it.
-        error: Option<String>,
+        error: Option<Arc<HlsError>>,
     },
 }
 

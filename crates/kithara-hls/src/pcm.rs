@@ -78,6 +78,8 @@ pub struct HlsPcm<R: Streaming> {
     playing: bool,
     /// Since when there has been nothing to decode.
     dry_since: Option<Instant>,
+    /// Why the last gap is one.
+    last_failure: Option<Arc<HlsError>>,
 }
 
 impl<R: Streaming> fmt::Debug for HlsPcm<R> {
@@ -139,12 +141,17 @@ impl<R: Streaming> HlsPcm<R> {
             rate: PlaybackRate::default(),
             playing: false,
             dry_since: None,
+            last_failure: None,
         };
         pcm.first = pcm.pull().await?;
         match pcm.first.as_ref().map(PcmChunk::spec).or_else(|| pcm.decoder.spec()) {
             Some(spec) => pcm.spec = spec,
             None => {
-                return Err(HlsError::Unsupported { what: "a presentation without any audio".to_owned() });
+                // Silence throughout: the reason of the last gap is the reason of it all.
+                return Err(match pcm.last_failure.take() {
+                    Some(error) => (*error).clone(),
+                    None => HlsError::Unsupported { what: "a presentation without any audio".to_owned() },
+                });
             }
         }
         Ok(pcm)
@@ -285,7 +292,9 @@ impl<R: Streaming> HlsPcm<R> {
                 self.decoder.insert_silence(rest);
                 Counters::add(&self.shared.counters.gaps, 1);
                 let HlsMessage { segment, start, duration, .. } = message;
-                self.shared.emit(HlsEvent::Gap { segment, start, duration, error });
+                let told = error.as_deref().map(|error| crate::error::chain(error));
+                self.last_failure = error.or(self.last_failure.take());
+                self.shared.emit(HlsEvent::Gap { segment, start, duration, error: told });
                 self.state = State::Draining(message);
             }
             Content::Body { body, cached } => {

@@ -149,9 +149,12 @@ struct Upcoming {
     bytes: Vec<u64>,
 }
 
+/// Called with each decision.
+type Observe = dyn FnMut(&Decision, &DecisionInputs) + Send + Sync;
+
 /// Told of each decision.
 #[derive(Default)]
-struct Observer(Option<Box<dyn FnMut(&Decision, &DecisionInputs) + Send + Sync>>);
+struct Observer(Option<Box<Observe>>);
 
 impl std::fmt::Debug for Observer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

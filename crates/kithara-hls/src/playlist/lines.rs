@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 /// The text in UTF-8: playlists of Windows programs are UTF-16, with a byte order mark or without.
 pub(super) fn decode(text: &[u8]) -> Cow<'_, [u8]> {
+    #[allow(clippy::type_complexity)]
     let (rest, unit): (&[u8], fn([u8; 2]) -> u16) = match text {
         [0xFF, 0xFE, rest @ ..] => (rest, u16::from_le_bytes),
         [0xFE, 0xFF, rest @ ..] => (rest, u16::from_be_bytes),

@@ -71,7 +71,7 @@ enum Completion {
 
 /// What ended a wait.
 enum Woken {
-    Download(FetchOutcome),
+    Download(Box<FetchOutcome>),
     Completion(Box<Completion>),
     Otherwise,
 }
@@ -130,6 +130,8 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
                 continue;
             }
             let event = match fetch.body.failure() {
+                // A key that is refused is the reason to tell, whatever becomes of the body.
+                Some(_) if fetch.prepared.is_none() && self.preparing == Some(fetch.ticket) => continue,
                 Some(error) => {
                     let what = Fetching::Segment(fetch.plan.index);
                     let error = HlsError::from_storage(what, fetch.plan.url.clone(), error);
@@ -348,7 +350,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
             // An error: the reader is gone, and the worker will be in a moment.
             Ok(()) = reader.changed() => Woken::Otherwise,
             () = shared.moved.notified() => Woken::Otherwise,
-            Some(outcome) = fetches.ended() => Woken::Download(outcome),
+            Some(outcome) = fetches.ended() => Woken::Download(Box::new(outcome)),
             Some(Ok(completion)) = loads.join_next() => Woken::Completion(Box::new(completion)),
             () = tokio::time::sleep_until(due.unwrap_or_else(tokio::time::Instant::now)), if due.is_some() => {
                 Woken::Otherwise
@@ -358,7 +360,7 @@ impl<N: Net, A: Assets> HlsWorkerSource<N, A> {
         let now = tokio::time::Instant::now().into_std();
         match woken {
             Woken::Otherwise => {}
-            Woken::Download(outcome) => self.download_ended(outcome, now),
+            Woken::Download(outcome) => self.download_ended(*outcome, now),
             Woken::Completion(completion) => self.completed(*completion, now),
         }
     }
@@ -421,11 +423,12 @@ impl<N: Net, A: Assets> AsyncWorkerSource for HlsWorkerSource<N, A> {
                 Action::Load(document) => self.load(document),
                 Action::Emit(ticket) => self.emitting = Some(ticket),
                 Action::EmitGap { plan, reason, error } => {
-                    let error = error.map(|error| crate::error::chain(&*error));
                     return Ok(Some(message(&plan, reason, None, Content::Gap { error })));
                 }
                 Action::Wait(_) if self.prepare_next(now) => {}
                 Action::Wait(until) => self.wait(until).await,
+                // The reader has the last byte before the store has committed it.
+                Action::End if self.parts.fetches.in_flight() > 0 => self.wait(None).await,
                 Action::End => return Ok(None),
                 Action::Fail(error) => return Err(error),
             }

@@ -110,6 +110,7 @@ async fn names_that_are_used_again_are_other_segments() {
             "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{from}\n\
              #EXT-X-MAP:URI=\"/{FOLDER}/init.mp4\"\n"
         );
+        #[allow(clippy::needless_range_loop)]
         for index in from..from + 3 {
             out += &format!("{}\n/round/{}.m4s\n", extinf[index], index % 4);
         }

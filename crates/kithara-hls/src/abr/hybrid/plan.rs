@@ -188,6 +188,7 @@ impl Planner {
         let row = terms.candidates * LEVELS;
         let lowest = view.bits(ahead, 0);
         self.mean.fill(0.0);
+        #[allow(clippy::needless_range_loop)]
         for state in 0..STATES {
             let worth = &self.worth[state * row..][..row];
             let gain = &mut self.gain[state * row..][..row];
@@ -205,6 +206,7 @@ impl Planner {
     /// Replaces `worth` by that of one segment more, chosen in the best way.
     fn choose_all(&mut self, terms: &Terms) {
         let row = terms.candidates * LEVELS;
+        #[allow(clippy::needless_range_loop)]
         for state in 0..STATES {
             for from in 0..terms.candidates {
                 let worth = &mut self.worth[state * row + from * LEVELS..][..LEVELS];

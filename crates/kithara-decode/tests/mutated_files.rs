@@ -21,7 +21,7 @@ fn mutate(bytes: &[u8], seed: u64) -> Vec<u8> {
     let mut random = numbers(seed);
     let mut next = |below: usize| random.next().unwrap() as usize % below.max(1);
     // Headers matter most.
-    let near = |at: usize, len: usize| if at % 3 == 0 { at % len.min(600) } else { at % len };
+    let near = |at: usize, len: usize| if at.is_multiple_of(3) { at % len.min(600) } else { at % len };
     for _ in 0..=next(4) {
         let len = out.len().max(1);
         let at = near(next(usize::MAX >> 1), len);

@@ -55,11 +55,13 @@ fn references_agree_with_symphonia() {
             _ => continue,
         };
         let samples = decode(bytes);
-        // Symphonia reads no edit list: what an edit list hides comes at the start.
+        // Symphonia reads no edit list, which hides one packet at the start and less than one at the end.
         let extra = samples.len() - fixture.frames as usize * 2;
-        assert!(extra == 0 || (extra == 2048 && fixture.codec == "aac"), "{}: {extra} more", fixture.name);
-        let max =
-            fixture.reference.check(&samples[extra..]).unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
+        let is_edited = (2048..4096).contains(&extra) && fixture.codec == "aac";
+        assert!(extra == 0 || is_edited, "{}: {extra} more", fixture.name);
+        let start = extra.min(2048);
+        let edited = &samples[start..start + fixture.frames as usize * 2];
+        let max = fixture.reference.check(edited).unwrap_or_else(|e| panic!("{}: {e}", fixture.name));
         assert!(max.compared > 4000, "{}: {} samples compared", fixture.name, max.compared);
         println!("{:16} off by {:.2e} at most over {} samples", fixture.name, max.error, max.compared);
     }

@@ -44,7 +44,7 @@ fn trace_and_size_files_are_read_and_the_multiplier_counts() {
     let trace = folder.path().join("trace.json");
     let sizes = folder.path().join("sizes.json");
     fs::write(&trace, r#"[{"duration_ms": 1000, "bandwidth_kbps": 100, "latency_ms": 0}]"#).unwrap();
-    let rows = vec!["[400000, 4000000]"; 4].join(",");
+    let rows = ["[400000, 4000000]"; 4].join(",");
     let table = format!(
         r#"{{"segment_duration_ms": 4000, "bitrates_kbps": [100, 1000], "segment_sizes_bits": [{rows}]}}"#
     );

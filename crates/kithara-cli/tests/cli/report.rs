@@ -6,7 +6,7 @@ use crate::tool::{decode, fixture, path_of};
 type Is = fn(&Value) -> bool;
 
 /// Every name of the report, with the type that its value has.
-const FIELDS: [(&str, Is); 18] = [
+const FIELDS: [(&str, Is); 19] = [
     ("kind", Value::is_string),
     ("container", Value::is_string),
     ("codec", Value::is_string),
@@ -24,6 +24,7 @@ const FIELDS: [(&str, Is); 18] = [
     ("cache_hits", Value::is_u64),
     ("variants", Value::is_array),
     ("switches", Value::is_array),
+    ("layout", Value::is_string),
     ("stalls", Value::is_u64),
     ("stall_s", Value::is_f64),
 ];

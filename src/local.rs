@@ -41,13 +41,13 @@ impl Net for LocalNet {
         if self.is_open && request.url.scheme() == "file" {
             return open_file(request).await;
         }
-        Ok(self.inner.open(request).await?.map_body(LocalBody::Net))
+        Ok(self.inner.open(request).await?.map_body(|body| LocalBody::Net(Box::new(body))))
     }
 }
 
 /// The body of either.
 pub(crate) enum LocalBody {
-    Net(<DefaultNet as Net>::Body),
+    Net(Box<<DefaultNet as Net>::Body>),
     File { file: Arc<File>, offset: u64, rest: u64 },
 }
 

@@ -172,10 +172,10 @@ impl Core {
                 Box::new(ElementSbr::new(channels, rate, frame, config.is_downsampled()))
             });
         }
-        if let (Signalling::Present, [one]) = (config.ps, &mut self.elements[..]) {
-            if let Some(sbr) = &mut one.sbr {
-                sbr.add_stereo(config.is_downsampled());
-            }
+        if let (Signalling::Present, [one]) = (config.ps, &mut self.elements[..])
+            && let Some(sbr) = &mut one.sbr
+        {
+            sbr.add_stereo(config.is_downsampled());
         }
     }
 

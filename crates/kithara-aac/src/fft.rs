@@ -41,7 +41,7 @@ impl LaneFft {
         let mut radices = Vec::new();
         let mut rest = points;
         for radix in [4, 2, 3, 5] {
-            while rest % radix == 0 {
+            while rest.is_multiple_of(radix) {
                 radices.push(radix);
                 rest /= radix;
             }

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// Signal processing reads best with the indices and the digits of the standard.
+#![allow(clippy::needless_range_loop, clippy::excessive_precision)]
 
 mod adts;
 mod bits;

@@ -220,7 +220,7 @@ impl Bands {
             loop {
                 sb = master.get(j);
                 odd = (sb + k0) % 2;
-                if sb <= k0 + msb - odd - 1 {
+                if sb < k0 + msb - odd {
                     break;
                 }
                 j = j.checked_sub(1).ok_or(INVALID)?;

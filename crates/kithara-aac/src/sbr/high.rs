@@ -395,7 +395,7 @@ dispatch! {
             let time = first as usize + range.start;
             if sine != 0.0 {
                 // A quarter turn for each sample; the imaginary part changes its sign from band to band.
-                let odd = if k % 2 == 0 { sine } else { -sine };
+                let odd = if k.is_multiple_of(2) { sine } else { -sine };
                 for i in 0..re.len() {
                     match (time + i) & 3 {
                         0 => re[i] += sine,

@@ -46,7 +46,7 @@ impl QmfTables {
             // Symmetric about its centre but for the sign, which turns every 128 taps.
             let tap = |n: usize| match n {
                 0..=320 => PROTOTYPE[n],
-                _ if n % 128 == 0 => -PROTOTYPE[640 - n],
+                _ if n.is_multiple_of(128) => -PROTOTYPE[640 - n],
                 _ => PROTOTYPE[640 - n],
             };
             let window: [f32; 640] = std::array::from_fn(tap);

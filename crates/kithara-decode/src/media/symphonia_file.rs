@@ -334,7 +334,7 @@ impl SymphoniaFile {
 
 impl FormatReader for SymphoniaFile {
     fn next(&mut self) -> Result<Event<'_>, DecodeError> {
-        if !self.advance()? && !(self.finds_more()? && self.advance()?) {
+        if !(self.advance()? || self.finds_more()? && self.advance()?) {
             return Ok(Event::End);
         }
         let Some(packet) = &self.packet else { return Ok(Event::End) };

@@ -287,7 +287,8 @@ fn take_info(data: &[u8], len: usize, tags: &mut Tags) {
     while let Some((&[i0, i1, i2, i3, l0, l1, l2, l3], body)) = rest.split_first_chunk::<8>() {
         let len = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
         let text = String::from_utf8_lossy(&body[..body.len().min(len)]);
-        let name = match &[i0, i1, i2, i3] {
+        let tag = [i0, i1, i2, i3];
+        let name = match &tag {
             b"INAM" => "TITLE",
             b"IART" => "ARTIST",
             b"IPRD" => "ALBUM",
@@ -296,7 +297,7 @@ fn take_info(data: &[u8], len: usize, tags: &mut Tags) {
             b"ITRK" | b"IPRT" => "TRACK",
             b"ICMT" => "COMMENT",
             b"IMUS" => "COMPOSER",
-            other => &String::from_utf8_lossy(other).into_owned(),
+            other => &String::from_utf8_lossy(other),
         };
         tags.take(name, &text);
         rest = body.get(len.saturating_add(len % 2)..).unwrap_or_default();

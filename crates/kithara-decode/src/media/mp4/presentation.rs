@@ -143,7 +143,7 @@ impl Entries {
     }
 
     /// Ends pieces with the media. Its own timestamps are exact where the edit list is rounded to ticks of the movie.
-    fn end(&self, pieces: &mut Vec<Piece>) {
+    fn end(&self, pieces: &mut [Piece]) {
         let Some(frames) = self.media.frames else { return };
         let count = pieces.len();
         let mut shift = 0;

@@ -32,6 +32,7 @@ impl Tags {
 }
 
 /// Name, flags, value and rest of the item that `data` begins with.
+#[allow(clippy::type_complexity)]
 fn item(data: &[u8]) -> Option<(&[u8], u32, &[u8], &[u8])> {
     let (len, rest) = data.split_first_chunk::<4>()?;
     let (flags, rest) = rest.split_first_chunk::<4>()?;

@@ -173,6 +173,7 @@ fn synchsafe(bytes: [u8; 4]) -> u32 {
 }
 
 /// Name, flags, content and rest of the frame that `body` begins with.
+#[allow(clippy::type_complexity)]
 fn frame(body: &[u8], major: u8) -> Option<(&[u8], u8, &[u8], &[u8])> {
     let (name_len, header_len) = if major == 2 { (3, 6) } else { (4, 10) };
     let (header, rest) = body.split_at_checked(header_len)?;
